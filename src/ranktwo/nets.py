@@ -1,0 +1,91 @@
+"""Bias-free ReLU nets f(x) = W_L relu(... relu(W_1 x)), many at once, with hand-written derivatives.
+
+Shapes: K cells, N samples, n inputs, m hidden units, c outputs, L weight matrices.
+Weights are a list of L tensors [K, out, in]. In a two-layer net W_1 is V [K, m, n] and W_L is U [K, c, m].
+Targets are floating-point [N, c] or [K, N, c]: the values (regression), 0 or 1 (binary), one-hot rows (multiclass).
+Losses are torch's: the mean over outputs of (f - y)^2; the logistic loss of one logit; cross entropy in nats.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Task = Literal["regression", "binary", "multiclass"]
+
+
+def matrix_names(count: int) -> list[str]:
+    """Names of a net's `count` weight matrices, input side first: the first is V, the last is U, as in the paper."""
+    return ["V", *(f"W{layer}" for layer in range(2, count)), "U"]
+
+
+def initial_std(inputs: int) -> float:
+    """Standard deviation 1/sqrt(3 n) of an initial entry, uniform on (-1/sqrt(n), 1/sqrt(n)): torch.nn.Linear's own."""
+    return 1.0 / math.sqrt(3 * inputs)
+
+
+def initial_weights(sizes: list[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    """Initial W_1 .. W_L, [out, in] each, of one net with layer sizes n, m_1, ..., c; entries U(-1/sqrt(in), 1/sqrt(in)).
+
+    Drawn in float32 whatever the dtype, so that the same seed means the same net in both precisions.
+    """
+    weights = []
+    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+        uniform = torch.rand(outputs, inputs, generator=generator, dtype=torch.float32)
+        weights.append(((2 * uniform - 1) / math.sqrt(inputs)).to(dtype))
+    return weights
+
+
+def forward(weights: list[Tensor], x: Tensor) -> list[Tensor]:
+    """[h_0, ..., h_{L-1}, f] with h_0 = x, h_l = relu(W_l h_{l-1}), f = W_L h_{L-1}.
+
+    x is [N, n] (shared by the cells) or [K, N, n]; h_l is [K, N, m_l], f is [K, N, c]; h_0 is x seen as [K, N, n].
+    """
+    h = x.expand(weights[0].shape[0], *x.shape[-2:])
+    activations = [h]
+    for weight in weights[:-1]:
+        h = torch.bmm(h, weight.transpose(1, 2)).relu_()
+        activations.append(h)
+    activations.append(torch.bmm(h, weights[-1].transpose(1, 2)))
+    return activations
+
+
+def sample_losses(outputs: Tensor, targets: Tensor, task: Task) -> Tensor:
+    """Loss l_i of every sample, [K, N], from outputs f [K, N, c]."""
+    if task == "regression":
+        return (outputs - targets).square().mean(-1)
+    if task == "binary":
+        return torch.nn.functional.binary_cross_entropy_with_logits(
+            outputs, targets.expand_as(outputs), reduction="none"
+        ).squeeze(-1)
+    return outputs.logsumexp(-1) - (outputs * targets).sum(-1)
+
+
+def output_gradients_(outputs: Tensor, targets: Tensor, task: Task) -> Tensor:
+    """dl_i/df of every sample, [K, N, c], written over `outputs`: 2 (f - y)/c, sigmoid(f) - y, or softmax(f) - y."""
+    if task == "regression":
+        return outputs.sub_(targets).mul_(2.0 / outputs.shape[-1])
+    if task == "binary":
+        return outputs.sigmoid_().sub_(targets)
+    return torch.softmax(outputs, dim=-1, out=outputs).sub_(targets)
+
+
+def correct(outputs: Tensor, targets: Tensor, task: Task) -> Tensor:
+    """Whether each sample's predicted class is its own, bool [K, N]; a logit of exactly 0 predicts class 0."""
+    if task == "binary":
+        return ((outputs > 0) == (targets > 0.5)).squeeze(-1)
+    return outputs.argmax(-1) == targets.argmax(-1).expand(outputs.shape[:-1])
+
+
+def deltas(weights: list[Tensor], activations: list[Tensor], targets: Tensor, task: Task) -> list[Tensor]:
+    """[delta_1, ..., delta_L], delta_l [K, N, m_l] with row i the gradient of l_i by the layer's pre-activation.
+
+    So the per-sample gradient by W_l is the outer product delta_l[i] h_{l-1}[i]^T, of rank one at most. relu'(0) = 0.
+    """
+    delta = output_gradients_(activations[-1].clone(), targets, task)
+    result = [delta]
+    for weight, h in zip(reversed(weights[1:]), reversed(activations[1:-1]), strict=True):
+        delta = torch.bmm(delta, weight) * (h > 0)
+        result.append(delta)
+    return result[::-1]
