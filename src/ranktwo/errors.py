@@ -1,18 +1,67 @@
 """What a user did wrong or the machine refused, said in one sentence."""
 
+import contextlib
 import sys
+import traceback
 from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
 
 
 class UserError(Exception):
     """One sentence for a person: what is wrong, where, and what to do about it."""
 
 
+class _Tee:
+    """Standard error, with whole lines also written to a log; a live line, rewritten in place, stays out of the log."""
+
+    def __init__(self, terminal: TextIO, log: TextIO) -> None:
+        self._terminal, self._log = terminal, log
+
+    def write(self, text: str) -> int:
+        if "\r" not in text:
+            self._log.write(text)
+            self._log.flush()
+        return self._terminal.write(text)
+
+    def flush(self) -> None:
+        self._terminal.flush()
+
+    def isatty(self) -> bool:
+        return self._terminal.isatty()
+
+
 def run(main: Callable[[], None]) -> None:
-    """Run a command's `main`; a UserError becomes its sentence on standard error and exit status 1."""
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"ranktwo: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    """Run a command's `main`. A UserError becomes its sentence on standard error and exit status 1.
+
+    With `--log FILE` among the arguments, standard error is also written to FILE; the traceback of an error that is
+    ours goes there and nowhere else.
+    """
+    arguments, log = sys.argv, None
+    if "--log" in arguments[:-1]:
+        position = arguments.index("--log")
+        log = Path(arguments[position + 1])
+        del arguments[position : position + 2]
+    with contextlib.ExitStack() as stack:
+        if log:
+            try:
+                log.parent.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(open(log, "w", encoding="utf-8"))
+            except OSError as error:
+                sys.exit(f"ranktwo: cannot write the log {log}: {error.strerror}; choose another folder")
+            stack.enter_context(contextlib.redirect_stderr(_Tee(sys.stderr, file)))
+        try:
+            main()
+        except UserError as error:
+            print(f"ranktwo: {error}", file=sys.stderr)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except Exception as error:
+            if not log:
+                raise
+            traceback.print_exc(file=file)
+            print(
+                f"ranktwo: an error of ours: {type(error).__name__}: {error}; {log} has its traceback", file=sys.stderr
+            )
+            sys.exit(1)

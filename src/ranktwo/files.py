@@ -32,7 +32,9 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; free some space or choose another folder") from error
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"
+        ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -67,7 +69,9 @@ def write_tensors(path: Path, tensors: dict[str, Any], metadata: dict[str, Any])
 
     with replacing(path) as temporary:
         safetensors.torch.save_file(
-            {name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, {"ranktwo": json.dumps(metadata)}
+            {name: tensor.contiguous() for name, tensor in tensors.items()},
+            temporary,
+            {"ranktwo": json.dumps(metadata)},
         )
 
 
@@ -86,4 +90,6 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 def _unreadable(path: Path, error: Exception) -> UserError:
     if not path.exists():
         return UserError(f"{path} does not exist; run snakemake to make it")
-    return UserError(f"{path} is damaged or was not written by ranktwo ({type(error).__name__}); delete it and run snakemake again")
+    return UserError(
+        f"{path} is damaged or was not written by ranktwo ({type(error).__name__}); delete it and run snakemake again"
+    )

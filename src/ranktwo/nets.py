@@ -26,7 +26,7 @@ def initial_std(inputs: int) -> float:
 
 
 def initial_weights(sizes: list[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> list[Tensor]:
-    """Initial W_1 .. W_L, [out, in] each, of one net with layer sizes n, m_1, ..., c; entries U(-1/sqrt(in), 1/sqrt(in)).
+    """Initial W_1 .. W_L, [out, in] each, of one net with layer sizes n, m_1, ..., c: U(-1/sqrt(in), 1/sqrt(in)).
 
     Drawn in float32 whatever the dtype, so that the same seed means the same net in both precisions.
     """
@@ -37,6 +37,29 @@ def initial_weights(sizes: list[int], generator: torch.Generator, dtype: torch.d
     return weights
 
 
+def aligned(cells: int, rows: int, columns: int, like: Tensor) -> Tensor:
+    """An uninitialised tensor [K, rows, columns] in which every cell's matrix begins on a 64-byte boundary.
+
+    MKL's products differ in the last digit with the alignment of their operands; so a cell's numbers would depend on its
+    place in the stack.
+    """
+    size = rows * columns
+    return like.new_empty(cells, -(-size // 16) * 16)[:, :size].view(cells, rows, columns)
+
+
+def linear(h: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:
+    """h W^T, [K, N, out], of h [K, N, in] and W [K, out, in]; each cell's result independent of the others, bit for bit.
+
+    A single output is computed as W h^T: the other way round, MKL has a routine of its own for K = 1.
+    """
+    if out is None:
+        out = aligned(len(weight), h.shape[1], weight.shape[1], weight)
+    if weight.shape[1] > 1:
+        return torch.bmm(h, weight.transpose(1, 2), out=out)
+    torch.bmm(weight, h.transpose(1, 2), out=out.transpose(1, 2))
+    return out
+
+
 def forward(weights: list[Tensor], x: Tensor) -> list[Tensor]:
     """[h_0, ..., h_{L-1}, f] with h_0 = x, h_l = relu(W_l h_{l-1}), f = W_L h_{L-1}.
 
@@ -45,9 +68,9 @@ def forward(weights: list[Tensor], x: Tensor) -> list[Tensor]:
     h = x.expand(weights[0].shape[0], *x.shape[-2:])
     activations = [h]
     for weight in weights[:-1]:
-        h = torch.bmm(h, weight.transpose(1, 2)).relu_()
+        h = linear(h, weight).relu_()
         activations.append(h)
-    activations.append(torch.bmm(h, weights[-1].transpose(1, 2)))
+    activations.append(linear(h, weights[-1]))
     return activations
 
 

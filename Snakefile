@@ -1,0 +1,34 @@
+"""Data sets, training, spectra, gaps, figures and tables of a study: config.yaml, or the one --configfile names."""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+# A study is one file: --configfile replaces the default study, it is not merged over it.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/datasets.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/spectra.smk"
+include: "workflow/rules/gaps.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/tables.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/gaps.parquet",
+        expand("{results}/figures/{figure}.{kind}", results=RESULTS, figure=STUDY["figures"], kind=["pdf", "png"]),
+        expand("{results}/tables/{table}.{kind}", results=RESULTS, table=TABLES, kind=["csv", "md", "tex"]),
+
+
+onsuccess:
+    print(f"\nFigures: {RESULTS}/figures  Tables: {RESULTS}/tables  One row per cell: {RESULTS}/gaps.parquet")

@@ -1,0 +1,175 @@
+"""A study's config: checked against the closed schema, with defaults filled in; each error is one sentence."""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from ranktwo import grid
+from ranktwo.errors import UserError
+
+SCHEMA_FILE = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
+# YAML 1.1 reads 1e-3 as text, since it wants 1.0e-3; nobody who writes 1e-3 in a config means text.
+_EXPONENT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
+
+
+def read(config: dict[str, Any], where: str) -> dict[str, Any]:
+    """The study with every default filled in; `where` names its file in errors.
+
+    Raises UserError with one sentence: the key, its value, what is allowed, and a near miss if there is one.
+    """
+    schema = yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
+    study = _plain(config)
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(study)
+    error = min(errors, key=lambda error: (len(error.absolute_path), str(error.absolute_path)), default=None)
+    if error is not None:
+        raise UserError(f"{where}: {_sentence(error)}")
+    _fill(study, schema, schema)
+    try:
+        _check(study)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    return study
+
+
+def _plain(value: Any) -> Any:
+    """Plain dicts and lists, with numbers such as 1e-3 as numbers."""
+    if isinstance(value, dict):
+        return {key if isinstance(key, str) else str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, str) and _EXPONENT.fullmatch(value):
+        return float(value)
+    return value
+
+
+def _resolve(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in schema:
+        return schema
+    return root["$defs"][schema["$ref"].removeprefix("#/$defs/")] | {k: v for k, v in schema.items() if k != "$ref"}
+
+
+def _fill(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> None:
+    """Set absent keys of objects to the schema's defaults, in place."""
+    schema = _resolve(schema, root)
+    if isinstance(value, list):
+        for item in value:
+            _fill(item, schema.get("items", {}), root)
+    if not isinstance(value, dict):
+        return
+    properties = schema.get("properties", {})
+    for key, inner in properties.items():
+        if "default" in inner and key not in value:
+            value[key] = _plain(inner["default"])
+    other = schema.get("additionalProperties") or {}
+    for key, item in value.items():
+        _fill(item, properties.get(key, other), root)
+
+
+def _check(study: dict[str, Any]) -> None:
+    """What the schema cannot say."""
+    names = list(study["datasets"])
+    for number, entry in enumerate(study["grids"]):
+        datasets = entry["dataset"]
+        for name in datasets if isinstance(datasets, list) else [datasets]:
+            if name not in names:
+                raise UserError(
+                    f"grids[{number}].dataset is {name!r}, which is not one of the study's datasets "
+                    f"({', '.join(names)}){_near(name, names)}"
+                )
+    for cell in grid.expand(study["grids"]):
+        if cell.train_size and cell.batch_size != "full" and cell.batch_size > cell.train_size:
+            raise UserError(
+                f"grids: batch_size {cell.batch_size} is more than train_size {cell.train_size}; "
+                "a batch has at most all training rows"
+            )
+    for figure, settings in study["figures"].items():
+        for axis, wanted in ((settings or {}).get("where") or {}).items():
+            asked = {value for entry in study["grids"] for value in _values(entry[axis])}
+            missing = [value for value in _values(wanted) if value not in asked]
+            if missing:
+                raise UserError(
+                    f"figures.{figure}.where.{axis} is {missing[0]!r}, which no grid has "
+                    f"({', '.join(sorted(map(str, asked)))}){_near(missing[0], map(str, asked))}"
+                )
+
+
+def _values(value: Any) -> list[Any]:
+    """The values of an axis, hashable."""
+    return [tuple(item) if isinstance(item, list) else item for item in (value if isinstance(value, list) else [value])]
+
+
+def _sentence(error: jsonschema.ValidationError) -> str:
+    """A schema violation as a sentence."""
+    path = _path(error.absolute_path)
+    rule, limit, value = error.validator, error.validator_value, error.instance
+    if rule == "additionalProperties" or (
+        rule in ("enum", "pattern") and "propertyNames" in error.absolute_schema_path
+    ):
+        known = list(error.schema.get("properties", {})) or (limit if isinstance(limit, list) else [])
+        unknown = next(key for key in value if key not in known) if isinstance(value, dict) else value
+        key = f"{path}.{unknown}" if path else str(unknown)
+        if not known:
+            return f"{key} is not a valid name: use lower-case letters, digits and hyphens"
+        return f"{key} is not a known key; known are {', '.join(known)}{_near(unknown, known)}"
+    if rule == "required":
+        missing = next(key for key in limit if key not in value)
+        return f"{path + '.' if path else ''}{missing} is missing; it has to be given{_near(missing, value)}"
+    if rule == "enum" or (rule == "pattern" and limit == "^full$"):
+        known = ["a whole number of at least 1", "full"] if rule == "pattern" else limit
+        return f"{path} is {_shown(value)}; it must be one of {', '.join(map(str, known))}{_near(value, known)}"
+    if rule in ("minItems", "minProperties"):
+        return f"{path} is empty; it needs at least {'one entry' if limit == 1 else f'{limit} entries'}"
+    if rule == "uniqueItems":
+        return f"{path} is {_shown(value)}; no entry may stand twice"
+    return f"{path or 'the config'} is {_shown(value)}; it must be {_allowed(error.schema)}"
+
+
+_NOUNS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping of keys to values",
+    "null": "null",
+}
+_LIMITS = {"minimum": "of at least {}", "exclusiveMinimum": "above {}", "maximum": "of at most {}"}
+
+
+def _allowed(schema: dict[str, Any]) -> str:
+    """What a value may be, in words, from its schema."""
+    types = schema.get("type", [])
+    types = [types] if isinstance(types, str) else types
+    limits = " and ".join(text.format(schema[key]) for key, text in _LIMITS.items() if key in schema)
+    words = []
+    for name in types:
+        noun = _NOUNS[name]
+        if name in ("integer", "number") and limits:
+            noun += " " + limits
+        if name == "string" and schema.get("pattern") == "^full$":
+            noun = "'full'"
+        words.append(noun + (" of such values" if name == "array" and len(types) > 1 else ""))
+    return " or ".join(words) or f"other than it is ({schema.get('description', 'see the schema')})"
+
+
+def _path(parts: Any) -> str:
+    """datasets.digits.clip or grids[0].seed[2]."""
+    text = ""
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _shown(value: Any) -> str:
+    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _near(word: Any, known: Any) -> str:
+    """A question that offers the nearest known word, or nothing."""
+    match = difflib.get_close_matches(str(word), [str(name) for name in known], n=1)
+    return f"; did you mean {match[0]}?" if match else ""

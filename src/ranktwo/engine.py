@@ -1,0 +1,332 @@
+"""The training step, written by hand for K nets at once; autograd is its oracle in the tests, never its engine.
+
+Shapes: K cells, B samples a batch, N training samples, n inputs, c outputs; weights [K, out, in] as in nets.py.
+Every operation acts on each cell by itself, so a cell's numbers do not depend on the cells stacked with it.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ranktwo import nets
+from ranktwo.labels import noisy_targets
+from ranktwo.streams import stream
+
+if TYPE_CHECKING:
+    from ranktwo.grid import Cell
+
+MOMENTUM = 0.9
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+# Steps between checks for divergence. Each costs a copy of the weights, from which the exact step is found again.
+CHUNK = 64
+# Activations of a cell, in numbers, that an evaluation holds at once: those of some 30 cells stay in the cache.
+SLICE = 2**16
+
+relu_backward = torch.ops.aten.threshold_backward.grad_input
+
+
+def schedule_factor(cosine: bool, t: NDArray[np.int64], steps: int) -> NDArray[np.float64]:
+    """What the learning rate is multiplied by at steps t: (1 + cos(pi t / steps)) / 2, or 1 if constant."""
+    return (1 + np.cos(math.pi * t / steps)) / 2 if cosine else np.ones(len(t))
+
+
+class Batches:
+    """Mini-batches of each cell: the N rows in a random order, cut into floor(N/B) batches, then a new order.
+
+    The last N mod B rows of each order are left out, so that every batch has B rows. Cells of one seed see the same
+    batches. A batch of all N rows needs no order and has none: `take` then returns None.
+    """
+
+    def __init__(self, seeds: list[int], train_size: int, batch_size: int) -> None:
+        self.train_size, self.batch_size = train_size, batch_size
+        distinct = sorted(set(seeds))
+        self._generators = [stream(seed, "batches") for seed in distinct]
+        self._cell_stream = torch.tensor([distinct.index(seed) for seed in seeds])
+        self._ahead = torch.empty(len(distinct), 0, batch_size, dtype=torch.long)
+
+    def take(self, count: int) -> Tensor | None:
+        """Row numbers of the next `count` batches, [count, K, B]."""
+        if self.batch_size == self.train_size:
+            return None
+        whole = self.train_size // self.batch_size
+        parts, have = [self._ahead], self._ahead.shape[1]
+        while have < count:
+            orders = [torch.randperm(self.train_size, generator=generator) for generator in self._generators]
+            orders = torch.stack(orders)[:, : whole * self.batch_size]
+            parts.append(orders.view(len(orders), whole, self.batch_size))
+            have += whole
+        ahead = torch.cat(parts, dim=1)
+        self._ahead = ahead[:, count:]
+        return ahead[self._cell_stream, :count].transpose(0, 1).contiguous()
+
+    def keep(self, cells: Tensor) -> None:
+        """Go on with these cells only (bool [K])."""
+        self._cell_stream = self._cell_stream[cells]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How each of K cells is trained. Momentum is 0.9; AdamW has betas 0.9 and 0.999 and epsilon 1e-8."""
+
+    optimizer: str
+    """`sgd`, `momentum` or `adamw`, each as in torch.optim; decay is coupled in the first two, decoupled in AdamW."""
+    task: nets.Task
+    steps: int
+    batch_size: int
+    learning_rate: Tensor
+    """eta, [K] float64."""
+    cosine: Tensor
+    """bool [K]: the learning rate is eta (1 + cos(pi t / steps)) / 2 at step t, else eta throughout."""
+    weight_decay: Tensor
+    """mu, [K] float64: mu W is added to the gradient by W (torch's convention), for every weight matrix."""
+
+    def rates(self, first: int, count: int) -> Tensor:
+        """Learning rates of the steps first, ..., first + count - 1, [count, K] float64."""
+        factor = schedule_factor(True, np.arange(first, first + count), self.steps)
+        return self.learning_rate * torch.where(self.cosine, torch.from_numpy(factor)[:, None], 1.0)
+
+    def keep(self, cells: Tensor) -> "Recipe":
+        """The recipe of these cells (bool [K])."""
+        return replace(
+            self,
+            learning_rate=self.learning_rate[cells],
+            cosine=self.cosine[cells],
+            weight_decay=self.weight_decay[cells],
+        )
+
+
+class Stack:
+    """K nets of equal shape, trained together on rows of x [N, n] and targets [N, c] ([K, N, c] where they differ)."""
+
+    def __init__(self, weights: list[Tensor], x: Tensor, targets: Tensor, recipe: Recipe) -> None:
+        self.weights = [nets.aligned(*weight.shape, weight).copy_(weight) for weight in weights]
+        self.x, self.targets, self.recipe = x, targets, recipe
+        self.step = 0
+        slots = {"sgd": 0, "momentum": 1, "adamw": 2}[recipe.optimizer]
+        self.slots = [[nets.aligned(*w.shape, w).zero_() for w in weights] for _ in range(slots)]
+        self._allocate()
+
+    def _allocate(self) -> None:
+        """Buffers of one step, made once: activations h_0 .. f, their gradients, and the targets of the batch."""
+        cells, batch, full = len(self.weights[0]), self.recipe.batch_size, self.recipe.batch_size == len(self.x)
+        sizes = [self.weights[0].shape[2], *(weight.shape[1] for weight in self.weights)]
+        self._activations = [nets.aligned(cells, batch, size, self.x) for size in sizes]
+        # Apart in memory by more than they hold, the outputs of two cells never share a vector of the sigmoid, whose
+        # last digit depends on an entry's place in its vector.
+        self._activations[-1] = nets.aligned(cells, batch + 16, sizes[-1], self.x)[:, :batch]
+        self._deltas = [None, *(nets.aligned(cells, batch, size, self.x) for size in sizes[1:-1])]
+        self._batch_targets = self.x.new_empty(cells, batch, sizes[-1])
+        self._scratch = [[nets.aligned(*w.shape, w) for w in self.weights] for _ in self.slots]
+        self._gathered = self.x.new_empty(cells, batch, sizes[0])
+        if full:
+            self._activations[0] = self.x.expand(cells, *self.x.shape)
+            self._batch_targets = self.targets.expand(cells, *self.targets.shape[-2:])
+        elif self._activations[0].is_contiguous():
+            self._gathered = self._activations[0]
+        self._row_offsets = len(self.x) * torch.arange(cells)[:, None] if self.targets.dim() == 3 else None
+
+    def advance(self, rows: Tensor | None, count: int) -> None:
+        """Take `count` steps on the batches `rows` [count, K, B] (None: all rows at each step)."""
+        recipe, device = self.recipe, self.x.device
+        rates = recipe.rates(self.step, count)
+        shrinkage = (1 - rates * recipe.weight_decay).to(self.x).unsqueeze(-1).unsqueeze(-1)
+        rates = rates.to(self.x).unsqueeze(-1).unsqueeze(-1)
+        decay = recipe.weight_decay.to(self.x)[:, None, None]
+        if rows is not None:
+            target_rows = (rows if self._row_offsets is None else rows + self._row_offsets).flatten(1).to(device)
+            rows = rows.flatten(1).to(device)
+        for index in range(count):
+            if rows is not None:
+                self._gather(rows[index], target_rows[index])
+            self._backpropagate(rates[index], shrinkage[index], decay, self._forward())
+            self.step += 1
+
+    def _gather(self, rows: Tensor, target_rows: Tensor) -> None:
+        x, y = self._gathered, self._batch_targets
+        torch.index_select(self.x, 0, rows, out=x.view(-1, x.shape[-1]))
+        torch.index_select(self.targets.view(-1, y.shape[-1]), 0, target_rows, out=y.view(-1, y.shape[-1]))
+        if x is not self._activations[0]:
+            self._activations[0].copy_(x)
+
+    def _forward(self) -> Tensor:
+        """Outputs f [K, B, c]; the activations stay in their buffers."""
+        for weight, h, out in zip(self.weights, self._activations, self._activations[1:], strict=False):
+            nets.linear(h, weight, out=out)
+            if out is not self._activations[-1]:
+                out.relu_()
+        return self._activations[-1]
+
+    def _backpropagate(self, rate: Tensor, shrinkage: Tensor, decay: Tensor, outputs: Tensor) -> None:
+        delta = nets.output_gradients_(outputs, self._batch_targets, self.recipe.task)
+        # SGD's own factor -eta/B goes into the small output delta, not into each large gradient.
+        delta.mul_(-rate / self.recipe.batch_size if not self.slots else 1.0 / self.recipe.batch_size)
+        for layer in reversed(range(len(self.weights))):
+            below, h, weight = None, self._activations[layer], self.weights[layer]
+            if layer:
+                below = torch.bmm(delta, weight, out=self._deltas[layer])
+                relu_backward(below, h, 0, grad_input=below)
+            self._update(layer, weight, delta.transpose(1, 2), h, rate, shrinkage, decay)
+            delta = below
+
+    def _update(
+        self, layer: int, weight: Tensor, delta: Tensor, h: Tensor, rate: Tensor, shrinkage: Tensor, decay: Tensor
+    ) -> None:
+        """One optimizer step of W_l with gradient delta h: delta [K, out, B], h [K, B, in]."""
+        # No addcmul, lerp or add with a factor: whether they round once or twice depends on where an entry lies in
+        # memory, and so on the cells stacked before it.
+        if self.recipe.optimizer == "sgd":
+            weight.mul_(shrinkage).baddbmm_(delta, h)
+            return
+        scratch = self._scratch[0][layer]
+        if self.recipe.optimizer == "momentum":
+            velocity = self.slots[0][layer]
+            velocity.mul_(MOMENTUM).add_(torch.mul(weight, decay, out=scratch)).baddbmm_(delta, h)
+            weight.sub_(torch.mul(velocity, rate, out=scratch))
+            return
+        mean, square = self.slots[0][layer], self.slots[1][layer]
+        gradient = torch.bmm(delta, h, out=self._scratch[1][layer])
+        mean.mul_(BETAS[0]).add_(torch.mul(gradient, 1 - BETAS[0], out=scratch))
+        square.mul_(BETAS[1]).add_(gradient.mul_(gradient).mul_(1 - BETAS[1]))
+        root = torch.sqrt(square, out=gradient).div_(math.sqrt(1 - BETAS[1] ** (self.step + 1))).add_(EPSILON)
+        direction = torch.div(mean, root, out=scratch).mul_(rate / (1 - BETAS[0] ** (self.step + 1)))
+        weight.mul_(shrinkage).sub_(direction)
+
+    def finite(self) -> Tensor:
+        """Whether every weight of a cell is finite, bool [K]."""
+        return torch.stack([weight.isfinite().flatten(1).all(1) for weight in self.weights]).all(0)
+
+    def keep(self, cells: Tensor) -> "Stack":
+        """A copy that goes on with these cells only (bool [K])."""
+        targets = self.targets if self.targets.dim() == 2 else self.targets[cells]
+        kept = Stack([weight[cells] for weight in self.weights], self.x, targets, self.recipe.keep(cells))
+        for kept_slots, slots in zip(kept.slots, self.slots, strict=True):
+            for kept_slot, slot in zip(kept_slots, slots, strict=True):
+                kept_slot.copy_(slot[cells])
+        kept.step = self.step
+        return kept
+
+    def state(self, copy: bool = True) -> tuple[list[Tensor], list[list[Tensor]], int]:
+        """Weights, optimizer slots and step: all that a step changes."""
+        if not copy:
+            return self.weights, self.slots, self.step
+        return [w.clone() for w in self.weights], [[s.clone() for s in slots] for slots in self.slots], self.step
+
+    def restore(self, state: tuple[list[Tensor], list[list[Tensor]], int]) -> None:
+        """Go on from a state."""
+        self.weights, self.slots, self.step = state
+
+    def batch_losses(self) -> Tensor:
+        """Losses of the last batch's samples at the present weights, [K, B]."""
+        outputs = nets.forward(self.weights, self._activations[0])[-1]
+        return nets.sample_losses(outputs, self._batch_targets, self.recipe.task)
+
+
+class Training:
+    """A stack on its way: which of its K cells are still trained, and at which step each of the others diverged."""
+
+    def __init__(self, stack: Stack, batches: Batches) -> None:
+        self.stack, self.batches = stack, batches
+        self.alive = torch.arange(len(stack.weights[0]))
+        """Numbers of the cells still in `stack`, in its order."""
+        self.diverged: dict[int, int] = {}
+        """Cell number -> the first step after which a weight or a loss of it was not finite."""
+
+    def advance_to(self, step: int, tick: Callable[[int], None] = lambda steps: None) -> None:
+        """Train to `step`. A cell that diverges is taken out of the stack; the others never notice.
+
+        `tick` is called with the number of steps taken since its last call.
+        """
+        while self.stack.step < step and len(self.alive):
+            stack = self.stack
+            count = min(CHUNK, step - stack.step)
+            before = stack.state()
+            rows = self.batches.take(count)
+            stack.advance(rows, count)
+            tick(count)
+            finite = stack.finite().cpu()
+            if finite.all():
+                continue
+            # Cells do not depend on each other: the diverged ones alone, again from before, show at which step.
+            after = stack.state(copy=False)
+            stack.restore(before)
+            suspects = stack.keep(~finite)
+            stack.restore(after)
+            self.freeze(~finite, _first_bad_steps(suspects, None if rows is None else rows[:, ~finite], count))
+
+    def freeze(self, cells: Tensor, steps: list[int]) -> None:
+        """Mark these cells of the stack (bool) as diverged at `steps` and go on without them."""
+        self.diverged.update(zip(self.alive[cells].tolist(), steps, strict=True))
+        self.alive = self.alive[~cells]
+        self.stack = self.stack.keep(~cells)
+        self.batches.keep(~cells)
+
+
+def _first_bad_steps(stack: Stack, rows: Tensor | None, count: int) -> list[int]:
+    """For each cell, all of which diverge within `count` steps: the first step after which it is not finite."""
+    first = torch.full((len(stack.weights[0]),), stack.step + count)
+    for index in range(count):
+        stack.advance(None if rows is None else rows[index : index + 1], 1)
+        bad = ~(stack.finite() & stack.batch_losses().isfinite().all(1)).cpu()
+        first[bad] = first[bad].clamp(max=stack.step)
+    return first.tolist()
+
+
+def evaluate(weights: list[Tensor], x: Tensor, targets: Tensor, task: nets.Task) -> tuple[Tensor, Tensor]:
+    """Mean loss over the N samples and share of them classified correctly, both [K] float64 on the CPU.
+
+    The share is nan in regression. Samples go through in slices, which keeps the activations in the cache.
+    """
+    cells, widest = len(weights[0]), max(max(weight.shape[1:]) for weight in weights)
+    # Neither the slices nor the vectors of the losses may depend on how many cells there are: a sum's last digit would.
+    size = max(1, SLICE // widest)
+    loss = torch.zeros(cells, dtype=torch.float64)
+    right = torch.full((cells,), math.nan if task == "regression" else 0.0, dtype=torch.float64)
+    for start in range(0, len(x), size):
+        rows = slice(start, start + size)
+        outputs, wanted = nets.forward(weights, x[rows])[-1], targets[..., rows, :].expand(cells, -1, -1)
+        for cell in range(cells):
+            one = outputs[cell : cell + 1], wanted[cell : cell + 1], task
+            loss[cell] += nets.sample_losses(*one).double().sum().cpu()
+            if task != "regression":
+                right[cell] += nets.correct(*one).sum().cpu()
+    return loss / len(x), right / len(x)
+
+
+def snapshot_steps(steps: int, count: int) -> list[int]:
+    """Step 0 and `count` log-spaced steps from 1 to `steps`, both included; rounded, small ones may coincide."""
+    if count == 1:
+        return [0, steps]
+    spaced = (round(steps ** (index / (count - 1))) for index in range(count))
+    return sorted({0, steps, *spaced})
+
+
+def begin(cells: list["Cell"], x: Tensor, labels: Tensor, task: nets.Task, outputs: int) -> Training:
+    """The training of cells that share everything but the stackable axes, at step 0, on the device of x [N, n].
+
+    `labels` are the clean ones as a data set stores them: [N, 1] values or [N] class numbers.
+    """
+    first = cells[0]
+    sizes = [x.shape[1], *first.widths, outputs]
+    initial = [nets.initial_weights(sizes, stream(cell.seed, "init"), x.dtype) for cell in cells]
+    weights = [torch.stack(layer).to(x.device) for layer in zip(*initial, strict=True)]
+    noisy = [noisy_targets(labels, task, outputs, cell.label_noise, cell.seed) for cell in cells]
+    recipe = Recipe(
+        optimizer=first.optimizer,
+        task=task,
+        steps=first.steps,
+        batch_size=len(x) if first.batch_size == "full" else first.batch_size,
+        learning_rate=torch.tensor([cell.learning_rate for cell in cells], dtype=torch.float64),
+        cosine=torch.tensor([cell.schedule == "cosine" for cell in cells]),
+        weight_decay=torch.tensor([cell.weight_decay for cell in cells], dtype=torch.float64),
+    )
+    shared = all(cell.label_noise == 0 for cell in cells)
+    targets = (noisy[0] if shared else torch.stack(noisy)).to(x)
+    batches = Batches([cell.seed for cell in cells], len(x), recipe.batch_size)
+    return Training(Stack(weights, x, targets, recipe), batches)

@@ -1,0 +1,100 @@
+"""One row per cell: its axes, losses and generalization gaps after training, its ranks, and whether it counts."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas
+import pyarrow
+
+from ranktwo import files, provenance
+from ranktwo.columns import AXIS_COLUMNS, schema
+from ranktwo.errors import UserError, run
+
+RANKS = [
+    *("stable_rank", "effective_rank", "participation_ratio", "residual_1", "residual_2", "residual_3"),
+    *("residual_c", "residual_c1"),
+]
+
+
+def gaps(
+    history: pandas.DataFrame,
+    spectra: pandas.DataFrame,
+    *,
+    collapsed_norm: float,
+    fit_accuracy: float,
+    fit_r2: float,
+) -> pandas.DataFrame:
+    """A row for each cell of `spectra`, in its order, with the columns of gaps.parquet (columns.py defines them).
+
+    Gaps are test loss - training loss and test error - training error. What a diverged cell ended with is null.
+    """
+    v = spectra[spectra["matrix"] == "V"]
+    first = v.groupby("cell", sort=False).first()
+    last = v.groupby("cell", sort=False).nth(-1).set_index("cell")
+    end = history.groupby("cell", sort=False).nth(-1).set_index("cell").reindex(last.index)
+    if not (end["step"] == last["step"]).all():
+        raise UserError(
+            "the histories and the spectra are not of the same runs; delete results/spectra and run snakemake again"
+        )
+    ranks = [*RANKS, *(name for name in spectra.columns if name.startswith("rank_"))]
+    table = last[AXIS_COLUMNS].join(end.drop(columns="step")).join(last[["norm", *ranks]])
+    table["initial_norm"] = first["norm"]
+    table["loss_gap"] = table["test_loss"] - table["train_loss"]
+    table["clean_loss_gap"] = table["test_loss"] - table["clean_train_loss"]
+    table["accuracy_gap"] = table["train_accuracy"] - table["test_accuracy"]
+    table["clean_accuracy_gap"] = table["clean_train_accuracy"] - table["test_accuracy"]
+    table["matched_loss_gap"] = table["noisy_test_loss"] - table["train_loss"]
+    table["matched_accuracy_gap"] = table["train_accuracy"] - table["noisy_test_accuracy"]
+    table["matched_r2_gap"] = table["train_r2"] - table["noisy_test_r2"]
+    # A net that learned noisy labels fits its data; so does one that saw through the noise.
+    accuracy = table[["train_accuracy", "clean_train_accuracy"]].max(axis=1)
+    unfit = (accuracy < fit_accuracy) | (table[["train_r2", "clean_train_r2"]].max(axis=1) < fit_r2)
+    table["status"] = "ok"
+    table.loc[unfit, "status"] = "unfit"
+    table.loc[table["norm"] < collapsed_norm * table["initial_norm"], "status"] = "collapsed"
+    table.loc[table["diverged_step"].notna(), "status"] = "diverged"
+    return table.reset_index()
+
+
+SCHEMA_NAMES = [
+    *("cell", *AXIS_COLUMNS, "status", "diverged_step"),
+    *("train_loss", "test_loss", "loss_gap", "train_accuracy", "test_accuracy", "accuracy_gap", "train_r2", "test_r2"),
+    *("clean_train_loss", "clean_loss_gap", "clean_train_accuracy", "clean_accuracy_gap", "clean_train_r2"),
+    *(
+        "noisy_test_loss",
+        "matched_loss_gap",
+        "noisy_test_accuracy",
+        "matched_accuracy_gap",
+        "noisy_test_r2",
+        "matched_r2_gap",
+    ),
+    *("norm", "initial_norm", *RANKS),
+]
+
+
+def read(paths: list[Path]) -> pandas.DataFrame:
+    """The rows of several Parquet files as one frame; whole numbers stay whole beside nulls."""
+    tables = [files.read_parquet(path)[0] for path in paths]
+    return pyarrow.concat_tables(tables).to_pandas(types_mapper=_nullable)
+
+
+def _nullable(kind: pyarrow.DataType) -> pandas.api.extensions.ExtensionDtype | None:
+    return pandas.Int64Dtype() if pyarrow.types.is_integer(kind) else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--history", type=Path, nargs="+", required=True)
+    parser.add_argument("--spectra", type=Path, nargs="+", required=True)
+    parser.add_argument("--status", type=json.loads, required=True, help="JSON: the thresholds of `gaps`")
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    table = gaps(read(arguments.history), read(arguments.spectra), **arguments.status)
+    names = [*SCHEMA_NAMES, *(name for name in table.columns if name.startswith("rank_"))]
+    rows = pyarrow.Table.from_pandas(table[names], schema=schema(names), preserve_index=False)
+    files.write_parquet(arguments.output, rows, provenance.circumstances())
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,93 @@
+"""Where a result comes from: the meaning of the code that made it, and the software and machine it ran on."""
+
+import ast
+import hashlib
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parent
+
+
+@cache
+def fingerprint(*modules: str) -> str:
+    """Hash of the syntax trees, without docstrings, of these modules and of all package modules they import.
+
+    A comment, a docstring, white space or a new date on a file leaves it as it is; any other edit changes it.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(_closure(modules)):
+        tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
+        digest.update(f"{name}\n{ast.dump(_without_docstrings(tree))}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _closure(modules: tuple[str, ...]) -> set[str]:
+    found: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
+        waiting += [module for node in ast.walk(tree) for module in _imported(node)]
+    # Types, sentences and the writing of files: whatever they do, a number stays what it is.
+    return found - {"grid", "errors", "files", "provenance"}
+
+
+def _imported(node: ast.AST) -> list[str]:
+    """Package modules that one import statement names."""
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    else:
+        return []
+    inside = [name.removeprefix("ranktwo.") for name in names if name.startswith("ranktwo.")]
+    return [name for name in inside if (PACKAGE / f"{name}.py").exists()]
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            # A bare string is a docstring of a module, class, function or field; it computes nothing anywhere.
+            node.body = [item for item in body if not _is_text(item)] or [ast.Pass()]
+    return tree
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def circumstances(device: str = "cpu", threads: int = 1) -> dict[str, Any]:
+    """Versions, commit, device and threads, to be written into a result's metadata; device as torch names it."""
+    packages = ("ranktwo", "torch", "numpy", "pandas", "pyarrow", "safetensors")
+    return {
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": _git("status", "--porcelain", "--untracked-files=no") != "",
+        "device": device,
+        "machine": platform.platform(),
+        "threads": threads,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    """Output of a git command in the package's checkout; None where there is no git or no checkout."""
+    try:
+        done = subprocess.run(["git", "-C", PACKAGE, *arguments], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

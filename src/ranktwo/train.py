@@ -1,0 +1,314 @@
+"""Train the cells of a stack and record their weights, losses and accuracies at each snapshot."""
+
+import argparse
+import io
+import math
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ranktwo import datasets, engine, files, nets, provenance
+from ranktwo.columns import schema
+from ranktwo.errors import UserError, run
+from ranktwo.grid import Cell, cell_name, decode, short_hash
+from ranktwo.labels import expected_targets, targets
+
+# Weights of the nets trained at once: on a CPU they have to stay in the cache, on a GPU to fill it.
+CPU_BYTES, CPU_CELLS = 10_000_000, 32
+GPU_BYTES, GPU_CELLS = 2_000_000_000, 512
+
+METRICS = [
+    f"{part}_{metric}"
+    for part in ("train", "clean_train", "test", "noisy_test")
+    for metric in ("loss", "accuracy", "r2")
+]
+HISTORY = schema(["cell", "step", "diverged_step", *METRICS])
+
+
+@dataclass
+class Record:
+    """What is kept of one cell."""
+
+    cell: dict[str, Any]
+    """Its axes, and facts about its data: task, inputs, outputs; train_size and batch_size are numbers here."""
+    identity: str
+    """Hash of all that determines its numbers: axes, data set, snapshots, and the training code's meaning."""
+    steps: list[int]
+    """Its snapshots, S of them."""
+    diverged: int | None = None
+    """First step after which a weight or loss was not finite."""
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    """[S, out, in] by matrix; nan from the step of divergence on."""
+    history: dict[str, list[float | None]] = field(default_factory=dict)
+    """S values by metric; null where undefined."""
+
+
+def train(
+    cells: list[Cell], data: datasets.Dataset, *, snapshots: int, device: str, progress: "Progress"
+) -> list[Record]:
+    """Train cells that share everything but the stackable axes, as many at once as the device does well."""
+    first = cells[0]
+    size = first.train_size or len(data.train_x)
+    if size > len(data.train_x):
+        raise UserError(f"train_size {size} is more than the {len(data.train_x)} training rows of {data.name}")
+    if first.batch_size != "full" and first.batch_size > size:
+        raise UserError(f"batch_size {first.batch_size} is more than the {size} training rows of {data.name}")
+    if data.task != "regression" and max(cell.label_noise for cell in cells) > 1:
+        raise UserError(
+            f"label_noise is a share of labels for {data.name}, a classification task; it must be at most 1"
+        )
+    parameters = sum(math.prod(pair) for pair in _shapes(first, data))
+    if device == "cuda":
+        at_once = max(1, min(GPU_CELLS, GPU_BYTES // (4 * parameters)))
+    else:
+        at_once = max(1, min(CPU_CELLS, CPU_BYTES // (4 * parameters)))
+    # Slices of nearly equal size: 33 cells are better cut 17 + 16 than 32 + 1.
+    slices = math.ceil(len(cells) / at_once)
+    bounds = [len(cells) * index // slices for index in range(slices + 1)]
+    parts = [cells[start:stop] for start, stop in zip(bounds, bounds[1:], strict=False)]
+    return [record for part in parts for record in _train_slice(part, data, size, snapshots, device, progress)]
+
+
+def _shapes(cell: Cell, data: datasets.Dataset) -> list[tuple[int, int]]:
+    sizes = [data.inputs, *cell.widths, data.outputs]
+    return list(zip(sizes, sizes[1:], strict=False))
+
+
+def _train_slice(
+    cells: list[Cell], data: datasets.Dataset, size: int, snapshots: int, device: str, progress: "Progress"
+) -> list[Record]:
+    x, labels = data.train_x[:size].to(device), data.train_y[:size]
+    training = engine.begin(cells, x, labels, data.task, data.outputs)
+    evaluation = Evaluation(cells, data, x, labels)
+    steps = engine.snapshot_steps(cells[0].steps, snapshots)
+    names = nets.matrix_names(len(training.stack.weights))
+    weights = {
+        name: torch.full((len(cells), len(steps), *shape[::-1]), math.nan)
+        for name, shape in zip(names, _shapes(cells[0], data), strict=True)
+    }
+    history = {name: torch.full((len(cells), len(steps)), math.nan, dtype=torch.float64) for name in METRICS}
+    for index, step in enumerate(steps):
+        training.advance_to(step, lambda count: progress.tick(count, len(cells), training.stack.step))
+        metrics = evaluation.measure(training)
+        finite = torch.stack([values.isfinite() for name, values in metrics.items() if name.endswith("loss")]).all(0)
+        if not finite.all():
+            training.freeze(~finite, [step] * int((~finite).sum()))
+            metrics = {name: values[finite] for name, values in metrics.items()}
+        for name, values in metrics.items():
+            history[name][training.alive, index] = values
+        for name, weight in zip(names, training.stack.weights, strict=True):
+            weights[name][training.alive, index] = weight.float().cpu()
+    return [
+        Record(
+            cell=_facts(cell, data, size),
+            identity="",
+            steps=steps,
+            diverged=training.diverged.get(number),
+            weights={name: weight[number] for name, weight in weights.items()},
+            history={name: [_defined(value) for value in values[number].tolist()] for name, values in history.items()},
+        )
+        for number, cell in enumerate(cells)
+    ]
+
+
+class Evaluation:
+    """Losses and scores of cells on the labels they are trained on, on the clean ones, and on the test set.
+
+    R^2 = 1 - MSE / mean (y - ybar)^2 with each part's own targets. What a task does not define is nan.
+    """
+
+    def __init__(self, cells: list[Cell], data: datasets.Dataset, x: Tensor, labels: Tensor) -> None:
+        device, shape = x.device, (data.task, data.outputs)
+        self._task, self._classes = data.task, max(data.outputs, 2)
+        self._noise = torch.tensor([cell.label_noise for cell in cells], dtype=torch.float64)
+        self._x, self._test_x = x, data.test_x.to(device)
+        self._clean, self._test = targets(labels, *shape).to(device), targets(data.test_y, *shape).to(device)
+        levels = [expected_targets(data.test_y, *shape, cell.label_noise).to(device) for cell in cells]
+        self._noisy_test = torch.stack(levels) if self._noise.any() else None
+
+    def measure(self, training: engine.Training) -> dict[str, Tensor]:
+        """Each of METRICS for the cells still trained, [K] float64. Without noise, noisy and clean are the same."""
+        stack = training.stack
+        result = self._scores("train", stack, stack.x, stack.targets) | self._scores(
+            "test", stack, self._test_x, self._test
+        )
+        if self._noisy_test is None:
+            same = {"clean_train": "train", "noisy_test": "test"}
+            return result | {
+                f"{part}_{metric}": result[f"{other}_{metric}"]
+                for part, other in same.items()
+                for metric in ("loss", "accuracy", "r2")
+            }
+        result |= self._scores("clean_train", stack, self._x, self._clean)
+        p = self._noise[training.alive]
+        if self._task == "regression":
+            loss, variance = result["test_loss"] + p**2, _variance(self._test) + p**2
+            return result | {
+                "noisy_test_loss": loss,
+                "noisy_test_r2": 1 - loss / variance,
+                "noisy_test_accuracy": loss * math.nan,
+            }
+        loss, _ = engine.evaluate(stack.weights, self._test_x, self._noisy_test[training.alive], self._task)
+        right = result["test_accuracy"]
+        accuracy = right * (1 - p) + (1 - right) * p / (self._classes - 1)
+        return result | {"noisy_test_loss": loss, "noisy_test_accuracy": accuracy, "noisy_test_r2": loss * math.nan}
+
+    def _scores(self, part: str, stack: engine.Stack, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        loss, accuracy = engine.evaluate(stack.weights, x, y, self._task)
+        r2 = 1 - loss / _variance(y) if self._task == "regression" else torch.full_like(loss, math.nan)
+        return {f"{part}_loss": loss, f"{part}_accuracy": accuracy, f"{part}_r2": r2}
+
+
+def _variance(y: Tensor) -> Tensor:
+    """Mean (y - ybar)^2 of targets [N, c] or [K, N, c], with one mean for each output, averaged over outputs."""
+    return y.double().var(dim=-2, correction=0).mean(-1).cpu()
+
+
+def _defined(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _facts(cell: Cell, data: datasets.Dataset, size: int) -> dict[str, Any]:
+    """The cell's axes with numbers for `all rows` and `full`, and what a reader has to know of its data."""
+    facts = asdict(cell) | {"train_size": size, "widths": "-".join(map(str, cell.widths))}
+    if cell.batch_size == "full":
+        facts["batch_size"] = size
+    return facts | {"task": data.task, "inputs": data.inputs, "outputs": data.outputs}
+
+
+class Progress:
+    """One line that shows cells, step, rate and time left: live on a terminal, a new line now and then in a log."""
+
+    def __init__(self, name: str, cells: int, steps: int, stream: Any = sys.stderr, interval: float = 10.0) -> None:
+        self._stream, self._live, self._interval, self._steps = stream, stream.isatty(), interval, steps
+        self._bar = tqdm(
+            desc=f"{name}: {cells} cells",
+            total=cells * steps,
+            unit=" cell-steps",
+            unit_scale=True,
+            file=stream if self._live else io.StringIO(),
+            bar_format="{desc}{postfix}, {percentage:.0f} %, {rate_fmt}, {remaining} left",
+            mininterval=0.2,
+            leave=False,
+        )
+        self._shown = time.monotonic()
+
+    def tick(self, steps: int, cells: int, step: int) -> None:
+        """Count `steps` steps of `cells` cells, which are now at `step`."""
+        self._bar.set_postfix_str(f"step {step:,}/{self._steps:,}", refresh=False)
+        self._bar.update(steps * cells)
+        if not self._live and time.monotonic() - self._shown > self._interval:
+            self._shown = time.monotonic()
+            print(self._bar, file=self._stream, flush=True)
+
+    def close(self, text: str) -> None:
+        """End the line with `text`."""
+        self._bar.close()
+        print(text, file=self._stream, flush=True)
+
+
+def identities(cells: list[Cell], data: datasets.Dataset, settings: dict[str, Any]) -> list[str]:
+    """A hash of what determines each cell's numbers: its axes, the data set's content, the settings of its training.
+
+    The settings hold the number of snapshots and the fingerprint of the training code.
+    """
+    return [short_hash([asdict(cell), data.checksum, settings]) for cell in cells]
+
+
+def read_records(weights: Path, history: Path) -> dict[str, Record]:
+    """Records by cell from a stack's two files, of the cells that are whole in both; none where a file is damaged."""
+    try:
+        tensors, metadata = files.read_tensors(weights)
+        table, history_metadata = files.read_parquet(history)
+    except UserError:
+        return {}
+    rows: dict[str, dict[str, list[Any]]] = {}
+    for row in table.to_pylist():
+        columns = rows.setdefault(row["cell"], {name: [] for name in METRICS})
+        for name in METRICS:
+            columns[name].append(row[name])
+    records = {}
+    for name, facts in metadata["cells"].items():
+        matrices = {key.partition("/")[2]: tensor for key, tensor in tensors.items() if key.partition("/")[0] == name}
+        same = history_metadata["identities"].get(name) == facts["identity"]
+        if same and matrices and len(rows.get(name, {}).get("train_loss", [])) == len(facts["steps"]):
+            records[name] = Record(**facts, weights=matrices, history=rows[name])
+    return records
+
+
+def write_records(weights: Path, history: Path, records: dict[str, Record], circumstances: dict[str, Any]) -> None:
+    """Write a stack's two files: weights as `cell/matrix` [S, out, in], and a row per cell and snapshot."""
+    facts = {
+        name: {"cell": record.cell, "identity": record.identity, "steps": record.steps, "diverged": record.diverged}
+        for name, record in records.items()
+    }
+    tensors = {f"{name}/{matrix}": w for name, record in records.items() for matrix, w in record.weights.items()}
+    columns: dict[str, list[Any]] = {name: [] for name in HISTORY.names}
+    for name, record in records.items():
+        columns["cell"] += [name] * len(record.steps)
+        columns["step"] += record.steps
+        columns["diverged_step"] += [record.diverged] * len(record.steps)
+        for metric in METRICS:
+            columns[metric] += record.history[metric]
+    identities = {name: record.identity for name, record in records.items()}
+    files.write_tensors(weights, tensors, {"cells": facts, **circumstances})
+    files.write_parquet(history, pyarrow.table(columns, schema=HISTORY), {"identities": identities, **circumstances})
+
+
+def pick_device(asked: str) -> str:
+    """`cpu` or `cuda`: what was asked for, where `auto` is a GPU if PyTorch sees one."""
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "device is cuda, but PyTorch sees no GPU here; set `device: auto` or `device: cpu` in the config"
+        )
+    return "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--job", required=True, help="the stack's cells, as ranktwo.grid.encode writes them")
+    parser.add_argument("--dataset", type=Path, required=True, help="prepared data set")
+    parser.add_argument("--weights", type=Path, required=True, help="safetensors file to write or to add to")
+    parser.add_argument("--history", type=Path, required=True, help="Parquet file to write or to add to")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    # Decayed weights become denormal numbers, on which a CPU is ten times slower.
+    torch.set_flush_denormal(True)
+    device = pick_device(arguments.device)
+
+    cells, options, settings = decode(arguments.job)
+    data = datasets.load(arguments.dataset)
+    wanted = {cell_name(cell, options): cell for cell in cells}
+    expected = dict(zip(wanted, identities(cells, data, settings), strict=True))
+    records = read_records(arguments.weights, arguments.history)
+    records = {name: r for name, r in records.items() if r.identity == expected.get(name, r.identity)}
+    new = {name: cell for name, cell in wanted.items() if name not in records}
+    progress = Progress(arguments.weights.parent.name, len(new), cells[0].steps)
+    start = time.monotonic()
+    if new:
+        trained = train(list(new.values()), data, snapshots=settings["snapshots"], device=device, progress=progress)
+        for name, record in zip(new, trained, strict=True):
+            record.identity = expected[name]
+            records[name] = record
+    seconds = time.monotonic() - start
+    name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    circumstances = provenance.circumstances(name, arguments.threads) | {"seconds": seconds}
+    write_records(arguments.weights, arguments.history, records, circumstances)
+    diverged = sum(records[name].diverged is not None for name in new)
+    notes = [f"{len(new)} cells trained in {seconds:.1f} s on {device}"]
+    notes += [f"{diverged} diverged"] if diverged else []
+    notes += [f"{len(wanted) - len(new)} kept from before"] if len(wanted) > len(new) else []
+    progress.close(f"{arguments.weights.parent.name}: {', '.join(notes)}")
+
+
+if __name__ == "__main__":
+    run(main)

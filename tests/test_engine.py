@@ -1,0 +1,197 @@
+"""The hand-written step against autograd and torch.optim; what a cell's numbers may and may not depend on."""
+
+import math
+
+import pytest
+import torch
+from conftest import a_cell
+
+from ranktwo import engine, labels
+from ranktwo.grid import Cell
+from ranktwo.streams import stream
+
+N, INPUTS = 22, 5
+OUTPUTS = {"regression": 1, "binary": 1, "multiclass": 3}
+
+
+def data(task: str, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(7)
+    x = torch.randn(N, INPUTS, generator=generator, dtype=dtype)
+    if task == "regression":
+        return x, torch.randn(N, 1, generator=generator, dtype=dtype)
+    return x, torch.randint(0, 3 if task == "multiclass" else 2, (N,), generator=generator)
+
+
+def trained(cells: list[Cell], task: str, dtype: torch.dtype = torch.float64) -> engine.Training:
+    x, y = data(task, dtype)
+    training = engine.begin(cells, x, y, task, OUTPUTS[task])
+    training.advance_to(cells[0].steps)
+    return training
+
+
+def oracle(cell: Cell, task: str) -> list[torch.Tensor]:
+    """The same cell by torch.nn, autograd and torch.optim, from the same weights and batches."""
+    x, y = data(task)
+    start = engine.begin([cell], x, y, task, OUTPUTS[task])
+    layers = []
+    for weight in start.stack.weights:
+        linear = torch.nn.Linear(weight.shape[2], weight.shape[1], bias=False, dtype=x.dtype)
+        linear.weight.data = weight[0].clone()
+        layers += [linear, torch.nn.ReLU()]
+    net = torch.nn.Sequential(*layers[:-1])
+    kind = {
+        "sgd": torch.optim.SGD,
+        "momentum": lambda *a, **k: torch.optim.SGD(*a, momentum=0.9, **k),
+        "adamw": torch.optim.AdamW,
+    }
+    optimizer = kind[cell.optimizer](net.parameters(), lr=cell.learning_rate, weight_decay=cell.weight_decay)
+    factor = (lambda t: (1 + math.cos(math.pi * t / cell.steps)) / 2) if cell.schedule == "cosine" else lambda t: 1.0
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    loss = {
+        "regression": torch.nn.MSELoss(),
+        "binary": torch.nn.BCEWithLogitsLoss(),
+        "multiclass": torch.nn.CrossEntropyLoss(),
+    }[task]
+    noisy = labels.noisy_targets(y, task, OUTPUTS[task], cell.label_noise, cell.seed).double()
+    wanted = noisy.argmax(1) if task == "multiclass" else noisy
+    size = N if cell.batch_size == "full" else cell.batch_size
+    rows = engine.Batches([cell.seed], N, size).take(cell.steps)
+    for step in range(cell.steps):
+        chosen = slice(None) if rows is None else rows[step, 0]
+        optimizer.zero_grad()
+        loss(net(x[chosen]), wanted[chosen]).backward()
+        optimizer.step()
+        scheduler.step()
+    return [parameter.detach() for parameter in net.parameters()]
+
+
+@pytest.mark.parametrize("task", OUTPUTS)
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adamw"])
+@pytest.mark.parametrize("widths", [(6,), (6, 4), (5, 4, 3)], ids=str)
+@pytest.mark.parametrize(("batch_size", "schedule", "noise"), [(4, "constant", 0.2), ("full", "cosine", 0.0)])
+def test_step_is_that_of_autograd_and_torch_optim(task, optimizer, widths, batch_size, schedule, noise):
+    cell = a_cell(optimizer=optimizer, widths=widths, batch_size=batch_size, schedule=schedule, label_noise=noise)
+    expected = oracle(cell, task)
+    for ours, theirs in zip(trained([cell], task).stack.weights, expected, strict=True):
+        torch.testing.assert_close(ours[0], theirs, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("task", OUTPUTS)
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adamw"])
+@pytest.mark.parametrize(("widths", "batch_size"), [((6,), 4), ((64,), 16), ((7, 9), 5), ((32,), "full")], ids=str)
+def test_a_cell_is_bitwise_independent_of_its_stack(task, optimizer, widths, batch_size):
+    values = [
+        (0.0, 0.01, 0, "constant", 0.0),
+        (0.1, 0.01, 0, "cosine", 0.3),
+        (0.01, 0.03, 1, "constant", 0.1),
+        (0.3, 0.02, 2, "cosine", 0.0),
+    ]
+    cells = [
+        a_cell(
+            optimizer=optimizer,
+            widths=widths,
+            batch_size=batch_size,
+            weight_decay=mu,
+            learning_rate=eta,
+            seed=seed,
+            schedule=schedule,
+            label_noise=noise,
+        )
+        for mu, eta, seed, schedule, noise in values * 3
+    ]
+    x, y = data(task, torch.float32)
+    training = trained(cells, task, torch.float32)
+    assert not training.diverged
+    together = training.stack
+    losses = engine.evaluate(together.weights, x, together.targets, task)[0]
+    for index, cell in enumerate(cells[:4]):
+        alone = trained([cell], task, torch.float32).stack
+        for stacked, single in zip(together.weights, alone.weights, strict=True):
+            assert torch.equal(stacked[index], single[0])
+            assert torch.equal(stacked[index], stacked[index + 8])
+        assert losses[index] == engine.evaluate(alone.weights, x, alone.targets, task)[0][0]
+
+
+def test_diverged_cell_is_frozen_at_its_step_and_neighbours_never_notice():
+    calm = [a_cell(weight_decay=mu, steps=400) for mu in (0.0, 0.1)]
+    wild = [a_cell(learning_rate=eta, steps=400, seed=seed) for eta, seed in ((30.0, 0), (8.0, 3))]
+    mixed = trained([calm[0], wild[0], calm[1], wild[1]], "regression", torch.float32)
+    assert mixed.alive.tolist() == [0, 2]
+    for ours, alone in zip(mixed.stack.weights, trained(calm, "regression", torch.float32).stack.weights, strict=True):
+        assert torch.equal(ours, alone)
+    for number, cell in ((1, wild[0]), (3, wild[1])):
+        bad_step = mixed.diverged[number]
+        x, y = data("regression", torch.float32)
+        before = engine.begin([cell], x, y, "regression", 1)
+        before.stack.advance(before.batches.take(bad_step), bad_step - 1)
+        assert before.stack.finite().all()
+        assert before.stack.batch_losses().isfinite().all()
+        after = engine.begin([cell], x, y, "regression", 1)
+        after.stack.advance(after.batches.take(bad_step), bad_step)
+        assert not (after.stack.finite().all() and after.stack.batch_losses().isfinite().all())
+
+
+def test_divergence_with_full_batches_is_found_too():
+    cells = [a_cell(learning_rate=eta, batch_size="full", steps=300) for eta in (0.01, 50.0)]
+    training = trained(cells, "regression", torch.float32)
+    assert training.alive.tolist() == [0]
+    assert 1 <= training.diverged[1] < 300
+
+
+def test_batches_are_epochs_without_replacement_and_depend_on_the_seed_alone():
+    rows = engine.Batches([5, 2, 5], N, 4).take(13)
+    assert rows.shape == (13, 3, 4)
+    for cell in range(3):
+        for epoch in range(2):
+            assert len(set(rows[5 * epoch : 5 * epoch + 5, cell].flatten().tolist())) == 20
+    assert torch.equal(rows[:, 0], rows[:, 2])
+    assert not torch.equal(rows[:, 0], rows[:, 1])
+    pieces = engine.Batches([2], N, 4)
+    assert torch.equal(torch.cat([pieces.take(count) for count in (1, 7, 5)])[:, 0], rows[:, 1])
+
+
+def test_streams_of_one_seed_differ_by_purpose():
+    draws = [torch.rand(3, generator=stream(1, purpose)).tolist() for purpose in ("init", "batches", "noise")]
+    assert len({tuple(draw) for draw in draws}) == 3
+
+
+@pytest.mark.parametrize("task", OUTPUTS)
+def test_evaluation_is_a_mean_over_samples_whatever_the_slices(task, monkeypatch):
+    """A published tool divides summed batch means by the number of samples, so that its loss shrinks with the batch."""
+    training = trained([a_cell(seed=seed) for seed in (0, 1)], task)
+    x, y = data(task)
+    wanted = labels.targets(y, task, OUTPUTS[task]).double()
+    outputs = x
+    for weight in training.stack.weights[:-1]:
+        outputs = (outputs @ weight[1].T).relu()
+    outputs = outputs @ training.stack.weights[-1][1].T
+    if task == "regression":
+        expected = torch.nn.functional.mse_loss(outputs, wanted)
+    elif task == "binary":
+        expected = torch.nn.functional.binary_cross_entropy_with_logits(outputs, wanted)
+    else:
+        expected = torch.nn.functional.cross_entropy(outputs, y)
+    for slice_elements in (2**21, 12 * 5):
+        monkeypatch.setattr(engine, "SLICE", slice_elements)
+        loss, accuracy = engine.evaluate(training.stack.weights, x, wanted, task)
+        assert loss[1].item() == pytest.approx(expected.item(), rel=1e-12)
+        if task == "binary":
+            assert accuracy[1].item() == ((outputs[:, 0] > 0) == (y == 1)).double().mean().item()
+        elif task == "multiclass":
+            assert accuracy[1].item() == (outputs.argmax(1) == y).double().mean().item()
+        else:
+            assert accuracy.isnan().all()
+
+
+def test_snapshots_are_log_spaced_with_first_and_last():
+    assert engine.snapshot_steps(10_000, 5) == [0, 1, 10, 100, 1000, 10_000]
+    assert engine.snapshot_steps(3, 12) == [0, 1, 2, 3]
+    assert engine.snapshot_steps(7, 1) == [0, 7]
+
+
+def test_initial_weights_are_those_of_nn_linear_in_distribution():
+    weights = engine.begin([a_cell(widths=(4000,))], *data("binary", torch.float32), "binary", 1).stack.weights
+    bound = 1 / math.sqrt(INPUTS)
+    assert weights[0].abs().max() <= bound
+    assert weights[0].std().item() == pytest.approx(bound / math.sqrt(3), rel=0.02)
+    assert abs(weights[0].mean().item()) < 0.01

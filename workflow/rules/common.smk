@@ -1,0 +1,48 @@
+"""Checks the config; makes the cells and stacks and the strings that say what each job's result depends on."""
+
+import os
+import sys
+from pathlib import Path
+
+SOURCE = Path(workflow.basedir) / "src"
+sys.path.insert(0, str(SOURCE))
+# Jobs import the package beside this file, whatever else is installed.
+os.environ["PYTHONPATH"] = f"{SOURCE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep)
+
+from ranktwo import config as configuration, grid
+from ranktwo.errors import UserError
+from ranktwo.provenance import fingerprint
+
+try:
+    STUDY = configuration.read(config, where=str((workflow.configfiles or ["config"])[-1]))
+    STACKS = grid.stacks(grid.expand(STUDY["grids"]), STUDY["stack"], STUDY["datasets"])
+except UserError as error:
+    sys.exit(f"ranktwo: {error}")
+
+RESULTS = STUDY["results"].rstrip("/")
+DATA_FOLDER = STUDY["data_folder"] or os.environ.get("RANKTWO_DATA") or "data"
+DOWNLOAD = "--download" if STUDY["download"] else "--no-download"
+DEVICE = STUDY["device"]
+
+
+wildcard_constraints:
+    dataset="[a-z0-9-]+",
+    stack="[^/]+",
+    figure="[a-z-]+",
+    table="[a-z-]+",
+
+
+def job(stack: str, *modules: str, **settings) -> str:
+    """What a stack's job depends on, as one string: its cells, their data set's options, settings, and the code."""
+    cells = STACKS[stack]
+    return grid.encode(cells, STUDY["datasets"][cells[0].dataset], fingerprint=fingerprint(*modules), **settings)
+
+
+def every(pattern: str) -> list[str]:
+    """The file of each stack."""
+    return expand(pattern, stack=STACKS)
+
+
+def where(figure: str) -> dict:
+    """The cells that the config wants in a figure."""
+    return (STUDY["figures"][figure] or {}).get("where", {})

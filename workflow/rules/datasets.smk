@@ -1,0 +1,20 @@
+"""Needs the raw source (bundled, or in the data folder). Makes one file of standardised tensors for each data set."""
+
+
+rule dataset:
+    output:
+        f"{RESULTS}/datasets/{{dataset}}.safetensors",
+    params:
+        # Snakemake compares the set of a job's parameters, so one of them holds all that the result depends on.
+        identity=lambda wildcards: grid.canonical([STUDY["datasets"][wildcards.dataset], fingerprint("datasets")]),
+        options=lambda wildcards: grid.canonical(STUDY["datasets"][wildcards.dataset]),
+    log:
+        f"{RESULTS}/logs/datasets/{{dataset}}.log",
+    shell:
+        "python -m ranktwo.datasets"
+        " --name {wildcards.dataset:q}"
+        " --options {params.options:q}"
+        " --folder {DATA_FOLDER:q}"
+        " {DOWNLOAD}"
+        " --output {output:q}"
+        " --log {log:q}"

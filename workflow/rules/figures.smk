@@ -1,0 +1,32 @@
+"""Needs gaps.parquet and the spectra. Makes each figure as PDF and PNG."""
+
+STYLE = SOURCE / "ranktwo" / "style.mplstyle"
+
+
+rule figure:
+    input:
+        gaps=f"{RESULTS}/gaps.parquet",
+        spectra=every(f"{RESULTS}/spectra/{{stack}}.parquet"),
+        style=STYLE,
+    output:
+        pdf=f"{RESULTS}/figures/{{figure}}.pdf",
+        png=report(
+            f"{RESULTS}/figures/{{figure}}.png",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
+    params:
+        identity=lambda wildcards: grid.canonical([where(wildcards.figure), fingerprint("figures")]),
+        where=lambda wildcards: grid.canonical(where(wildcards.figure)),
+    log:
+        f"{RESULTS}/logs/figures/{{figure}}.log",
+    shell:
+        "python -m ranktwo.figures {wildcards.figure:q}"
+        " --gaps {input.gaps:q}"
+        " --spectra {input.spectra:q}"
+        " --where {params.where:q}"
+        " --style {input.style:q}"
+        " --pdf {output.pdf:q}"
+        " --png {output.png:q}"
+        " --log {log:q}"

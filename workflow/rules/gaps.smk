@@ -1,0 +1,21 @@
+"""Needs histories and spectra. Makes the one table that figures, tables and readers start from: a row per cell."""
+
+
+rule gaps:
+    input:
+        history=every(f"{RESULTS}/runs/{{stack}}/history.parquet"),
+        spectra=every(f"{RESULTS}/spectra/{{stack}}.parquet"),
+    output:
+        f"{RESULTS}/gaps.parquet",
+    params:
+        identity=grid.canonical([STUDY["status"], fingerprint("gaps")]),
+        status=grid.canonical(STUDY["status"]),
+    log:
+        f"{RESULTS}/logs/gaps.log",
+    shell:
+        "python -m ranktwo.gaps"
+        " --history {input.history:q}"
+        " --spectra {input.spectra:q}"
+        " --status {params.status:q}"
+        " --output {output:q}"
+        " --log {log:q}"

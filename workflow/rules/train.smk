@@ -1,0 +1,25 @@
+"""Needs a data set. Makes the weights and the history of each stack's cells; trains only those it does not have yet."""
+
+
+rule train:
+    input:
+        lambda wildcards: f"{RESULTS}/datasets/{STACKS[wildcards.stack][0].dataset}.safetensors",
+    output:
+        weights=update(f"{RESULTS}/runs/{{stack}}/weights.safetensors"),
+        history=update(f"{RESULTS}/runs/{{stack}}/history.parquet"),
+    params:
+        job=lambda wildcards: job(wildcards.stack, "engine", snapshots=STUDY["snapshots"]),
+    log:
+        f"{RESULTS}/logs/train/{{stack}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/{{stack}}.tsv"
+    threads: 1
+    shell:
+        "python -m ranktwo.train"
+        " --job {params.job:q}"
+        " --dataset {input:q}"
+        " --weights {output.weights:q}"
+        " --history {output.history:q}"
+        " --device {DEVICE}"
+        " --threads {threads}"
+        " --log {log:q}"
