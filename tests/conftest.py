@@ -9,6 +9,9 @@ import torch
 from ranktwo.grid import Cell
 
 ROOT = Path(__file__).parents[1]
+REAL_DATA = Path(os.environ.get("RANKTWO_DATA") or ROOT.parent / "shared" / "data")
+# Commands that tests start are those of this checkout.
+os.environ["PYTHONPATH"] = str(ROOT / "src")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -17,13 +20,11 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture
-def real_data() -> Path:
-    """The folder with real MNIST and California Housing; skips where there is none."""
-    folder = Path(os.environ.get("RANKTWO_DATA", ROOT.parent / "shared" / "data"))
-    if not (folder / "MNIST" / "raw").is_dir():
-        pytest.skip(f"no real data: neither RANKTWO_DATA nor {folder} has them")
-    return folder
+def needs_real(*names: str) -> pytest.MarkDecorator:
+    """Marks a test that reads real data, which lie beside the checkout or where RANKTWO_DATA says."""
+    absent = [name for name in names if not (REAL_DATA / name).exists()]
+    reason = f"no {', '.join(absent)} in {REAL_DATA}; name a folder in RANKTWO_DATA"
+    return pytest.mark.skipif(bool(absent), reason=reason)
 
 
 def a_cell(**axes: object) -> Cell:

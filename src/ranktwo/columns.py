@@ -36,7 +36,8 @@ COLUMNS: dict[str, tuple[pyarrow.DataType, str]] = {
         TEXT,
         "`diverged`: a weight or loss became non-finite. `collapsed`: the norm of V ended below "
         "`status.collapsed_norm` of its initial one. `unfit`: accuracy or R^2 on the training labels, noisy or clean, "
-        "whichever is greater, ended below `status.fit_accuracy` or `status.fit_r2`. `ok`: none of these. The first that applies.",
+        "whichever is greater, ended below `status.fit_accuracy` or `status.fit_r2`. `ok`: none of "
+        "these. The first that applies.",
     ),
     "diverged_step": (WHOLE, "First step after which a weight or loss was not finite; null if none."),
     "train_loss": (REAL, f"On the training labels as trained on, noise included: {LOSS}."),

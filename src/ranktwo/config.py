@@ -1,7 +1,10 @@
 """A study's config: checked against the closed schema, with defaults filled in; each error is one sentence."""
 
 import difflib
+import functools
+import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +24,11 @@ def read(config: dict[str, Any], where: str) -> dict[str, Any]:
 
     Raises UserError with one sentence: the key, its value, what is allowed, and a near miss if there is one.
     """
-    schema = yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
+    schema = _schema()
     study = _plain(config)
+    for path, number in _numbers(study):
+        if not math.isfinite(number):
+            raise UserError(f"{where}: {_path(path)} is {number}; it must be a finite number")
     errors = jsonschema.Draft202012Validator(schema).iter_errors(study)
     error = min(errors, key=lambda error: (len(error.absolute_path), str(error.absolute_path)), default=None)
     if error is not None:
@@ -35,10 +41,24 @@ def read(config: dict[str, Any], where: str) -> dict[str, Any]:
     return study
 
 
+@functools.cache
+def _schema() -> dict[str, Any]:
+    return yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
+
+
+def _numbers(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], float]]:
+    """Every floating-point number in a config, with the way to it."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from _numbers(item, (*path, key))
+    if isinstance(value, float):
+        yield path, value
+
+
 def _plain(value: Any) -> Any:
     """Plain dicts and lists, with numbers such as 1e-3 as numbers."""
     if isinstance(value, dict):
-        return {key if isinstance(key, str) else str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, str) and _EXPONENT.fullmatch(value):
@@ -111,16 +131,19 @@ def _sentence(error: jsonschema.ValidationError) -> str:
     ):
         known = list(error.schema.get("properties", {})) or (limit if isinstance(limit, list) else [])
         unknown = next(key for key in value if key not in known) if isinstance(value, dict) else value
-        key = f"{path}.{unknown}" if path else str(unknown)
+        key = _path([*error.absolute_path, unknown])
         if not known:
             return f"{key} is not a valid name: use lower-case letters, digits and hyphens"
         return f"{key} is not a known key; known are {', '.join(known)}{_near(unknown, known)}"
     if rule == "required":
         missing = next(key for key in limit if key not in value)
         return f"{path + '.' if path else ''}{missing} is missing; it has to be given{_near(missing, value)}"
-    if rule == "enum" or (rule == "pattern" and limit == "^full$"):
-        known = ["a whole number of at least 1", "full"] if rule == "pattern" else limit
-        return f"{path} is {_shown(value)}; it must be one of {', '.join(map(str, known))}{_near(value, known)}"
+    if rule in ("enum", "pattern"):
+        known = _words(limit) if rule == "pattern" else limit
+        numbers = "a whole number of at least 1 or " if "integer" in error.schema.get("type", []) else ""
+        return (
+            f"{path} is {_shown(value)}; it must be {numbers}one of {', '.join(map(str, known))}{_near(value, known)}"
+        )
     if rule in ("minItems", "minProperties"):
         return f"{path} is empty; it needs at least {'one entry' if limit == 1 else f'{limit} entries'}"
     if rule == "uniqueItems":
@@ -150,10 +173,15 @@ def _allowed(schema: dict[str, Any]) -> str:
         noun = _NOUNS[name]
         if name in ("integer", "number") and limits:
             noun += " " + limits
-        if name == "string" and schema.get("pattern") == "^full$":
-            noun = "'full'"
+        if name == "string" and "pattern" in schema:
+            noun = " or ".join(_words(schema["pattern"]))
         words.append(noun + (" of such values" if name == "array" and len(types) > 1 else ""))
     return " or ".join(words) or f"other than it is ({schema.get('description', 'see the schema')})"
+
+
+def _words(pattern: str) -> list[str]:
+    """The words that a pattern of the schema, ^(one|other)$, stands for."""
+    return pattern.removeprefix("^(").removesuffix(")$").split("|")
 
 
 def _path(parts: Any) -> str:
@@ -161,7 +189,7 @@ def _path(parts: Any) -> str:
     text = ""
     for part in parts:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
+    return text if text.isprintable() else repr(text)
 
 
 def _shown(value: Any) -> str:

@@ -10,7 +10,6 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +57,8 @@ class Data:
 
     gaps: pandas.DataFrame
     spectra: pandas.DataFrame
-
-    @cached_property
-    def norm(self) -> LogNorm:
-        """The colours of weight decays, one scale for a whole study."""
-        positive = self.gaps.loc[self.gaps["weight_decay"] > 0, "weight_decay"]
-        return (
-            LogNorm(positive.min(), positive.max())
-            if len(positive) and positive.min() < positive.max()
-            else LogNorm(1e-4, 1)
-        )
+    norm: LogNorm
+    """The colours of weight decays: one scale for the study, whichever of its cells a figure draws."""
 
     def families(self) -> list[tuple[str, pandas.DataFrame]]:
         """Title and rows of gaps.parquet of each family, in the order of the study."""
@@ -87,6 +78,13 @@ class Data:
     def colour(self, weight_decay: float) -> Any:
         """One colour for a weight decay in every figure; grey for none."""
         return plt.get_cmap()(self.norm(weight_decay)) if weight_decay > 0 else ZERO_COLOUR
+
+
+def colour_scale(weight_decays: pandas.Series) -> LogNorm:
+    """From the least positive weight decay to the greatest, and some way around a single one."""
+    positive = weight_decays[weight_decays > 0]
+    least, greatest = (positive.min(), positive.max()) if len(positive) else (1.0, 1.0)
+    return LogNorm(least, greatest) if least < greatest else LogNorm(least / 10, greatest * 10)
 
 
 def _short(value: Any) -> str:
@@ -129,8 +127,8 @@ def decay_axis(axes: Axes, values: pandas.Series) -> Callable[[Any], Any]:
     axes.set_xscale("log")
     axes.set_xlabel("weight decay $\\mu$")
     decades = 10.0 ** np.arange(math.ceil(math.log10(least) - 1e-9), math.floor(math.log10(greatest) + 1e-9) + 1)
-    decades = decades[:: math.ceil(len(decades) / 5)]
-    labels = [f"$10^{{{round(math.log10(value))}}}$" for value in decades]
+    decades = decades[:: math.ceil(len(decades) / 5)] if len(decades) else np.array([least])
+    labels = [f"$10^{{{round(math.log10(value))}}}$" if len(decades) > 1 else f"{value:g}" for value in decades]
     if 0 in distinct:
         decades, labels = np.append(decades, zero), [*labels, "0"]
         axes.axvline(least / 10**0.3, color="0.6", linewidth=0.7, linestyle=(0, (1, 2)))
@@ -327,10 +325,17 @@ def gap_against_rank(data: Data) -> Figure:
 
 
 def select(table: pandas.DataFrame, where: dict[str, Any]) -> pandas.DataFrame:
-    """The rows whose axes have one of the values asked for."""
+    """The rows whose axes have one of the values asked for, written as in the config."""
     for axis, wanted in where.items():
         values = wanted if isinstance(wanted, list) else [wanted]
-        table = table[table[axis].isin(values)]
+        if axis == "widths":
+            values = ["-".join(map(str, value if isinstance(value, list) else [value])) for value in values]
+        chosen = table[axis].isin(values)
+        if axis == "batch_size" and "full" in values:
+            chosen |= table["batch_size"] == table["train_size"]
+        if axis == "train_size" and None in values:
+            chosen |= table["train_size"] == table.groupby("dataset")["train_size"].transform("max")
+        table = table[chosen]
     return table
 
 
@@ -344,7 +349,8 @@ def main() -> None:
     parser.add_argument("--pdf", type=Path, required=True)
     parser.add_argument("--png", type=Path, required=True)
     arguments = parser.parse_args()
-    rows = select(gaps.read([arguments.gaps]), arguments.where)
+    study = gaps.read([arguments.gaps])
+    rows = select(study, arguments.where)
     spectra = gaps.read(arguments.spectra)
     spectra = spectra[(spectra["matrix"] == "V") & spectra["cell"].isin(rows["cell"])]
     if rows.empty:
@@ -352,7 +358,7 @@ def main() -> None:
             f"figure {arguments.name}: no cell has the values asked for by `where`; name values of the grid"
         )
     plt.style.use(arguments.style)
-    drawn = FIGURES[arguments.name](Data(gaps=rows, spectra=spectra))
+    drawn = FIGURES[arguments.name](Data(gaps=rows, spectra=spectra, norm=colour_scale(study["weight_decay"])))
     for path in (arguments.pdf, arguments.png):
         with files.replacing(path) as temporary:
             drawn.savefig(temporary, metadata={"CreationDate": None} if path == arguments.pdf else None)

@@ -40,15 +40,15 @@ def initial_weights(sizes: list[int], generator: torch.Generator, dtype: torch.d
 def aligned(cells: int, rows: int, columns: int, like: Tensor) -> Tensor:
     """An uninitialised tensor [K, rows, columns] in which every cell's matrix begins on a 64-byte boundary.
 
-    MKL's products differ in the last digit with the alignment of their operands; so a cell's numbers would depend on its
-    place in the stack.
+    MKL's products differ in the last digit with the alignment of their operands; without this, a cell's numbers would
+    depend on its place in the stack.
     """
     size = rows * columns
     return like.new_empty(cells, -(-size // 16) * 16)[:, :size].view(cells, rows, columns)
 
 
 def linear(h: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:
-    """h W^T, [K, N, out], of h [K, N, in] and W [K, out, in]; each cell's result independent of the others, bit for bit.
+    """h W^T, [K, N, out], of h [K, N, in] and W [K, out, in]; each cell's bits do not depend on the other cells.
 
     A single output is computed as W h^T: the other way round, MKL has a routine of its own for K = 1.
     """

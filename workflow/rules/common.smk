@@ -6,15 +6,16 @@ from pathlib import Path
 
 SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
-# Jobs import the package beside this file, whatever else is installed.
+# Jobs run the package beside this file by the Python that runs Snakemake, whatever else is installed.
 os.environ["PYTHONPATH"] = f"{SOURCE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep)
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 from ranktwo import config as configuration, grid
 from ranktwo.errors import UserError
 from ranktwo.provenance import fingerprint
 
 try:
-    STUDY = configuration.read(config, where=str((workflow.configfiles or ["config"])[-1]))
+    STUDY = configuration.read(config, where=os.path.relpath((workflow.configfiles or ["config"])[-1]))
     STACKS = grid.stacks(grid.expand(STUDY["grids"]), STUDY["stack"], STUDY["datasets"])
 except UserError as error:
     sys.exit(f"ranktwo: {error}")

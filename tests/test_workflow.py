@@ -1,0 +1,244 @@
+"""The real Snakemake on real studies: what a user types, what comes out, what runs again, what failures say."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.image
+import pandas
+import pyarrow.parquet
+import pytest
+import yaml
+from conftest import REAL_DATA, ROOT, needs_real
+from test_gaps import REQUIRED
+
+SMALL = {
+    "datasets": {"digits-3v8": {"source": "digits", "classes": [3, 8]}},
+    "grids": [
+        {
+            "dataset": "digits-3v8",
+            "widths": 16,
+            "learning_rate": 0.1,
+            "batch_size": 16,
+            "weight_decay": [0, 0.3],
+            "steps": 200,
+            "seed": [0, 1],
+        }
+    ],
+    "snapshots": 4,
+    "figures": {"spectrum": None},
+}
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A copy of the project as a user gets it: what git tracks, as it is now, and no results."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    names = listed.stdout.split("\0")[:-1] if listed.returncode == 0 else None
+    folder = tmp_path / "ranktwo"
+    if names is None:
+        ignored = shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", "__pycache__")
+        shutil.copytree(ROOT, folder, ignore=ignored)
+        return folder
+    for name in names:
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
+    return folder
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a shell in which the installed environment is active."""
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | more
+
+
+def snakemake(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess:
+    command = ["snakemake", "--cores", "2", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment(**more), capture_output=True, text=True, timeout=900)
+
+
+def run_study(folder: Path, study: dict, *arguments: str, **more: str) -> subprocess.CompletedProcess:
+    (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    return snakemake(folder, "--configfile", "study.yaml", *arguments, **more)
+
+
+def trained(done: subprocess.CompletedProcess) -> list[int]:
+    """Numbers of cells that each training job of a run says it trained."""
+    assert done.returncode == 0, done.stderr
+    return [int(count) for count in re.findall(r": (\d+) cells trained in", done.stderr)]
+
+
+def gaps(folder: Path) -> pandas.DataFrame:
+    return pandas.read_parquet(folder / "results" / "gaps.parquet").set_index("cell")
+
+
+def with_axis(axis: str, value: object) -> dict:
+    return SMALL | {"grids": [SMALL["grids"][0] | {axis: value}]}
+
+
+def test_default_study_by_make_figures_from_a_fresh_copy(checkout):
+    """The main job: figures, tables, the columns, and the science that a wrong result would show in."""
+    venv = Path(sys.prefix)
+    command = ["make", "figures", f"VENV={venv}", "-o", str(venv / ".installed"), "CORES=2"]
+    done = subprocess.run(command, cwd=checkout, env=environment(), capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    assert "results/figures" in done.stdout.splitlines()[-1]
+    results = checkout / "results"
+    names = yaml.safe_load((checkout / "config.yaml").read_text())["figures"]
+    for name in names:
+        image = matplotlib.image.imread(results / "figures" / f"{name}.png")
+        assert image.std() > 0.05
+        assert (results / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    for name in ("results", "grid"):
+        assert r"\toprule" in (results / "tables" / f"{name}.tex").read_text()
+    rows = gaps(checkout)
+    assert set(REQUIRED) - {"cell"} <= set(rows.columns)
+    assert 120 <= len(rows) <= 200
+    assert set(rows["status"]) >= {"ok", "unfit", "collapsed"}
+
+    clean = rows[rows["label_noise"] == 0]
+    pair = clean[clean["dataset"] == "digits-3v8"].groupby("weight_decay")[["residual_2", "test_accuracy"]].median()
+    assert pair.loc[0, "residual_2"] > 0.5
+    assert ((pair["residual_2"] < 0.1) & (pair["test_accuracy"] >= 0.95)).any()
+    ten = clean[(clean["dataset"] == "digits") & (clean["test_accuracy"] >= 0.9)]
+    assert len(ten) >= 9
+    assert ten["residual_2"].min() > 0.7
+    for _, cells in clean[clean["status"] == "ok"].groupby("dataset"):
+        medians = cells.groupby("weight_decay")["effective_rank"].median()
+        assert medians.is_monotonic_decreasing or medians.iloc[0] > 2 * medians.iloc[-1]
+
+    again = snakemake(checkout)
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_only_what_is_new_is_trained_and_old_rows_stay(checkout):
+    assert trained(run_study(checkout, SMALL)) == [4]
+    first = gaps(checkout)
+    assert trained(run_study(checkout, SMALL)) == []
+    assert trained(run_study(checkout, with_axis("seed", [0, 1, 2]))) == [2]
+    grown = gaps(checkout)
+    pandas.testing.assert_frame_equal(grown.loc[first.index], first, check_exact=True)
+    assert trained(run_study(checkout, with_axis("weight_decay", [0, 0.3, 1.0]))) == [2]
+    fewer = run_study(checkout, with_axis("weight_decay", 0.3))
+    assert sum(trained(fewer)) == 0
+    assert len(gaps(checkout)) == 2
+    assert sum(trained(run_study(checkout, SMALL))) == 0
+    pandas.testing.assert_frame_equal(gaps(checkout), first, check_exact=True)
+    swapped = SMALL | {"grids": [SMALL["grids"][0] | {"learning_rate": 0.3, "weight_decay": [0, 0.1]}]}
+    assert sum(trained(run_study(checkout, swapped))) == 4
+
+
+def test_comments_and_touches_train_nothing_and_a_changed_step_trains_all(checkout):
+    assert trained(run_study(checkout, SMALL)) == [4]
+    engine = checkout / "src" / "ranktwo" / "engine.py"
+    source = engine.read_text()
+    engine.write_text(source.replace("    def finite(self)", "    # A comment.\n    def finite(self)"))
+    for path in (checkout / "src" / "ranktwo").glob("*.py"):
+        path.touch()
+    assert trained(run_study(checkout, SMALL)) == []
+    engine.write_text(source.replace("MOMENTUM = 0.9", "MOMENTUM = 0.8"))
+    assert trained(run_study(checkout, SMALL)) == [4]
+
+
+def test_figures_follow_their_settings_alone(checkout):
+    run_study(checkout, SMALL)
+    study = SMALL | {"figures": {"spectrum": {"where": {"seed": 0}}}}
+    done = run_study(checkout, study, "--dry-run")
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, flags=re.MULTILINE))
+    assert jobs == {"all": "1", "figure": "1", "total": "2"}
+
+
+def test_a_diverged_cell_is_a_row_and_its_neighbour_is_none_the_wiser(checkout):
+    study = with_axis("learning_rate", [0.1, 1e5])
+    trained(run_study(checkout, study))
+    rows = gaps(checkout)
+    wild, calm = rows[rows["learning_rate"] == 1e5], rows[rows["learning_rate"] == 0.1]
+    assert (calm["status"] != "diverged").all()
+    assert (wild["status"] == "diverged").any()
+    diverged = wild[wild["status"] == "diverged"]
+    assert diverged["diverged_step"].notna().all()
+    assert diverged[["train_loss", "norm", "effective_rank", "rank_numpy"]].isna().all(axis=None)
+    table = (checkout / "results" / "tables" / "results.md").read_text()
+    assert "diverged" in table
+
+
+def test_every_axis_goes_through_the_whole_pipeline(checkout):
+    grid = SMALL["grids"][0] | {
+        "widths": [8, [8, 6]],
+        "optimizer": ["momentum", "adamw"],
+        "schedule": "cosine",
+        "learning_rate": 0.01,
+        "batch_size": "full",
+        "label_noise": 0.25,
+        "train_size": 100,
+        "seed": 0,
+    }
+    figures = {"spectrum": {"where": {"widths": [[8, 6]], "batch_size": "full"}}, "gap": None, "ranks": None}
+    done = run_study(checkout, SMALL | {"grids": [grid], "figures": figures})
+    assert sorted(trained(done)) == [2, 2, 2, 2]
+    rows = gaps(checkout)
+    assert set(rows["widths"]) == {"8", "8-6"}
+    assert set(rows["batch_size"]) == {100}
+    assert rows["rank_gavish_donoho"].isna().equals(rows["optimizer"] == "momentum")
+    spectra = [pyarrow.parquet.read_table(path).to_pandas() for path in (checkout / "results" / "spectra").iterdir()]
+    assert set(pandas.concat(spectra)["matrix"]) == {"V", "W2", "U"}
+
+
+BAD_CONFIGS = {
+    "grids[0].weigth_decay is not a known key": with_axis("weigth_decay", 0.1),
+    "grids[0].steps is 'many'": with_axis("steps", "many"),
+    "grids[0].dataset is 'digits-3v9'": with_axis("dataset", "digits-3v9"),
+    "10,000,000,000 cells": with_axis("seed", list(range(100_000)))
+    | {"grids": [SMALL["grids"][0] | {"seed": list(range(100_000)), "steps": list(range(1, 50_001))}]},
+}
+
+
+@pytest.mark.parametrize("sentence", BAD_CONFIGS)
+def test_a_bad_config_ends_in_one_sentence_and_leaves_nothing(checkout, sentence):
+    done = run_study(checkout, BAD_CONFIGS[sentence])
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("Using workflow specific profile")]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("ranktwo: study.yaml: ")
+    assert sentence in lines[0]
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not (checkout / "results").exists()
+
+
+def test_absent_data_end_in_a_sentence_that_says_what_to_do(checkout):
+    study = SMALL | {"datasets": {"digits-3v8": {"source": "mnist", "classes": [3, 8]}}, "data_folder": "nowhere"}
+    done = run_study(checkout, study)
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("ranktwo: ")]
+    assert len(said) == 1
+    assert "nowhere/MNIST/raw/train-images-idx3-ubyte" in said[0]
+    assert "download" in said[0]
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not list((checkout / "results").rglob("*.safetensors*"))
+
+
+@needs_real("MNIST/raw", "cal_housing_py3.pkz")
+def test_a_slice_of_the_paper_study_on_the_real_data(checkout):
+    """California and MNIST themselves; MNIST 3-v-8 falls to rank two at good accuracy, ten classes do not."""
+    study = yaml.safe_load((checkout / "workflow" / "studies" / "paper.yaml").read_text())
+    for grid in study["grids"]:
+        grid |= {"steps": 4000, "seed": [0], "weight_decay": [0, 0.01, 0.2], "widths": 64}
+    study["figures"] = {"ranks": None}
+    study["results"] = "results"
+    done = run_study(checkout, study, RANKTWO_DATA=str(REAL_DATA))
+    assert sorted(trained(done)) == [3, 3, 3]
+    rows = gaps(checkout).reset_index().set_index(["dataset", "weight_decay"])
+    assert rows.loc[("mnist-3v8", 0), "residual_2"].item() > 0.5
+    pair = rows.loc[("mnist-3v8", 0.2)]
+    assert pair["residual_2"].item() < 0.1
+    assert pair["test_accuracy"].item() >= 0.95
+    ten = rows.loc[("mnist", 0.01)]
+    assert ten["test_accuracy"].item() > 0.9
+    assert ten["residual_2"].item() > 0.7
+    california = rows.loc["california"]
+    assert (california["task"] == "regression").all()
+    assert california.loc[0, "test_r2"].item() > 0.6
+    assert california.loc[0, "residual_2"].item() > 0.5 > 0.1 > california.loc[0.2, "residual_2"].item()
