@@ -26,7 +26,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from ranktwo import files, gaps
 from ranktwo.errors import UserError, run
@@ -172,7 +172,9 @@ def entries(columns: dict[str, str]) -> list[Line2D]:
 
 
 def rank_ticks(axis: Axis) -> None:
-    """A logarithmic axis of ranks, with plain numbers."""
+    """A logarithmic axis of ranks, with plain numbers, where there are ranks to show."""
+    if not np.isfinite(getattr(axis.axes.dataLim, f"minpos{axis.axis_name}")):
+        return
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -197,9 +199,11 @@ STATUS_MARKS = {
 }
 
 
-def legend(drawn: Figure, data: Data, handles: list[Any], columns: int = 6) -> None:
-    """One legend above the panels, with the marks of the statuses that occur."""
-    handles = handles + [mark for status, mark in STATUS_MARKS.items() if (data.gaps["status"] == status).any()]
+def legend(
+    drawn: Figure, data: Data, handles: list[Any], columns: int = 6, statuses: tuple[str, ...] = tuple(STATUS_MARKS)
+) -> None:
+    """One legend above the panels, with the marks of those statuses that occur."""
+    handles = handles + [STATUS_MARKS[status] for status in statuses if (data.gaps["status"] == status).any()]
     if handles:
         drawn.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), columns))
 
@@ -228,6 +232,7 @@ def spectrum(data: Data) -> Figure:
             )
             dashes = {"linestyle": "-" if status[weight_decay] == ["ok"] else (0, (3, 1.5))}
             line(axes, index, seeds, color=data.colour(weight_decay), **dashes)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_ylim(greatest * 1e-8, greatest * 3) if greatest else None
         failed = rows.loc[rows["status"] != "ok", "status"].value_counts(sort=False)
         if len(failed):
@@ -319,8 +324,9 @@ def gap_against_rank(data: Data) -> Figure:
         if len(lost):
             note = ", ".join(f"{count} {name}" for name, count in lost.items())
             axes.set_title(f"{title}\nnot drawn: {note}")
-    zero = decay_colours(drawn, data, [axes for *_, (axes,) in parts])
-    legend(drawn, data, [zero])
+    decay_colours(drawn, data, [axes for *_, (axes,) in parts])
+    zero = Line2D([], [], linestyle="none", marker="o", color=ZERO_COLOUR, label="$\\mu$ = 0")
+    legend(drawn, data, [zero], statuses=("unfit",))
     return drawn
 
 

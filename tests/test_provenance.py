@@ -1,0 +1,88 @@
+"""The fingerprint changes with what code means, and with nothing else; columns are documented as they are."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from ranktwo import columns, provenance
+
+SOURCES = {
+    "engine": (
+        "'''Doc.'''\nfrom ranktwo.nets import f\nfrom ranktwo import labels, files\n\n"
+        "def g(x):\n    '''Doc.'''\n    return f(x) + 1\n"
+    ),
+    "nets": "def f(x):\n    return x * 2\n",
+    "labels": "NOISE = 1\n",
+    "files": "import os\n",
+    "figures": "WIDTH = 7\n",
+}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
+    for name, source in SOURCES.items():
+        (tmp_path / f"{name}.py").write_text(source)
+
+    def edit(name: str, old: str, new: str) -> str:
+        assert old in SOURCES[name]
+        (tmp_path / f"{name}.py").write_text(SOURCES[name].replace(old, new))
+        provenance.fingerprint.cache_clear()
+        found = provenance.fingerprint("engine")
+        (tmp_path / f"{name}.py").write_text(SOURCES[name])
+        provenance.fingerprint.cache_clear()
+        return found
+
+    provenance.fingerprint.cache_clear()
+    yield edit
+    provenance.fingerprint.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("engine", "'''Doc.'''", "'''Other.'''"),
+        ("engine", "    return f(x) + 1", "    # Why.\n    return (f(x)\n            + 1)"),
+        ("nets", "def f(x):", "def f(x):\n    '''New.'''"),
+        ("figures", "7", "8"),
+        ("files", "os", "sys"),
+    ],
+)
+def test_what_means_the_same_has_the_same_fingerprint(package, name, old, new):
+    assert package(name, old, new) == provenance.fingerprint("engine")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("engine", "+ 1", "+ 2"),
+        ("nets", "* 2", "* 3"),
+        ("labels", "NOISE = 1", "NOISE = 2"),
+        ("nets", "(x)", "(x, y=0)"),
+    ],
+)
+def test_what_means_something_else_has_another_fingerprint(package, name, old, new):
+    assert package(name, old, new) != provenance.fingerprint("engine")
+
+
+def test_training_depends_on_the_modules_that_make_its_numbers():
+    assert provenance._closure(("engine",)) == {"engine", "nets", "labels", "streams"}
+    assert "style" not in provenance._closure(("figures",))
+
+
+def test_a_result_says_what_it_was_made_with():
+    found = provenance.circumstances("cpu", 1)
+    assert {"torch", "numpy", "pyarrow", "python"} <= set(found["versions"])
+    assert found["device"] == "cpu"
+    assert found["commit"] is None or re.fullmatch("[0-9a-f]{40}", found["commit"])
+
+
+def test_documented_columns_are_the_columns():
+    shown = subprocess.run([sys.executable, "-m", "ranktwo.columns"], capture_output=True, text=True, check=True).stdout
+    assert shown in (ROOT / "docs" / "columns.md").read_text(), (
+        "run python -m ranktwo.columns and put it in docs/columns.md"
+    )
+    assert columns.schema(["norm"]).field("norm").metadata[b"description"]
