@@ -26,9 +26,21 @@ rule all:
     default_target: True
     input:
         f"{RESULTS}/gaps.parquet",
-        expand("{results}/figures/{figure}.{kind}", results=RESULTS, figure=STUDY["figures"], kind=["pdf", "png"]),
-        expand("{results}/tables/{table}.{kind}", results=RESULTS, table=TABLES, kind=["csv", "md", "tex"]),
+        expand(
+            "{results}/figures/{figure}.{kind}",
+            results=RESULTS,
+            figure=STUDY["figures"],
+            kind=["pdf", "png"],
+        ),
+        expand(
+            "{results}/tables/{table}.{kind}",
+            results=RESULTS,
+            table=TABLES,
+            kind=["csv", "md", "tex"],
+        ),
 
 
 onsuccess:
-    print(f"\nFigures: {RESULTS}/figures  Tables: {RESULTS}/tables  One row per cell: {RESULTS}/gaps.parquet")
+    print(
+        f"\nFigures: {RESULTS}/figures  Tables: {RESULTS}/tables  One row per cell: {RESULTS}/gaps.parquet"
+    )

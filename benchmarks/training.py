@@ -1,4 +1,4 @@
-"""Stacked training against the textbook loop (nn.Module, DataLoader, torch.optim.SGD), on the same cells and one thread.
+"""Stacked training against the textbook loop (nn.Module, DataLoader, torch.optim.SGD): same cells, one thread each.
 
     python benchmarks/training.py [--rounds 7] [--steps 300] [--cells 32] [--json FILE]
 

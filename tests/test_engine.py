@@ -56,8 +56,13 @@ def oracle(cell: Cell, task: str) -> list[torch.Tensor]:
     wanted = noisy.argmax(1) if task == "multiclass" else noisy
     size = N if cell.batch_size == "full" else cell.batch_size
     rows = engine.Batches([cell.seed], N, size).take(cell.steps)
+    squares = (x**2).sum(1)
     for step in range(cell.steps):
         chosen = slice(None) if rows is None else rows[step, 0]
+        if cell.decay_rule == "input-norm":
+            optimizer.param_groups[0]["weight_decay"] = (
+                cell.weight_decay * (squares[chosen].mean() / squares.mean()).item()
+            )
         optimizer.zero_grad()
         loss(net(x[chosen]), wanted[chosen]).backward()
         optimizer.step()
@@ -74,6 +79,18 @@ def test_step_is_that_of_autograd_and_torch_optim(task, optimizer, widths, batch
     expected = oracle(cell, task)
     for ours, theirs in zip(trained([cell], task).stack.weights, expected, strict=True):
         torch.testing.assert_close(ours[0], theirs, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adamw"])
+@pytest.mark.parametrize("batch_size", [4, "full"])
+def test_decay_by_input_norm_is_the_mean_decay_of_each_batch(optimizer, batch_size):
+    cell = a_cell(optimizer=optimizer, batch_size=batch_size, decay_rule="input-norm", weight_decay=0.3)
+    weights = trained(
+        [cell, a_cell(optimizer=optimizer, batch_size=batch_size, weight_decay=0.3)], "binary"
+    ).stack.weights
+    for ours, theirs in zip(weights, oracle(cell, "binary"), strict=True):
+        torch.testing.assert_close(ours[0], theirs, rtol=1e-10, atol=1e-13)
+        assert torch.equal(ours[0], ours[1]) == (batch_size == "full")
 
 
 @pytest.mark.parametrize("task", OUTPUTS)

@@ -5,9 +5,10 @@ import numpy as np
 import pandas
 import pytest
 
-from ranktwo import figures
+from ranktwo import drawing
 from ranktwo.columns import COLUMNS
-from ranktwo.figures import FIGURES, Data, colour_scale, select
+from ranktwo.drawing import Data, colour_scale
+from ranktwo.figures import FIGURES, select
 
 
 def study(**changes: dict[str, str]) -> Data:
@@ -32,6 +33,7 @@ def study(**changes: dict[str, str]) -> Data:
                     "schedule": "constant",
                     "batch_size": batch_size,
                     "weight_decay": mu,
+                    "decay_rule": "constant",
                     "steps": 10,
                     "seed": seed,
                     "status": status,
@@ -43,7 +45,8 @@ def study(**changes: dict[str, str]) -> Data:
                     s = None if gone and step else np.sort(random.uniform(0, 1, 6))[::-1]
                     spectra.append(row | {"step": step, "matrix": "V", "singular_values": s})
     rows = pandas.DataFrame(cells)
-    return Data(gaps=rows, spectra=pandas.DataFrame(spectra), norm=colour_scale(rows["weight_decay"]))
+    frame = pandas.DataFrame(spectra)
+    return Data(gaps=rows, read=lambda name: frame, norm=colour_scale(rows["weight_decay"]))
 
 
 @pytest.fixture(autouse=True)
@@ -101,9 +104,10 @@ def test_n_is_stated():
 def test_a_weight_decay_has_one_colour_whatever_is_drawn():
     data = study()
     part = select(data.gaps, {"weight_decay": [1e-3, 1e-2], "batch_size": 16})
-    fewer = Data(gaps=part, spectra=data.spectra, norm=data.norm)
+    fewer = Data(gaps=part, read=data.read, norm=data.norm)
+    assert set(fewer.spectra["cell"]) == set(part["cell"])
     assert fewer.colour(1e-2) == data.colour(1e-2) != data.colour(1e-3)
-    assert data.colour(0) == figures.ZERO_COLOUR
+    assert data.colour(0) == drawing.ZERO_COLOUR
 
 
 def test_where_is_written_as_in_the_config():
@@ -119,5 +123,5 @@ def test_where_is_written_as_in_the_config():
 
 def test_bands_reach_from_the_least_to_the_greatest_seed():
     rows = pandas.DataFrame({"mu": [1, 1, 1, 2], "value": [3.0, 1.0, 10.0, None]})
-    found = figures.over_seeds(rows, "mu", "value")
+    found = drawing.over_seeds(rows, "mu", "value")
     assert found.to_dict("index") == {1: {"median": 3.0, "least": 1.0, "greatest": 10.0}}

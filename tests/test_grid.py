@@ -65,6 +65,7 @@ def test_names_are_readable_and_differ_with_any_axis_or_option():
         "schedule": "cosine",
         "batch_size": "full",
         "weight_decay": 0.0100001,
+        "decay_rule": "input-norm",
         "steps": 51,
         "seed": 1,
     }

@@ -29,6 +29,7 @@ COLUMNS: dict[str, tuple[pyarrow.DataType, str]] = {
     "schedule": (TEXT, "`constant`, or `cosine` from eta to zero."),
     "batch_size": (WHOLE, "B, samples a step; equal to `train_size` for full batches."),
     "weight_decay": (REAL, "mu in torch's convention: mu W is added to the gradient by W."),
+    "decay_rule": (TEXT, "`constant`, or `input-norm`: sample i decays the weights by mu ||x_i||^2 / mean ||x_j||^2."),
     "steps": (WHOLE, "T, optimizer steps of the whole run."),
     "seed": (WHOLE, "Seed of initial weights, batches and label noise."),
     "step": (WHOLE, "Optimizer steps taken when the snapshot was made; 0 is the initial net."),
@@ -99,7 +100,7 @@ COLUMNS: dict[str, tuple[pyarrow.DataType, str]] = {
 
 AXIS_COLUMNS = [
     *("dataset", "task", "inputs", "outputs", "train_size", "label_noise", "widths", "optimizer", "learning_rate"),
-    *("schedule", "batch_size", "weight_decay", "steps", "seed"),
+    *("schedule", "batch_size", "weight_decay", "decay_rule", "steps", "seed"),
 ]
 """What identifies a cell to a reader: its axes, and the task, inputs and outputs that its data set implies."""
 

@@ -37,6 +37,12 @@ def schedule_factor(cosine: bool, t: NDArray[np.int64], steps: int) -> NDArray[n
     return (1 + np.cos(math.pi * t / steps)) / 2 if cosine else np.ones(len(t))
 
 
+def relative_decays(x: Tensor) -> Tensor:
+    """c_i / mu = ||x_i||^2 / mean_j ||x_j||^2 of the decay rule `input-norm`, [N] float64; 1 if all are zero."""
+    squares = x.double().square().sum(-1)
+    return squares / squares.mean() if squares.any() else torch.ones_like(squares)
+
+
 class Batches:
     """Mini-batches of each cell: the N rows in a random order, cut into floor(N/B) batches, then a new order.
 
@@ -86,6 +92,8 @@ class Recipe:
     """bool [K]: the learning rate is eta (1 + cos(pi t / steps)) / 2 at step t, else eta throughout."""
     weight_decay: Tensor
     """mu, [K] float64: mu W is added to the gradient by W (torch's convention), for every weight matrix."""
+    by_input_norm: Tensor
+    """bool [K]: sample i decays the weights by mu ||x_i||^2 / mean_j ||x_j||^2, a batch by its samples' mean."""
 
     def rates(self, first: int, count: int) -> Tensor:
         """Learning rates of the steps first, ..., first + count - 1, [count, K] float64."""
@@ -99,6 +107,7 @@ class Recipe:
             learning_rate=self.learning_rate[cells],
             cosine=self.cosine[cells],
             weight_decay=self.weight_decay[cells],
+            by_input_norm=self.by_input_norm[cells],
         )
 
 
@@ -108,6 +117,7 @@ class Stack:
     def __init__(self, weights: list[Tensor], x: Tensor, targets: Tensor, recipe: Recipe) -> None:
         self.weights = [nets.aligned(*weight.shape, weight).copy_(weight) for weight in weights]
         self.x, self.targets, self.recipe = x, targets, recipe
+        self.sample_decays = relative_decays(x).cpu()
         self.step = 0
         slots = {"sgd": 0, "momentum": 1, "adamw": 2}[recipe.optimizer]
         self.slots = [[nets.aligned(*w.shape, w).zero_() for w in weights] for _ in range(slots)]
@@ -136,16 +146,19 @@ class Stack:
         """Take `count` steps on the batches `rows` [count, K, B] (None: all rows at each step)."""
         recipe, device = self.recipe, self.x.device
         rates = recipe.rates(self.step, count)
-        shrinkage = (1 - rates * recipe.weight_decay).to(self.x).unsqueeze(-1).unsqueeze(-1)
+        decay = recipe.weight_decay.expand(count, -1)
+        if rows is not None and recipe.by_input_norm.any():
+            decay = decay * torch.where(recipe.by_input_norm, self.sample_decays[rows].mean(-1), 1.0)
+        shrinkage = (1 - rates * decay).to(self.x).unsqueeze(-1).unsqueeze(-1)
         rates = rates.to(self.x).unsqueeze(-1).unsqueeze(-1)
-        decay = recipe.weight_decay.to(self.x)[:, None, None]
+        decay = decay.to(self.x).unsqueeze(-1).unsqueeze(-1)
         if rows is not None:
             target_rows = (rows if self._row_offsets is None else rows + self._row_offsets).flatten(1).to(device)
             rows = rows.flatten(1).to(device)
         for index in range(count):
             if rows is not None:
                 self._gather(rows[index], target_rows[index])
-            self._backpropagate(rates[index], shrinkage[index], decay, self._forward())
+            self._backpropagate(rates[index], shrinkage[index], decay[index], self._forward())
             self.step += 1
 
     def _gather(self, rows: Tensor, target_rows: Tensor) -> None:
@@ -325,6 +338,7 @@ def begin(cells: list["Cell"], x: Tensor, labels: Tensor, task: nets.Task, outpu
         learning_rate=torch.tensor([cell.learning_rate for cell in cells], dtype=torch.float64),
         cosine=torch.tensor([cell.schedule == "cosine" for cell in cells]),
         weight_decay=torch.tensor([cell.weight_decay for cell in cells], dtype=torch.float64),
+        by_input_norm=torch.tensor([cell.decay_rule == "input-norm" for cell in cells]),
     )
     shared = all(cell.label_noise == 0 for cell in cells)
     targets = (noisy[0] if shared else torch.stack(noisy)).to(x)

@@ -32,6 +32,8 @@ class Cell:
     """B."""
     weight_decay: float
     """mu, torch's convention."""
+    decay_rule: Literal["constant", "input-norm"] = "constant"
+    """Whether every sample decays the weights by mu, or by mu ||x_i||^2 / mean ||x_j||^2 (a batch by its mean)."""
     steps: int
     seed: int
     """Of the initial weights, the batches and the label noise."""
@@ -48,6 +50,7 @@ class Cell:
             "schedule": self.schedule if self.schedule != "constant" else "",
             "batch_size": f"b{self.batch_size}",
             "weight_decay": f"wd{self.weight_decay:g}",
+            "decay_rule": self.decay_rule if self.decay_rule != "constant" else "",
             "steps": f"t{self.steps}",
             "seed": f"s{self.seed}",
         }

@@ -143,9 +143,9 @@ def measures(spectra: Spectra, outputs: int) -> dict[str, Array]:
 def remaining_noise(cell: dict[str, Any], inputs: int, steps: list[int]) -> Array:
     """sigma at each step: the sd of an initial entry times prod over t of (1 - eta_t mu), the share that decay leaves.
 
-    Exact for SGD and AdamW, whose decay multiplies W at each step; nan with momentum. [S].
+    Exact for SGD and AdamW, whose decay multiplies W at each step; nan with momentum and with decay by batch. [S].
     """
-    if cell["optimizer"] == "momentum":
+    if cell["optimizer"] == "momentum" or cell["decay_rule"] != "constant":
         return np.full(len(steps), np.nan)
     rates = cell["learning_rate"] * engine.schedule_factor(
         cell["schedule"] == "cosine", np.arange(cell["steps"]), cell["steps"]

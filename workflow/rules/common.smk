@@ -7,7 +7,9 @@ from pathlib import Path
 SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
 # Jobs run the package beside this file by the Python that runs Snakemake, whatever else is installed.
-os.environ["PYTHONPATH"] = f"{SOURCE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep)
+os.environ["PYTHONPATH"] = (
+    f"{SOURCE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep)
+)
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 from ranktwo import config as configuration, grid
@@ -15,7 +17,9 @@ from ranktwo.errors import UserError
 from ranktwo.provenance import fingerprint
 
 try:
-    STUDY = configuration.read(config, where=os.path.relpath((workflow.configfiles or ["config"])[-1]))
+    STUDY = configuration.read(
+        config, where=os.path.relpath((workflow.configfiles or ["config"])[-1])
+    )
     STACKS = grid.stacks(grid.expand(STUDY["grids"]), STUDY["stack"], STUDY["datasets"])
 except UserError as error:
     sys.exit(f"ranktwo: {error}")
@@ -36,7 +40,12 @@ wildcard_constraints:
 def job(stack: str, *modules: str, **settings) -> str:
     """What a stack's job depends on, as one string: its cells, their data set's options, settings, and the code."""
     cells = STACKS[stack]
-    return grid.encode(cells, STUDY["datasets"][cells[0].dataset], fingerprint=fingerprint(*modules), **settings)
+    return grid.encode(
+        cells,
+        STUDY["datasets"][cells[0].dataset],
+        fingerprint=fingerprint(*modules),
+        **settings,
+    )
 
 
 def every(pattern: str) -> list[str]:

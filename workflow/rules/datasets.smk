@@ -4,12 +4,14 @@
 rule dataset:
     output:
         f"{RESULTS}/datasets/{{dataset}}.safetensors",
-    params:
-        # Snakemake compares the set of a job's parameters, so one of them holds all that the result depends on.
-        identity=lambda wildcards: grid.canonical([STUDY["datasets"][wildcards.dataset], fingerprint("datasets")]),
-        options=lambda wildcards: grid.canonical(STUDY["datasets"][wildcards.dataset]),
     log:
         f"{RESULTS}/logs/datasets/{{dataset}}.log",
+    params:
+        # Snakemake compares the set of a job's parameters, so one of them holds all that the result depends on.
+        identity=lambda wildcards: grid.canonical(
+            [STUDY["datasets"][wildcards.dataset], fingerprint("datasets")]
+        ),
+        options=lambda wildcards: grid.canonical(STUDY["datasets"][wildcards.dataset]),
     shell:
         "python -m ranktwo.datasets"
         " --name {wildcards.dataset:q}"

@@ -16,11 +16,13 @@ rule figure:
             category="Figures",
             labels={"figure": "{figure}"},
         ),
-    params:
-        identity=lambda wildcards: grid.canonical([where(wildcards.figure), fingerprint("figures")]),
-        where=lambda wildcards: grid.canonical(where(wildcards.figure)),
     log:
         f"{RESULTS}/logs/figures/{{figure}}.log",
+    params:
+        identity=lambda wildcards: grid.canonical(
+            [where(wildcards.figure), fingerprint("figures")]
+        ),
+        where=lambda wildcards: grid.canonical(where(wildcards.figure)),
     shell:
         "python -m ranktwo.figures {wildcards.figure:q}"
         " --gaps {input.gaps:q}"

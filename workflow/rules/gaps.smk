@@ -7,11 +7,11 @@ rule gaps:
         spectra=every(f"{RESULTS}/spectra/{{stack}}.parquet"),
     output:
         f"{RESULTS}/gaps.parquet",
+    log:
+        f"{RESULTS}/logs/gaps.log",
     params:
         identity=grid.canonical([STUDY["status"], fingerprint("gaps")]),
         status=grid.canonical(STUDY["status"]),
-    log:
-        f"{RESULTS}/logs/gaps.log",
     shell:
         "python -m ranktwo.gaps"
         " --history {input.history:q}"

@@ -7,10 +7,10 @@ rule spectra:
         history=f"{RESULTS}/runs/{{stack}}/history.parquet",
     output:
         f"{RESULTS}/spectra/{{stack}}.parquet",
-    params:
-        job=lambda wildcards: job(wildcards.stack, "spectra"),
     log:
         f"{RESULTS}/logs/spectra/{{stack}}.log",
+    params:
+        job=lambda wildcards: job(wildcards.stack, "spectra"),
     shell:
         "python -m ranktwo.spectra"
         " --job {params.job:q}"

@@ -10,10 +10,10 @@ rule table:
         csv=f"{RESULTS}/tables/{{table}}.csv",
         md=f"{RESULTS}/tables/{{table}}.md",
         tex=f"{RESULTS}/tables/{{table}}.tex",
-    params:
-        identity=fingerprint("tables"),
     log:
         f"{RESULTS}/logs/tables/{{table}}.log",
+    params:
+        identity=fingerprint("tables"),
     shell:
         "python -m ranktwo.tables {wildcards.table:q}"
         " --gaps {input:q}"

@@ -7,13 +7,15 @@ rule train:
     output:
         weights=update(f"{RESULTS}/runs/{{stack}}/weights.safetensors"),
         history=update(f"{RESULTS}/runs/{{stack}}/history.parquet"),
-    params:
-        job=lambda wildcards: job(wildcards.stack, "engine", snapshots=STUDY["snapshots"]),
     log:
         f"{RESULTS}/logs/train/{{stack}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/{{stack}}.tsv"
     threads: 1
+    params:
+        job=lambda wildcards: job(
+            wildcards.stack, "engine", snapshots=STUDY["snapshots"]
+        ),
     shell:
         "python -m ranktwo.train"
         " --job {params.job:q}"
