@@ -50,6 +50,11 @@ COLUMNS: dict[str, tuple[pyarrow.DataType, str]] = {
     "test_loss": (REAL, f"On the test set, which has no label noise: {LOSS}."),
     "test_accuracy": (REAL, "Share of test samples classified correctly; null in regression."),
     "test_r2": (REAL, "1 - MSE/variance on the test targets, with their own mean; null in classification."),
+    "norm_before": (REAL, "||V|| `steps_before` steps before the snapshot."),
+    "steps_before": (
+        REAL,
+        "Steps to the snapshot in which fewer than q samples were seen, q = min(rows, columns) of V.",
+    ),
     "loss_gap": (REAL, "`test_loss` - `train_loss`."),
     "clean_loss_gap": (REAL, "`test_loss` - `clean_train_loss`: both on labels without noise."),
     "accuracy_gap": (REAL, "`train_accuracy` - `test_accuracy`, that is test error - training error."),
@@ -96,6 +101,56 @@ COLUMNS: dict[str, tuple[pyarrow.DataType, str]] = {
         "sd of what decay left of the initial entries; null where sigma is unknown (momentum).",
     ),
     "rank_marchenko_pastur": (WHOLE, "Number of s_i > sigma (sqrt(rows) + sqrt(columns)), sigma as above."),
+    # Certificates.
+    "critical_decay": (
+        REAL,
+        "mu_c: a two-layer net trained by gradient flow collapses to zero if mu > mu_c; null if unknown.",
+    ),
+    "decay_ratio": (REAL, "mu/mu_c."),
+    "d_1": (REAL, "Distance of W from rank one, absolute."),
+    "d_2": (REAL, "Distance of W from rank two, absolute."),
+    "sample_min": (REAL, "min over samples of ||W + g_i/mu||, g_i the gradient of sample i: at least d_1."),
+    "sample_max": (REAL, "max over samples of ||W + g_i/mu||: at most the paper's bound."),
+    "eps_batch": (REAL, "Largest norm of a batch's gradient with decay among sampled, greedy and ascended batches."),
+    "eps_lower": (REAL, "Lower end of eps, the supremum over batches of the norm of the gradient with decay."),
+    "eps_upper": (REAL, "Upper end of eps: max over samples of ||g_i + mu W||."),
+    "bound_lower": (REAL, "(2B - 1) eps/mu with `eps_lower`: the paper's bound on d_1 and d_2 is at least this."),
+    "bound_upper": (REAL, "(2B - 1) eps/mu with `eps_upper`: the paper's bound is at most this."),
+    "vacuity_lower": (REAL, "`bound_lower`/||W||: where this is 1 or more, the paper's bound says nothing."),
+    "vacuity_upper": (REAL, "`bound_upper`/||W||: where this is below 1, the paper's bound says something."),
+    "data_floor": (
+        REAL,
+        "Relative distance of the layer's normalised inputs from rank one: no training gets vacuity below.",
+    ),
+    "gradient_norm": (REAL, "||G||, G the gradient over all training samples with decay."),
+    "weyl_slack": (REAL, "||G||_2/mu: no s_i(W) is farther from s_i(mean gradient)/mu (Weyl)."),
+    "weyl_gap": (REAL, "max over i of |s_i(W) - s_i(mean gradient)/mu|."),
+    "weyl_tightness": (REAL, "`weyl_gap`/`weyl_slack`."),
+    "mean_residual_1": (REAL, "d_1(mean gradient)/mu + ||G||/mu: at least d_1(W)."),
+    "mean_residual_2": (REAL, "d_2(mean gradient)/mu + ||G||/mu: at least d_2(W)."),
+    "pair_bound": (
+        REAL,
+        "min over samples i, j of ||W + (g_i - g_j)/(c_i - c_j)||, c_i decays: at least d_2; null if all equal.",
+    ),
+    "trajectory_rank": (REAL, "r = `steps_before` B: the rank that V's last steps alone can have added (SGD)."),
+    "trajectory_bound": (
+        REAL,
+        "prod |1 - eta_s mu| ||V_before||/||V||: at least d_r/||V|| (Galanti et al., 2206.05794).",
+    ),
+    "trajectory_against_generic": (
+        REAL,
+        "`trajectory_bound` over sqrt(1 - r/q), which holds of any matrix: from 1 on, nothing.",
+    ),
+    "memory_rank": (
+        REAL,
+        "Galanti et al.'s rank B ln(2/e)/(eta mu), e = 0.01, in torch's convention; says something below q.",
+    ),
+    "dead_fraction": (
+        REAL,
+        "Share of the layer's units that are 0 on every training sample; null for the last matrix.",
+    ),
+    "directions": (REAL, "Distinct directions of the rows of W, cosine above 0.99 counted as one; tiny rows left out."),
+    "null_reason": (TEXT, "Why the paper's bound is null in this row."),
 }
 
 AXIS_COLUMNS = [

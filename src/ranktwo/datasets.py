@@ -29,8 +29,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ranktwo.critical import critical_decay
 from ranktwo.errors import UserError, run
 from ranktwo.files import read_tensors, write_tensors
+from ranktwo.labels import targets
 from ranktwo.nets import Task
 
 Scaling = Literal["feature", "global", "unit", "none"]
@@ -203,6 +205,8 @@ def prepare(name: str, options: Options, folder: Path, download: bool) -> tuple[
         "verified": raw.verified,
         "checksum": fingerprint(tensors),
     }
+    wanted = targets(tensors["train_y"], metadata["task"], metadata["outputs"])
+    metadata["critical_decay"] = critical_decay(tensors["train_x"], wanted, metadata["task"])[0]
     if labels is None:
         metadata |= {"target_mean": mean, "target_std": std}
     return tensors, metadata

@@ -25,9 +25,12 @@ CPU_BYTES, CPU_CELLS = 10_000_000, 32
 GPU_BYTES, GPU_CELLS = 2_000_000_000, 512
 
 METRICS = [
-    f"{part}_{metric}"
-    for part in ("train", "clean_train", "test", "noisy_test")
-    for metric in ("loss", "accuracy", "r2")
+    *(
+        f"{part}_{metric}"
+        for part in ("train", "clean_train", "test", "noisy_test")
+        for metric in ("loss", "accuracy", "r2")
+    ),
+    *("norm_before", "steps_before"),
 ]
 HISTORY = schema(["cell", "step", "diverged_step", *METRICS])
 
@@ -94,9 +97,22 @@ def _train_slice(
         for name, shape in zip(names, _shapes(cells[0], data), strict=True)
     }
     history = {name: torch.full((len(cells), len(steps)), math.nan, dtype=torch.float64) for name in METRICS}
+
+    def advance(step: int) -> None:
+        training.advance_to(step, lambda count: progress.tick(count, len(training.alive), training.stack.step))
+
     for index, step in enumerate(steps):
-        training.advance_to(step, lambda count: progress.tick(count, len(cells), training.stack.step))
+        # What a few steps can do to the rank of V follows from its norm before them: the fewest batches of q samples.
+        lag = (min(training.stack.weights[0].shape[1:]) - 1) // training.stack.recipe.batch_size
+        advance(max(step - lag, training.stack.step))
+        lag, norms = step - training.stack.step, torch.linalg.matrix_norm(training.stack.weights[0].double()).cpu()
+        before = dict(zip(training.alive.tolist(), norms.tolist(), strict=True))
+        advance(step)
         metrics = evaluation.measure(training)
+        metrics["norm_before"] = torch.tensor(
+            [before[number] for number in training.alive.tolist()], dtype=torch.float64
+        )
+        metrics["steps_before"] = torch.full_like(metrics["norm_before"], lag)
         finite = torch.stack([values.isfinite() for name, values in metrics.items() if name.endswith("loss")]).all(0)
         if not finite.all():
             training.freeze(~finite, [step] * int((~finite).sum()))
@@ -241,6 +257,28 @@ def read_records(weights: Path, history: Path) -> dict[str, Record]:
         if same and matrices and len(rows.get(name, {}).get("train_loss", [])) == len(facts["steps"]):
             records[name] = Record(**facts, weights=matrices, history=rows[name])
     return records
+
+
+def stage_parser(description: str | None, dataset: bool = False) -> argparse.ArgumentParser:
+    """Arguments of a stage that works on a stack's records: its job, its two files, perhaps its data set, an output."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--job", required=True, help="the stack's cells, as ranktwo.grid.encode writes them")
+    for name in ("weights", "history", *(["dataset"] if dataset else []), "output"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    return parser
+
+
+def read_stage(arguments: argparse.Namespace) -> tuple[list[Cell], dict[str, Record]]:
+    """The cells of a stage's job, and their records by name, in the same order; UserError if one is missing."""
+    cells, options, _ = decode(arguments.job)
+    found = read_records(arguments.weights, arguments.history)
+    names = [cell_name(cell, options) for cell in cells]
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise UserError(
+            f"{arguments.weights} lacks {len(missing)} cells, {missing[0]} for one; delete it and run snakemake again"
+        )
+    return cells, {name: found[name] for name in names}
 
 
 def write_records(weights: Path, history: Path, records: dict[str, Record], circumstances: dict[str, Any]) -> None:

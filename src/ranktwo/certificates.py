@@ -1,0 +1,585 @@
+"""How far a weight matrix can be from rank one or two: bounds that hold at any weights, trained or not.
+
+Shapes: K cells, N samples, a weight matrix W [K, out, in] with its own inputs x_i [in] and derivatives delta_i [out] by
+its pre-activations. The gradient of sample i is g_i = delta_i x_i^T, of rank one at most; c_i >= 0 is its weight decay
+in torch's convention (c_i W is added to the gradient), c_i = mu unless the decay depends on the data. Throughout
+a_i = g_i + c_i W; G_S is the mean of a_i over a batch S, G over all samples; q = min(out, in); s_1 >= ... >= s_q are
+singular values, d_r = sqrt(sum_{i>r} s_i^2) is the distance to the nearest matrix of rank r (Eckart & Young), ||.|| the
+Frobenius norm. Everything is float64 and exact, up to rounding, for every dense layer of a net of any depth; no g_i is
+stored. Undefined numbers are nan here and `null_reason` says why.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import pyarrow
+import torch
+from torch import Tensor
+
+from ranktwo import datasets, engine, files, provenance, train
+from ranktwo.columns import AXIS_COLUMNS, schema
+from ranktwo.critical import critical_decay, inverse
+from ranktwo.errors import run
+from ranktwo.grid import Cell
+from ranktwo.labels import noisy_targets
+from ranktwo.nets import Task, deltas, forward
+
+NEEDS_SMALLER_BATCH = frozenset({"bound_lower", "bound_upper", "vacuity_lower", "vacuity_upper"})
+NEEDS_DECAY = NEEDS_SMALLER_BATCH | {
+    "sample_min",
+    "sample_max",
+    "weyl_slack",
+    "weyl_gap",
+    "weyl_tightness",
+    "mean_residual_1",
+    "mean_residual_2",
+}
+CHUNK_ELEMENTS = 2**19  # activations of one layer worked on at once: 4 MB, about a core's own cache
+frobenius = torch.linalg.matrix_norm
+
+
+def certificates(
+    weights: list[Tensor],
+    x: Tensor,
+    targets: Tensor,
+    task: Task,
+    *,
+    weight_decay: Tensor,
+    batch_size: int,
+    sampled_batches: int = 8,
+    ascent_steps: int = 2,
+    seed: int = 0,
+) -> list[dict[str, Tensor]]:
+    """For each weight matrix, input side first, a dict of [K] float64 tensors, under the names in quotes.
+
+    The chain, with eps = sup of ||G_S|| over all batches S of B *different* samples and B < N:
+
+        d_2 <= d_1 <= min_i ||W + g_i/mu|| <= max_i ||W + g_i/mu|| <= (2B - 1) eps / mu
+
+    Proof. -g_i/mu has rank one at most: the second step. Batches that differ in one sample exist as B < N and give
+    ||a_i - a_j|| = B ||G_S - G_S'|| <= 2 B eps. With i in S, a_i = G_S + (1/B) sum_{j in S, j != i} (a_i - a_j), so
+    mu ||W + g_i/mu|| = ||a_i|| <= eps + (B-1)/B * 2 B eps = (2B - 1) eps: the last step. No smaller constant will do
+    (equality: all a_j but one are the same vector of length eps, a_i is -(2B - 1) times it). Where it fails: with
+    B = N there is one batch, eps = ||G|| does not bound ||a_i||, and the bound is null; if only some batches count
+    (say the disjoint ones of one epoch), likewise. Batches drawn with replacement include i, ..., i: then
+    eps = max_i ||a_i|| and the factor is 1.
+
+    Reversed, max_i ||a_i|| / (2B - 1) <= eps <= max_i ||a_i||, and ||G|| <= eps as G is the mean of G_S over all S.
+
+    "norm" ||W||; "d_1", "d_2" absolute; "sample_min", "sample_max" the two middle members.
+    "eps_batch" the largest ||G_S|| met in `sampled_batches` random batches (the same for all cells, from `seed`), in
+    the batch most aligned with the largest a_i, in `ascent_steps` of ascent from the best of these (S' = the B samples
+    of largest <a_i, G_S> has ||G_S'|| >= ||G_S||), and in as many from the batch most opposed to that: on small
+    problems 0.8 to 1 of the supremum. "eps_lower" the largest of it and the two lower ends above; "eps_upper" =
+    max_i ||a_i||; with B = N all three are ||G||.
+    "bound_lower", "bound_upper" (2B - 1) eps / mu with either end, "vacuity_lower", "vacuity_upper" the same over
+    ||W||: from 1 on the bound says nothing. The bound of Chen, Yi, Yang (arXiv 2410.02176) lies between the two ends.
+    (2B - 1) eps_batch / mu may be below sample_max; both ends here never are.
+    "data_floor" see `data_floor`: at most sample_max/||W||, so at most vacuity_lower.
+    "gradient_norm" ||G||. "weyl_slack" ||G||_2/mu bounds "weyl_gap" max_i |s_i(W) - s_i(gbar)/mu|, gbar the mean of
+    g_i (Weyl for W and -gbar/mu, whose difference is G/mu); "weyl_tightness" is gap/slack, at most 1 until the gap is
+    rounding only, about 1e-15 s_1. "mean_residual_1", "mean_residual_2": d_r(gbar)/mu + ||G||/mu >= d_r(W), because
+    d_r, a Frobenius distance to a set, changes by no more than its argument moves in that norm. The spectral norm of G
+    would not do (gbar = 0, W = I: d_1 = sqrt(q - 1), above 1 for q > 2).
+    "dead_fraction" of the matrix's own hidden units, those whose output is 0 on every sample; null for the last matrix.
+    "directions" see `distinct_directions`.
+
+    Decay that depends on the data: weight_decay [K, N] holds c_i. The chain is then, by the same proof,
+    d_1 <= min_i ||W + g_i/c_i|| <= (2B - 1) eps / max_i c_i (so that near-stationarity makes W rank *one* here too,
+    whenever the decay of a batch is the mean of its samples' c_i), max_i ||W + g_i/c_i|| <= (2B - 1) eps / min_i c_i,
+    minima and maxima over c_i > 0; gbar, G and mu of the last group are means.
+
+    weights: [K, out, in] each; x [N, n] or [K, N, n]; targets as in `nets`; weight_decay [K] or [K, N], >= 0.
+    """
+    weights = [weight.double() for weight in weights]
+    cells, samples = weights[0].shape[0], x.shape[-2]
+    if not 1 <= batch_size <= samples:
+        raise ValueError(f"batch_size {batch_size} is not between 1 and the {samples} samples")
+    x, targets = x.double(), targets.double()
+    decay = weight_decay.double().reshape(cells, -1).expand(cells, samples)
+    generator = torch.Generator().manual_seed(seed)
+    batches = [torch.randperm(samples, generator=generator)[:batch_size].to(x.device) for _ in range(sampled_batches)]
+    floor = data_floor(x)  # once: the first matrix has the same inputs in every cell
+
+    rows: list[list[dict[str, Tensor]]] = []
+    widest = max(max(weight.shape[1:]) for weight in weights)
+    chunk = max(1, CHUNK_ELEMENTS // (samples * widest))
+    for start in range(0, cells, chunk):
+        part = slice(start, start + chunk)
+        net = [weight[part] for weight in weights]
+        inputs = x if x.ndim == 2 else x[part]
+        labels = targets if targets.ndim == 2 else targets[part]
+        activations, derivatives, finite = _finite_passes(net, inputs, labels, task)
+        rows.append([])
+        for layer, (weight, h, delta) in enumerate(zip(net, activations, derivatives, strict=False)):
+            weight = torch.where(finite[:, None, None], weight, 0.0)
+            row = _gradient_columns(weight, h, delta, decay[part], batches, batch_size, ascent_steps)
+            row["data_floor"] = data_floor(h) if layer else floor.expand(cells)[part]
+            row["dead_fraction"] = torch.full_like(row["norm"], math.nan)
+            if layer + 1 < len(net):
+                row["dead_fraction"] = (activations[layer + 1] == 0).all(1).double().mean(1)
+            rows[-1].append({name: torch.where(finite, value, math.nan) for name, value in row.items()})
+    columns = [
+        {name: torch.cat([part[name] for part in parts]) for name in parts[0]} for parts in zip(*rows, strict=True)
+    ]
+    for weight, column in zip(weights, columns, strict=True):
+        column["directions"] = torch.where(column["norm"].isnan(), math.nan, distinct_directions(weight))
+    return columns
+
+
+def null_reason(
+    column: str, *, norm: float, weight_decay: float, batch_size: int, samples: int, last: bool
+) -> str | None:
+    """Why a nan in `column` of `certificates` is undefined; `norm` is that row's own, weight_decay the mean decay."""
+    if not math.isfinite(norm):
+        return "the weights or the gradients are not finite"
+    if column in NEEDS_DECAY and weight_decay == 0:
+        return "weight decay is zero and the bound divides by it"
+    if column in NEEDS_SMALLER_BATCH and batch_size == samples:
+        return "the batch is the whole training set: no two batches differ in one sample"
+    if column == "dead_fraction" and last:
+        return "the last matrix has no hidden units"
+    if norm == 0:
+        return "the weight matrix is zero"
+    if column == "weyl_tightness":
+        return "the mean gradient with decay is exactly zero"
+    return None
+
+
+def _finite_passes(
+    weights: list[Tensor], x: Tensor, targets: Tensor, task: Task
+) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """Activations, deltas and, [K], whether a cell's gradients can be squared; one that fails is run as a zero net."""
+    activations = forward(weights, x)
+    derivatives = deltas(weights, activations, targets, task)
+    size = sum(weight.square().sum((1, 2)) for weight in weights)
+    for h, delta in zip(activations, derivatives, strict=False):
+        size = size + h.square().sum((1, 2)) * delta.square().sum((1, 2))
+    finite = size.isfinite()
+    if not finite.all():
+        # The factorisations raise on nan and inf, and one diverged cell must not cost the others their rows.
+        weights = [torch.where(finite[:, None, None], weight, 0.0) for weight in weights]
+        activations = forward(weights, x)
+        derivatives = deltas(weights, activations, targets, task)
+    return activations, derivatives, finite
+
+
+def _gradient_columns(
+    weight: Tensor, h: Tensor, delta: Tensor, decay: Tensor, batches: list[Tensor], batch_size: int, ascent_steps: int
+) -> dict[str, Tensor]:
+    """The columns of `certificates` that follow from W [K, out, in], inputs h, deltas and decays [K, N]."""
+    samples = h.shape[1]
+    left, singular, right = torch.linalg.svd(weight, full_matrices=False)
+    norm = frobenius(weight)
+    norms = sample_norms(weight, h, delta, decay, left[..., 0], singular, right[:, 0])
+    mu = torch.where(decay.mean(1) > 0, decay.mean(1), math.nan)
+    decayed = decay > 0
+    distance = norms / torch.where(decayed, decay, math.nan)
+    nothing = mu.isnan()
+
+    mean_gradient = torch.bmm(delta.transpose(1, 2), h) / samples
+    gradient = mean_gradient + decay.mean(1)[:, None, None] * weight
+    gradient_norm = frobenius(gradient)
+    mean_singular = torch.linalg.svdvals(mean_gradient)
+    slack = _spectral_norm(gradient) / mu
+    gap = (singular - mean_singular / mu[:, None]).abs().amax(1)
+
+    if batch_size < samples:
+        eps_upper = norms.amax(1)
+        eps_batch = _largest_batch(weight, h, delta, decay, norms.argmax(1), batches, batch_size, ascent_steps)
+        eps_lower = torch.stack([eps_batch, gradient_norm, eps_upper / (2 * batch_size - 1)]).amax(0)
+        factor = (2 * batch_size - 1) / torch.where(nothing, math.nan, decay.amax(1))
+    else:
+        eps_batch = eps_lower = eps_upper = gradient_norm
+        factor = torch.full_like(norm, math.nan)
+
+    row = {
+        "norm": norm,
+        "d_1": _residual(singular, 1),
+        "d_2": _residual(singular, 2),
+        "sample_min": torch.where(decayed, distance, math.inf).amin(1).where(~nothing, math.nan),
+        "sample_max": torch.where(decayed, distance, -math.inf).amax(1).where(~nothing, math.nan),
+        "eps_batch": eps_batch,
+        "eps_lower": eps_lower,
+        "eps_upper": eps_upper,
+        "bound_lower": factor * eps_lower,
+        "bound_upper": factor * eps_upper,
+        "gradient_norm": gradient_norm,
+        "weyl_slack": slack,
+        "weyl_gap": gap,
+        "weyl_tightness": torch.where(slack > 0, gap / slack, math.nan),
+        "mean_residual_1": (_residual(mean_singular, 1) + gradient_norm) / mu,
+        "mean_residual_2": (_residual(mean_singular, 2) + gradient_norm) / mu,
+    }
+    nonzero = torch.where(norm > 0, norm, math.nan)
+    return row | {f"vacuity_{end}": row[f"bound_{end}"] / nonzero for end in ("lower", "upper")}
+
+
+def _residual(singular: Tensor, rank: int) -> Tensor:
+    """d_r, [K], from singular values [K, q], largest first."""
+    return torch.linalg.vector_norm(singular[:, rank:], dim=1)
+
+
+def _spectral_norm(matrix: Tensor) -> Tensor:
+    """||M||_2, [K]: the root of the largest eigenvalue of the smaller Gram matrix, which loses digits only below it."""
+    wide = matrix if matrix.shape[1] <= matrix.shape[2] else matrix.transpose(1, 2)
+    scale = wide.abs().amax((1, 2)).clamp_min(torch.finfo(wide.dtype).tiny)
+    wide = wide / scale[:, None, None]  # squares of a nearly stationary gradient could underflow
+    return scale * torch.linalg.eigvalsh(torch.bmm(wide, wide.transpose(1, 2)))[:, -1].clamp_min(0).sqrt()
+
+
+def sample_norms(
+    weight: Tensor, h: Tensor, delta: Tensor, decay: Tensor, left: Tensor, singular: Tensor, right: Tensor
+) -> Tensor:
+    """||g_i + c_i W||, [K, N], to rounding of ||g_i|| + c_i ||W||, though it may be far smaller than either.
+
+    The textbook expansion c^2 ||W||^2 + 2 c <g_i, W> + ||g_i||^2 subtracts squares and loses half the digits where W
+    nearly cancels g_i/c. Instead split the rows along xhat = x_i/||x_i|| (0 for x_i = 0) and across it, by
+    P = I - xhat xhat^T:
+
+        ||g_i + c W||^2 = ||c W xhat + ||x_i|| delta_i||^2 + c^2 ||W P||^2
+
+    The first term subtracts vectors, not squares. For the second let s_1 u v^T be the leading singular triple and
+    R = W - s_1 u v^T; as u^T R = 0,
+
+        ||W P||^2 = s_1^2 ||v - (v.xhat) xhat||^2 + (||R||^2 - ||W xhat - s_1 (v.xhat) u||^2)
+
+    which is at least s_2^2, hence subtracting within the bracket, of size sum_{k>1} s_k^2, costs nothing.
+
+    weight [K, out, in], h [K, N, in], delta [K, N, out], decay [K, N]; left u [K, out], singular s [K, q], right v
+    [K, in].
+    """
+    length = torch.linalg.vector_norm(h, dim=2)
+    scale = inverse(length)
+    image = torch.bmm(h, weight.transpose(1, 2)).mul_(scale[..., None])
+    cosine = torch.bmm(h, right[..., None])[..., 0] * scale
+    along_square = _row_squares(torch.addcmul(length[..., None] * delta, image, decay[..., None]))
+    across = right[:, None] - (cosine * scale)[..., None] * h
+    across_square = singular[:, :1].square() * _row_squares(across)
+    rest = image.sub_((cosine * singular[:, :1])[..., None] * left[:, None])
+    rest_square = singular[:, 1:].square().sum(1, keepdim=True) - _row_squares(rest)
+    return (along_square + decay.square() * (across_square + rest_square.clamp_min_(0))).sqrt()
+
+
+def _row_squares(rows: Tensor) -> Tensor:
+    """Squared length of each last-axis row."""
+    return torch.einsum("...i,...i->...", rows, rows)
+
+
+def _largest_batch(
+    weight: Tensor,
+    h: Tensor,
+    delta: Tensor,
+    decay: Tensor,
+    extreme: Tensor,
+    batches: list[Tensor],
+    batch_size: int,
+    ascent_steps: int,
+) -> Tensor:
+    """The largest ||G_S||, [K], of the given batches, of one built around sample `extreme` [K], and of an ascent.
+
+    Each is the norm of the batch gradient itself, not of its Gram expansion, which near stationarity would lose digits.
+    """
+    cells = weight.shape[0]
+
+    def batch_gradient(batch: Tensor) -> Tensor:
+        part = torch.take_along_dim(delta, batch[..., None], 1)
+        inputs = torch.take_along_dim(h, batch[..., None], 1)
+        shrink = decay.gather(1, batch).mean(1)[:, None, None]
+        return torch.baddbmm(shrink * weight, part.transpose(1, 2), inputs, alpha=1 / batch.shape[1])
+
+    def aligned_batch(direction: Tensor) -> Tensor:
+        score = torch.linalg.vecdot(torch.bmm(delta, direction), h) + decay * (weight * direction).sum((1, 2))[:, None]
+        return score.topk(batch_size, dim=1).indices
+
+    def larger(one: Tensor, other: Tensor) -> Tensor:
+        return torch.where((frobenius(one) >= frobenius(other))[:, None, None], one, other)
+
+    def ascend(gradient: Tensor) -> Tensor:
+        for _ in range(ascent_steps):
+            gradient = larger(gradient, batch_gradient(aligned_batch(gradient)))
+        return gradient
+
+    best = batch_gradient(aligned_batch(batch_gradient(extreme[:, None])))
+    for batch in batches:
+        best = larger(best, batch_gradient(batch.expand(cells, -1)))
+    best = ascend(best)
+    return frobenius(larger(best, ascend(batch_gradient(aligned_batch(-best)))))
+
+
+def data_floor(x: Tensor) -> Tensor:
+    """sqrt(1 - lambda_max((1/N) sum_i xhat_i xhat_i^T)), xhat_i = x_i/||x_i||, [K]: the normalised inputs' own relative
+    distance from rank one. Exactly 1 if some x_i = 0.
+
+    For every W and mu > 0, max_i ||W + g_i/mu|| / ||W|| >= floor, so no training pushes the paper's bound under it.
+    Proof. g_i has rows along xhat_i, so ||W + g_i/mu||^2 >= ||W (I - xhat_i xhat_i^T)||^2 = ||W||^2 - ||W xhat_i||^2.
+    The maximum is at least the mean over i: ||W||^2 - tr(W C W^T) >= (1 - lambda_max(C)) ||W||^2, C as above.
+    A sample with x_i = 0 has g_i = 0, so its own term is ||W||: the maximum is then at least ||W||.
+
+    x: [N, n], which gives [1], or [K, N, n]. For the first matrix this is a number of the data set alone.
+    """
+    x = x.double().reshape(-1, *x.shape[-2:])
+    length = torch.linalg.vector_norm(x, dim=2)
+    unit = x * inverse(length)[..., None]
+    # By the residual of the best direction, not by 1 - lambda: nearly equal inputs would leave only rounding.
+    best = torch.linalg.eigh(torch.bmm(unit.transpose(1, 2), unit)).eigenvectors[..., -1:]
+    rest = unit - torch.bmm(unit, best) * best.transpose(1, 2)
+    floor = torch.linalg.vector_norm(rest, dim=(1, 2)) / math.sqrt(x.shape[1])
+    return torch.where((length == 0).any(1), 1.0, floor)
+
+
+def distinct_directions(weight: Tensor, *, cosine: float = 0.99, relative_norm: float = 1e-3) -> Tensor:
+    """How many directions the rows w_j (the neurons' input weights) point in, [K]; null where W = 0.
+
+    Rows of at most `relative_norm` times the longest are left out. From the longest row down, a row opens a new
+    direction unless its cosine with a row that opened one before exceeds `cosine`; the sign counts, as
+    relu(-z) is not -relu(z). (Leaders, not connected components: a chain of small turns is not one direction.)
+    """
+    norms = torch.linalg.vector_norm(weight, dim=2)
+    unit = weight * inverse(norms)[..., None]
+    near = torch.bmm(unit, unit.transpose(1, 2)) > cosine
+    unclaimed = norms > relative_norm * norms.amax(1, keepdim=True)
+    count = torch.zeros_like(norms[:, 0])
+    while unclaimed.any():
+        leader = torch.where(unclaimed, norms, -1.0).argmax(1, keepdim=True)
+        count += unclaimed.any(1)
+        unclaimed &= ~torch.take_along_dim(near, leader[..., None], 1)[:, 0]
+        unclaimed.scatter_(1, leader, False)
+    return torch.where(count > 0, count, math.nan)
+
+
+def pair_certificate(
+    weights: list[Tensor],
+    x: Tensor,
+    targets: Tensor,
+    task: Task,
+    *,
+    decays: Tensor,
+    block: int = 256,
+    candidates: int = 32,
+) -> list[Tensor]:
+    """min_{c_i != c_j} ||W + (g_i - g_j)/(c_i - c_j)|| >= d_2(W) for each weight matrix, [K]; null if all c_i agree.
+
+    The two gradients make a matrix of rank two at most: it holds at any weights. Small near stationarity, because
+    W + (g_i - g_j)/(c_i - c_j) = (a_i - a_j)/(c_i - c_j) and ||a_i - a_j|| <= 2 B eps (see `certificates`); the
+    single-sample `sample_min` there, for the same decays, bounds d_1.
+
+    All pairs are ranked by the expansion with <g_i, g_j> = (delta_i.delta_j)(x_i.x_j) plus a bound on its rounding
+    error, and the `candidates` first are then computed explicitly. The result is always a valid bound, and the
+    minimum itself unless a pair's difference cancels below 1e-6 of its terms. Cost: N^2 (in + out) per cell.
+
+    decays: c_i [K, N]; the rest as for `certificates`.
+    """
+    weights = [weight.double() for weight in weights]
+    activations, derivatives, finite = _finite_passes(weights, x.double(), targets.double(), task)
+    decays = decays.double()
+    return [
+        torch.stack(
+            [
+                _closest_pair(*cell, block, candidates) if ok else torch.full_like(cell[0][0, 0], math.nan)
+                for ok, *cell in zip(finite, weight, h, delta, decays, strict=True)
+            ]
+        )
+        for weight, h, delta in zip(weights, activations, derivatives, strict=False)
+    ]
+
+
+def _closest_pair(weight: Tensor, h: Tensor, delta: Tensor, decay: Tensor, block: int, candidates: int) -> Tensor:
+    """One cell's `pair_certificate` of one matrix: W [out, in], h [N, in], delta [N, out], decay [N]."""
+    samples = len(h)
+    length = torch.linalg.vector_norm(h, dim=1) * torch.linalg.vector_norm(delta, dim=1)
+    inner = torch.linalg.vecdot(delta, h @ weight.T)
+    norm = frobenius(weight)
+    rounding = sum(weight.shape) * torch.finfo(weight.dtype).eps
+    best, pairs = weight.new_empty(0), decay.new_empty(0, dtype=torch.long)
+    for start in range(0, samples, block):
+        rows = slice(start, start + block)
+        slope = 1 / (decay[rows, None] - decay)
+        index = torch.arange(samples, device=decay.device)
+        wanted = slope.isfinite() & (index > index[rows, None])  # each pair once, and none of equal decay
+        gram = (delta[rows] @ delta.T) * (h[rows] @ h.T)
+        square = length[rows, None].square() + length.square() - 2 * gram
+        square = norm.square() + slope * (2 * (inner[rows, None] - inner) + slope * square)
+        square = square + rounding * (norm + slope.abs() * (length[rows, None] + length)).square()
+        best = torch.cat([best, torch.where(wanted, square, math.inf).flatten()])
+        pairs = torch.cat([pairs, (index[rows, None] * samples + index).flatten()])
+        best, kept = best.topk(min(candidates, len(best)), largest=False)
+        pairs = pairs[kept]
+    exact = [torch.full_like(norm, math.inf)]
+    for i, j in ((pair // samples, pair % samples) for pair in pairs[best.isfinite()].tolist()):
+        difference = torch.outer(delta[i], h[i]) - torch.outer(delta[j], h[j])
+        exact.append(frobenius(weight + difference / (decay[i] - decay[j])))
+    smallest = torch.stack(exact).amin()
+    return torch.where(smallest.isfinite(), smallest, math.nan)
+
+
+def trajectory_bound(
+    norms: Tensor, steps: list[int], *, learning_rates: Tensor, weight_decay: Tensor, batch_size: int, max_rank: int
+) -> dict[str, Tensor]:
+    """What the steps before each snapshot T say about its rank; a dict of [K, S] float64 tensors, nan where nothing.
+
+    A step of plain SGD is V <- (1 - eta mu) V - eta (mean of B matrices of rank one), so from any earlier t
+
+        d_r(V_T) <= prod_{s=t}^{T-1} |1 - eta_s mu| ||V_t||,   r = (T - t) B        (Galanti et al., arXiv 2206.05794)
+
+    Sound for any schedule and at any T, not for momentum or Adam, whose updates remember more than B samples. It needs
+    ||V_t|| at a recorded t with r < q: record norms within q/B steps before a snapshot, or there is nothing to say.
+    Any matrix at all has d_r <= sqrt(1 - r/q) ||V||, as the r largest of q squares are dropped; only a bound under that
+    says something, which for steady norms needs about eta mu > B/(2q): rarely met (q = 64, B = 16: eta mu > 1/8).
+
+    "rank" r and "bound", relative to ||V_T||, of the t that is smallest against the generic sqrt(1 - r/q), and that
+    ratio, "against_generic": from 1 on nothing is said. "nontrivial_rank": the smallest r whose ratio is under 1.
+
+    norms ||V_t|| [K, S] at increasing `steps`; learning_rates eta_s [K, T] or [T] for s = 0, ..., T - 1; weight_decay
+    [K]; max_rank q = min(m, n).
+    """
+    norms = norms.double()
+    logs = (1 - learning_rates.double() * weight_decay.double()[:, None]).abs().clamp_min(1e-300).log()
+    total = torch.cat([torch.zeros_like(logs[:, :1]), logs.cumsum(1)], 1)[:, steps]
+    best = {name: torch.full_like(norms, math.nan) for name in ("rank", "bound", "against_generic", "nontrivial_rank")}
+    best["against_generic"].fill_(math.inf)
+    for now in range(len(steps)):
+        for before in reversed(range(now)):
+            rank = (steps[now] - steps[before]) * batch_size
+            if rank >= max_rank:
+                break
+            bound = (total[:, now] - total[:, before]).exp() * norms[:, before] / norms[:, now]
+            ratio = bound / math.sqrt(1 - rank / max_rank)
+            better = ratio < best["against_generic"][:, now]
+            for name, value in (("rank", float(rank)), ("bound", bound), ("against_generic", ratio)):
+                best[name][:, now] = torch.where(better, value, best[name][:, now])
+            first = best["nontrivial_rank"][:, now].isnan() & (ratio < 1)
+            best["nontrivial_rank"][:, now] = torch.where(first, float(rank), best["nontrivial_rank"][:, now])
+    best["against_generic"] = torch.where(best["against_generic"].isfinite(), best["against_generic"], math.nan)
+    return best
+
+
+def memory_rank(tolerance: float, *, learning_rate: float, weight_decay: float, batch_size: int) -> float:
+    """B ceil(ln(2/e) / -ln(1 - eta mu)): a rank that comes within e ||V_T|| of V_T once norms have settled.
+
+    From `trajectory_bound` with ||V_t|| <= 2 ||V_T||: (1 - eta mu)^(T-t) <= e/2 suffices. About B ln(2/e)/(eta mu) in
+    torch's convention, penalty mu/2 ||V||^2; Galanti et al. (arXiv 2206.05794) penalise lambda ||V||^2, so
+    mu = 2 lambda and the same number reads B ln(2/e)/(2 eta lambda). It says something only if under q. nan at mu = 0;
+    needs eta mu <= 1.
+    """
+    shrink = learning_rate * weight_decay
+    if shrink == 0:
+        return math.nan
+    return float(batch_size * (math.ceil(math.log(2 / tolerance) / -math.log1p(-shrink)) if shrink < 1 else 1))
+
+
+# The stage.
+
+
+SCHEMA = schema(
+    [
+        *("cell", *AXIS_COLUMNS, "critical_decay", "step", "matrix", "norm", "d_1", "d_2", "sample_min", "sample_max"),
+        *("eps_batch", "eps_lower", "eps_upper", "bound_lower", "bound_upper", "vacuity_lower", "vacuity_upper"),
+        *("data_floor", "gradient_norm", "weyl_slack", "weyl_gap", "weyl_tightness", "mean_residual_1"),
+        *("mean_residual_2", "pair_bound", "trajectory_rank", "trajectory_bound", "trajectory_against_generic"),
+        *("memory_rank", "dead_fraction", "directions", "null_reason"),
+    ]
+)
+
+
+def table(records: dict[str, train.Record], cells: list[Cell], data: datasets.Dataset) -> pyarrow.Table:
+    """A row for each cell, snapshot and weight matrix of a stack; records and cells in the same order."""
+    first = next(iter(records.values()))
+    size, batch_size = first.cell["train_size"], first.cell["batch_size"]
+    x, labels = data.train_x[:size].double(), data.train_y[:size]
+    noisy = [noisy_targets(labels, data.task, data.outputs, cell.label_noise, cell.seed).double() for cell in cells]
+    targets = noisy[0] if all(cell.label_noise == 0 for cell in cells) else torch.stack(noisy)
+    by_norm = torch.tensor([cell.decay_rule == "input-norm" for cell in cells])
+    mu = torch.tensor([cell.weight_decay for cell in cells], dtype=torch.float64)
+    decays = mu[:, None] * torch.where(by_norm[:, None], engine.relative_decays(x), 1.0)
+    critical = [_critical_decay(cell, data, x, wanted) for cell, wanted in zip(cells, noisy, strict=True)]
+
+    rows: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
+    for index, step in enumerate(first.steps):
+        weights = [torch.stack([r.weights[matrix][index] for r in records.values()]) for matrix in first.weights]
+        layers = certificates(weights, x, targets, data.task, weight_decay=decays, batch_size=batch_size)
+        pairs = _pair_bounds(weights, x, targets, data.task, decays, by_norm)
+        trajectory = _trajectory(records, cells, index, min(weights[0].shape[1:]))
+        for number, (name, record) in enumerate(records.items()):
+            for layer, matrix in enumerate(first.weights):
+                row = {column: values[number].item() for column, values in layers[layer].items()}
+                row["null_reason"] = _row_reason(row, cells[number].weight_decay, batch_size, size)
+                row |= {"pair_bound": pairs[layer][number].item(), "critical_decay": critical[number]}
+                row |= {column: values[number].item() if layer == 0 else None for column, values in trajectory.items()}
+                row |= record.cell | {"cell": name, "step": step, "matrix": matrix}
+                for column, values in rows.items():
+                    values.append(row[column])
+    columns = [pyarrow.array(values, type=SCHEMA.field(name).type, from_pandas=True) for name, values in rows.items()]
+    return pyarrow.table(columns, schema=SCHEMA)
+
+
+def _row_reason(row: dict[str, float], weight_decay: float, batch_size: int, size: int) -> str | None:
+    """Why the paper's bound is null in a row; null if it is not."""
+    if math.isfinite(row["vacuity_upper"]):
+        return None
+    facts = {"norm": row["norm"], "weight_decay": weight_decay, "batch_size": batch_size, "samples": size}
+    return null_reason("vacuity_upper", **facts, last=False)
+
+
+def _critical_decay(cell: Cell, data: datasets.Dataset, x: Tensor, targets: Tensor) -> float:
+    """mu_c of what the cell is trained on: the data set's own for all its rows without noise, else worked out here.
+
+    nan for AdamW, whose decay is not that of a penalty, and for nets of more than two layers.
+    """
+    if cell.optimizer == "adamw" or len(cell.widths) != 1:
+        return math.nan
+    if cell.label_noise == 0 and len(x) == len(data.train_x):
+        return data.metadata["critical_decay"]
+    return critical_decay(x, targets, data.task)[0]
+
+
+def _pair_bounds(
+    weights: list[Tensor], x: Tensor, targets: Tensor, task: Task, decays: Tensor, chosen: Tensor
+) -> list[Tensor]:
+    """`pair_certificate` of the chosen cells (bool [K]), [K] for each matrix; nan for the others."""
+    result = [torch.full((len(chosen),), math.nan, dtype=torch.float64) for _ in weights]
+    if chosen.any():
+        wanted = targets if targets.ndim == 2 else targets[chosen]
+        found = pair_certificate([weight[chosen] for weight in weights], x, wanted, task, decays=decays[chosen])
+        for bounds, part in zip(result, found, strict=True):
+            bounds[chosen] = part
+    return result
+
+
+def _trajectory(records: dict[str, train.Record], cells: list[Cell], index: int, max_rank: int) -> dict[str, Tensor]:
+    """`trajectory_bound` of V at a snapshot from the norm recorded a few steps before, and `memory_rank`, [K] each."""
+    names = ("trajectory_rank", "trajectory_bound", "trajectory_against_generic", "memory_rank")
+    result = {name: torch.full((len(cells),), math.nan, dtype=torch.float64) for name in names}
+    for number, (record, cell) in enumerate(zip(records.values(), cells, strict=True)):
+        before, lag = (record.history[name][index] for name in ("norm_before", "steps_before"))
+        if cell.optimizer != "sgd" or cell.decay_rule != "constant":
+            continue
+        facts = {"weight_decay": cell.weight_decay, "batch_size": record.cell["batch_size"]}
+        if cell.schedule == "constant":
+            result["memory_rank"][number] = memory_rank(1e-2, learning_rate=cell.learning_rate, **facts)
+        if not lag or before is None:
+            continue
+        t = np.arange(record.steps[index] - int(lag), record.steps[index])
+        rates = cell.learning_rate * engine.schedule_factor(cell.schedule == "cosine", t, cell.steps)
+        norms = torch.tensor([[before, frobenius(record.weights["V"][index].double())]])
+        facts["weight_decay"] = torch.tensor([cell.weight_decay])
+        found = trajectory_bound(
+            norms, [0, int(lag)], learning_rates=torch.from_numpy(rates), max_rank=max_rank, **facts
+        )
+        for name, column in zip(names, ("rank", "bound", "against_generic"), strict=False):
+            result[name][number] = found[column][0, 1]
+    return result
+
+
+def main() -> None:
+    parser = train.stage_parser(__doc__, dataset=True)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    cells, records = train.read_stage(arguments)
+    result = table(records, cells, datasets.load(arguments.dataset))
+    files.write_parquet(arguments.output, result, provenance.circumstances())
+
+
+if __name__ == "__main__":
+    run(main)
