@@ -27,14 +27,20 @@ def row(norm: float | None = 2.0, diverged: int | None = None, **metrics: float 
     end = end | metrics
     history = [{"cell": "a", "step": 0, "diverged_step": diverged, **dict.fromkeys(names, 9.0)}]
     history.append({"cell": "a", "step": 7, "diverged_step": diverged, **end})
-    facts = dict.fromkeys(AXIS_COLUMNS, "x")
+    facts = dict.fromkeys(AXIS_COLUMNS, "x") | {"weight_decay": 0.1}
     ranks = [name for name in COLUMNS if name.startswith(("residual", "rank_")) or name.endswith(("_rank", "_ratio"))]
     spectra = [
         {"cell": "a", "matrix": matrix, "step": step, "norm": n, **facts, **dict.fromkeys(ranks, 1.0)}
         for matrix, first, last in (("V", 4.0, norm), ("U", 100.0, 100.0))
         for step, n in ((0, first), (7, last))
     ]
-    table = gaps.gaps(pandas.DataFrame(history), pandas.DataFrame(spectra), **THRESHOLDS)
+    certificates = [
+        {"cell": "a", "matrix": matrix, "step": step, **dict.fromkeys(gaps.CERTIFICATES, step), "critical_decay": 0.5}
+        for matrix in ("V", "U")
+        for step in (0, 7)
+    ]
+    tables = (pandas.DataFrame(rows) for rows in (history, spectra, certificates))
+    table = gaps.gaps(*tables, pandas.DataFrame({"cell": ["b", "a"], "other": [1, 2]}), **THRESHOLDS)
     assert len(table) == 1
     return table.iloc[0]
 
@@ -48,6 +54,13 @@ def test_gaps_are_test_minus_train_and_errors_not_accuracies():
     assert found["matched_accuracy_gap"] == pytest.approx(0.14)
     assert found["norm"] == 2
     assert found["initial_norm"] == 4
+
+
+def test_certificates_are_those_of_v_at_the_end_and_other_tables_are_joined_by_cell():
+    found = row()
+    assert found["vacuity_upper"] == 7
+    assert found["decay_ratio"] == pytest.approx(0.2)
+    assert found["other"] == 2
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,12 @@ _NOUNS = {
     "object": "a mapping of keys to values",
     "null": "null",
 }
-_LIMITS = {"minimum": "of at least {}", "exclusiveMinimum": "above {}", "maximum": "of at most {}"}
+_LIMITS = {
+    "minimum": "of at least {}",
+    "exclusiveMinimum": "above {}",
+    "maximum": "of at most {}",
+    "exclusiveMaximum": "below {}",
+}
 
 
 def _allowed(schema: dict[str, Any]) -> str:

@@ -17,22 +17,31 @@ RANKS = [
 ]
 
 
+CERTIFICATES = [
+    *("critical_decay", "vacuity_lower", "vacuity_upper", "data_floor", "weyl_slack", "mean_residual_2", "pair_bound"),
+    *("memory_rank", "dead_fraction", "directions"),
+]
+
+
 def gaps(
     history: pandas.DataFrame,
     spectra: pandas.DataFrame,
-    *,
+    certificates: pandas.DataFrame,
+    *others: pandas.DataFrame,
     collapsed_norm: float,
     fit_accuracy: float,
     fit_r2: float,
 ) -> pandas.DataFrame:
     """A row for each cell of `spectra`, in its order, with the columns of gaps.parquet (columns.py defines them).
 
-    Gaps are test loss - training loss and test error - training error. What a diverged cell ended with is null.
+    Gaps are test loss - training loss and test error - training error; ranks and certificates are V's at the end. What
+    a diverged cell ended with is null. `others` have a row for each cell, whose columns are added.
     """
     v = spectra[spectra["matrix"] == "V"]
-    first = v.groupby("cell", sort=False).first()
+    first = v.groupby("cell", sort=False).nth(0).set_index("cell")
     last = v.groupby("cell", sort=False).nth(-1).set_index("cell")
     end = history.groupby("cell", sort=False).nth(-1).set_index("cell").reindex(last.index)
+    certified = certificates[certificates["matrix"] == "V"].groupby("cell", sort=False).nth(-1).set_index("cell")
     if not (end["step"] == last["step"]).all():
         raise UserError(
             "the histories and the spectra are not of the same runs; delete results/spectra and run snakemake again"
@@ -40,6 +49,10 @@ def gaps(
     ranks = [*RANKS, *(name for name in spectra.columns if name.startswith("rank_"))]
     table = last[AXIS_COLUMNS].join(end.drop(columns="step")).join(last[["norm", *ranks]])
     table["initial_norm"] = first["norm"]
+    table = table.join(certified[CERTIFICATES])
+    table["decay_ratio"] = table["weight_decay"] / table["critical_decay"]
+    for other in others:
+        table = table.join(other.set_index("cell"))
     table["loss_gap"] = table["test_loss"] - table["train_loss"]
     table["clean_loss_gap"] = table["test_loss"] - table["clean_train_loss"]
     table["accuracy_gap"] = table["train_accuracy"] - table["test_accuracy"]
@@ -69,7 +82,7 @@ SCHEMA_NAMES = [
         "noisy_test_r2",
         "matched_r2_gap",
     ),
-    *("norm", "initial_norm", *RANKS),
+    *("norm", "initial_norm", *RANKS, *CERTIFICATES, "decay_ratio"),
 ]
 
 
@@ -87,10 +100,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--history", type=Path, nargs="+", required=True)
     parser.add_argument("--spectra", type=Path, nargs="+", required=True)
+    parser.add_argument("--certificates", type=Path, nargs="+", required=True)
     parser.add_argument("--status", type=json.loads, required=True, help="JSON: the thresholds of `gaps`")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    table = gaps(read(arguments.history), read(arguments.spectra), **arguments.status)
+    table = gaps(read(arguments.history), read(arguments.spectra), read(arguments.certificates), **arguments.status)
     names = [*SCHEMA_NAMES, *(name for name in table.columns if name.startswith("rank_"))]
     rows = pyarrow.Table.from_pandas(table[names], schema=schema(names), preserve_index=False)
     files.write_parquet(arguments.output, rows, provenance.circumstances())

@@ -255,7 +255,9 @@ def read_records(weights: Path, history: Path) -> dict[str, Record]:
         matrices = {key.partition("/")[2]: tensor for key, tensor in tensors.items() if key.partition("/")[0] == name}
         same = history_metadata["identities"].get(name) == facts["identity"]
         if same and matrices and len(rows.get(name, {}).get("train_loss", [])) == len(facts["steps"]):
-            records[name] = Record(**facts, weights=matrices, history=rows[name])
+            # safetensors keeps its tensors by name; a net's order is input side first.
+            ordered = {matrix: matrices[matrix] for matrix in nets.matrix_names(len(matrices))}
+            records[name] = Record(**facts, weights=ordered, history=rows[name])
     return records
 
 

@@ -5,6 +5,7 @@ rule gaps:
     input:
         history=every(f"{RESULTS}/runs/{{stack}}/history.parquet"),
         spectra=every(f"{RESULTS}/spectra/{{stack}}.parquet"),
+        certificates=every(f"{RESULTS}/certificates/{{stack}}.parquet"),
     output:
         f"{RESULTS}/gaps.parquet",
     log:
@@ -16,6 +17,7 @@ rule gaps:
         "python -m ranktwo.gaps"
         " --history {input.history:q}"
         " --spectra {input.spectra:q}"
+        " --certificates {input.certificates:q}"
         " --status {params.status:q}"
         " --output {output:q}"
         " --log {log:q}"
