@@ -498,7 +498,9 @@ def table(records: dict[str, train.Record], cells: list[Cell], data: datasets.Da
     rows: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
     for index, step in enumerate(first.steps):
         weights = [torch.stack([r.weights[matrix][index] for r in records.values()]) for matrix in first.weights]
-        layers = certificates(weights, x, targets, data.task, weight_decay=decays, batch_size=batch_size)
+        layers = certificates(
+            weights, x, targets, data.task, weight_decay=decays, batch_size=batch_size, ascent_steps=1
+        )
         pairs = _pair_bounds(weights, x, targets, data.task, decays, by_norm)
         trajectory = _trajectory(records, cells, index, min(weights[0].shape[1:]))
         for number, (name, record) in enumerate(records.items()):
