@@ -77,7 +77,7 @@ HAND = {
     # |V| 1 = (6, 8, 0), |U| (6, 8, 0) = (12, 8); squares: (36, 64, 0) and (144, 64)
     "path_norm_1": 20 / 2,
     "path_norm_2": sqrt(208) / 2,
-    "stable_rank": sqrt((100 / 64 + 5 / 4) / N),
+    "frobenius_over_spectral": sqrt((100 / 64 + 5 / 4) / N),
     "spectral_stable_rank": 16 * sqrt((100 / 64 + 5 / 4) / N),
     "spectral_distance": 16 * sqrt((169 / 64 + 25 / 4) / N),
     "distance_frobenius": sqrt((169 + 25) / N),
@@ -267,7 +267,7 @@ def test_undefined_is_nan_never_zero():
     zero = [torch.zeros(3, 2), torch.zeros(2, 3)]
     values = bounds.evaluate(bounds.Net.of(zero, tensors(V0, U0), *tensors(X, Y), task="multiclass"))
     for name in (
-        "stable_rank",
+        "frobenius_over_spectral",
         "ledent2025_rank_rate",
         "ledent2025_schatten_rate",
         "parameters_energy_99",

@@ -4,11 +4,9 @@ Shapes: R matrices of one shape at a time; s [R, q] float64, descending, q = min
 Everything is undefined, nan here and null in the file, at W = 0 or where a weight is not finite.
 """
 
-import argparse
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +16,7 @@ from numpy.typing import NDArray
 
 from ranktwo import engine, files, nets, provenance, train
 from ranktwo.columns import AXIS_COLUMNS, schema
-from ranktwo.errors import UserError, run
-from ranktwo.grid import cell_name, decode
+from ranktwo.errors import run
 
 Array = NDArray[np.float64]
 
@@ -195,22 +192,10 @@ SCHEMA = schema(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--job", required=True, help="the stack's cells, as ranktwo.grid.encode writes them")
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--history", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    arguments = parser.parse_args()
+    arguments = train.stage_parser(__doc__).parse_args()
     torch.set_num_threads(1)
-    cells, options, _ = decode(arguments.job)
-    records = train.read_records(arguments.weights, arguments.history)
-    names = [cell_name(cell, options) for cell in cells]
-    missing = [name for name in names if name not in records]
-    if missing:
-        raise UserError(
-            f"{arguments.weights} lacks {len(missing)} cells, {missing[0]} for one; delete it and run snakemake again"
-        )
-    tables = [pyarrow.table(table(records[name], name), schema=SCHEMA) for name in names]
+    records = train.load_records(arguments.job, arguments.weights, arguments.history)
+    tables = [pyarrow.table(table(record, name), schema=SCHEMA) for name, record in records.items()]
     files.write_parquet(arguments.output, pyarrow.concat_tables(tables), provenance.circumstances())
 
 
