@@ -7,8 +7,8 @@ s_i^2. The control has V's full rank and V_r's norm: V ||V_r||/||V||. What both 
 A net without biases is homogeneous in V, f(a V) = a f(V) for a >= 0, whatever its depth. So the control multiplies the
 outputs: for r > 0 it changes losses and R^2 but no classification, and costs no forward pass.
 
-Everything is in float64: float32 takes two thirds of the time, and it rounds the small s_i away, and the small losses of
-nets that fit every sample.
+Everything is in float64: float32 takes two thirds of the time, but in it the small s_i, and the small losses of nets
+that fit every sample, are rounding.
 """
 
 from typing import Any
