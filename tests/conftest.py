@@ -1,12 +1,16 @@
 """What several test files share: tiny data sets and cells, and the real data where they lie beside the checkout."""
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow
 import pytest
 import torch
 
-from ranktwo.grid import Cell
+from ranktwo import datasets, files, train
+from ranktwo.grid import Cell, cell_name, encode
 
 ROOT = Path(__file__).parents[1]
 REAL_DATA = Path(os.environ.get("RANKTWO_DATA") or ROOT.parent / "shared" / "data")
@@ -39,3 +43,51 @@ def a_cell(**axes: object) -> Cell:
         "seed": 0,
     }
     return Cell(**defaults | axes)
+
+
+def a_dataset(task: str, outputs: int, x: torch.Tensor, y: torch.Tensor, train_size: int) -> datasets.Dataset:
+    """A data set of these rows, the first for training, with inputs in float64 as stages have them."""
+    parts = {"train_x": x[:train_size], "test_x": x[train_size:], "train_y": y[:train_size], "test_y": y[train_size:]}
+    facts = {"name": "toy", "task": task, "inputs": x.shape[1], "outputs": outputs, "checksum": "", "metadata": {}}
+    return datasets.Dataset(**facts, **parts)
+
+
+def a_record(weights: list[torch.Tensor], data: datasets.Dataset, **axes: object) -> train.Record:
+    """What training would leave of a net that ended with these matrices and began with others."""
+    generator = torch.Generator().manual_seed(1)
+    names = ["U", *(f"W{layer}" for layer in range(2, len(weights))), "V"]  # in the order in which a file has them
+    ordered = [weights[-1], *weights[1:-1], weights[0]]
+    snapshots = {
+        name: torch.stack([torch.randn(w.shape, generator=generator), w.float()])
+        for name, w in zip(names, ordered, strict=True)
+    }
+    size = axes.pop("train_size", len(data.train_x))
+    facts = {"task": data.task, "inputs": data.inputs, "outputs": data.outputs, "train_size": size, "widths": "6"}
+    return train.Record(cell=vars(a_cell(**axes)) | facts, identity="", steps=[0, 50], weights=snapshots)
+
+
+@pytest.fixture(scope="session")
+def run_stage(tmp_path_factory) -> Callable[..., pyarrow.Table]:
+    """Trains three small cells, with and without label noise, one of which diverges; runs a stage's `main` on them."""
+    folder = tmp_path_factory.mktemp("stack")
+    options = datasets.Options(source="iris")
+    files.write_tensors(folder / "dataset", *datasets.prepare("toy", options, folder, False))
+    data = datasets.load(folder / "dataset")
+    changes = [{"seed": 1}, {"label_noise": 0.2}, {"learning_rate": 1e4}]
+    cells = [a_cell(train_size=80, **change) for change in changes]
+    trained = train.train(cells, data, snapshots=3, device="cpu", progress=train.Progress("toy", 3, 50))
+    names = [cell_name(cell, {"source": "iris"}) for cell in cells]
+    train.write_records(folder / "weights", folder / "history", dict(zip(names, trained, strict=True)), {})
+    paths = {name: folder / name for name in ("weights", "history", "dataset", "output")}
+
+    def run(stage: object, *reads: str, wanted: list[Cell] = cells, **more: str) -> pyarrow.Table:
+        arguments = {"job": encode(wanted, {"source": "iris"}), "output": str(paths["output"])}
+        arguments |= {name: str(paths[name]) for name in ("weights", "history", *reads)} | more
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["stage", *(f"--{name}={value}" for name, value in arguments.items())])
+            stage.main()
+        return files.read_parquet(paths["output"])[0]
+
+    run.records = dict(zip(names, trained, strict=True))
+    run.data = train.load_data(folder / "dataset")
+    return run

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from ranktwo import bounds, nets
+from ranktwo import bounds, nets, train
+from ranktwo.columns import COLUMNS
 
 # A net whose every norm can be read off.
 # V has singular values 8, 6 (||V|| = 10) and U has 2, 1 (||U|| = sqrt 5); the differences to the initial matrices are
@@ -77,7 +78,7 @@ HAND = {
     # |V| 1 = (6, 8, 0), |U| (6, 8, 0) = (12, 8); squares: (36, 64, 0) and (144, 64)
     "path_norm_1": 20 / 2,
     "path_norm_2": sqrt(208) / 2,
-    "stable_rank": sqrt((100 / 64 + 5 / 4) / N),
+    "frobenius_over_spectral": sqrt((100 / 64 + 5 / 4) / N),
     "spectral_stable_rank": 16 * sqrt((100 / 64 + 5 / 4) / N),
     "spectral_distance": 16 * sqrt((169 / 64 + 25 / 4) / N),
     "distance_frobenius": sqrt((169 + 25) / N),
@@ -267,7 +268,7 @@ def test_undefined_is_nan_never_zero():
     zero = [torch.zeros(3, 2), torch.zeros(2, 3)]
     values = bounds.evaluate(bounds.Net.of(zero, tensors(V0, U0), *tensors(X, Y), task="multiclass"))
     for name in (
-        "stable_rank",
+        "frobenius_over_spectral",
         "ledent2025_rank_rate",
         "ledent2025_schatten_rate",
         "parameters_energy_99",
@@ -357,3 +358,29 @@ def test_every_entry_names_its_source():
         assert "20" in bound.source.splitlines()[0] or name.startswith(("parameters", "vc_bound")), name
         assert bound.kind in ("rate", "bound", "measure")
         assert (bound.trivial == 1.0) == (bound.kind == "bound")
+
+
+def test_the_stage_writes_the_registry_of_each_cell(run_stage):
+    table = run_stage(bounds, "dataset", settings='{"percentile": 20, "delta": 0.05}')
+    assert table.schema.equals(bounds.SCHEMA)
+    assert set(table.schema.names) == {"cell", "margin", *bounds.REGISTRY}
+    rows = {row.pop("cell"): row for row in table.to_pylist()}
+    assert list(rows) == list(run_stage.records)
+    for name, record in run_stage.records.items():
+        x, y = train.training_data(record.cell, run_stage.data)
+        pairs = [(record.weights[matrix][-1], record.weights[matrix][0]) for matrix in ("V", "U")]
+        net = bounds.Net.of(*zip(*pairs, strict=True), x, y, "multiclass", percentile=20, delta=0.05)
+        expected = {"margin": net.margin, **bounds.evaluate(net)}
+        found = {key: math.nan if value is None else value for key, value in rows[name].items()}
+        assert found == pytest.approx(expected, nan_ok=True)
+    diverged = list(rows.values())[2]
+    assert set(diverged.values()) == {None}
+    assert rows[list(rows)[0]]["golowich2018_bound"] is None  # one logit only
+
+
+def test_no_registered_name_is_another_column():
+    assert not set(bounds.REGISTRY) & set(COLUMNS)
+    for name in bounds.REGISTRY:
+        assert (
+            bounds.SCHEMA.field(name).metadata[b"description"].decode().startswith(bounds.REGISTRY[name].kind.title())
+        )

@@ -13,18 +13,21 @@ Three kinds:
   as in Dziugaite et al. 2020 (2010.11924), so that nets trained on different N can be compared.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import e, log, prod
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
+import pyarrow
 import torch
 from numpy import log2, sqrt
 from torch import Tensor
 
-from ranktwo import nets
+from ranktwo import columns, datasets, files, nets, provenance, train
+from ranktwo.errors import run
 from ranktwo.nets import Task
 
 Kind = Literal["rate", "bound", "measure"]
@@ -197,21 +200,23 @@ def register(
     """
 
     def decorate(function: Callable) -> Callable:
-        def add(name: str, formula: Callable[[Net], float], **changes: object) -> None:
+        def add(name: str, formula: Callable[[Net], float], note: str = "", **changes: object) -> None:
             trivial = 1.0 if kind == "bound" else None
             facts = {"tasks": tasks, "layers": layers, "exponent": exponent, "trivial": trivial}
-            REGISTRY[name] = Bound(name=name, kind=kind, source=function.__doc__, formula=formula, **(facts | changes))
+            source = note + function.__doc__
+            REGISTRY[name] = Bound(name=name, kind=kind, source=source, formula=formula, **(facts | changes))
 
         name = function.__name__
         if per_rank:
             for rule in RANKS:
-                add(f"{name}_{rule}", partial(_with_ranks, function, rule))
+                add(f"{name}_{rule}", partial(_with_ranks, function, rule), f"Ranks `{rule}`: ")
         else:
             add(name, function)
         if over_margin:  # the margin scales with s^L
             add(
                 f"{name}_over_margin",
                 partial(_over_margin, function),
+                "Divided by gamma: ",
                 tasks=CLASSIFICATION,
                 exponent=lambda depth: exponent(depth) - depth,
             )
@@ -478,7 +483,7 @@ def _path_sum(net: Net, power: int) -> float:
 
 
 @register("measure")
-def stable_rank(net: Net) -> float:
+def frobenius_over_spectral(net: Net) -> float:
     """Jiang et al. 2020 (1912.02178), fro-over-spec: sqrt(sum_l ||W_l||^2/s(W_l)^2 / N)."""
     return sqrt(net.stable_ranks.sum() / net.samples)
 
@@ -511,3 +516,35 @@ def norm_frobenius(net: Net) -> float:
 def inverse_margin(net: Net) -> float:
     """Jiang et al. 2020 (1912.02178), inverse-margin: 1 / (gamma sqrt(N))."""
     return 1 / (net.gamma * sqrt(net.samples))
+
+
+# The stage
+
+
+COLUMNS: dict[str, columns.Column] = {
+    name: (columns.REAL, f"{bound.kind.capitalize()}. {bound.source.splitlines()[0]}")
+    for name, bound in REGISTRY.items()
+}
+SCHEMA = columns.schema(["cell", "margin"], COLUMNS)
+
+
+def row(name: str, record: train.Record, data: datasets.Dataset, settings: dict[str, float]) -> dict[str, Any]:
+    """One cell's margin and registered values after training, null where undefined; settings as in `Net.of`."""
+    net = Net.of(record.net(-1), record.net(0), *train.training_data(record.cell, data), data.task, **settings)
+    values = {"margin": net.margin, **evaluate(net)}
+    return {"cell": name} | {column: train.defined(value) for column, value in values.items()}
+
+
+def main() -> None:
+    parser = train.stage_parser(__doc__, "dataset")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: percentile and delta of `Net.of`")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    data = train.load_data(arguments.dataset)
+    records = train.load_records(arguments.job, arguments.weights, arguments.history)
+    rows = [row(name, record, data, arguments.settings) for name, record in records.items()]
+    files.write_parquet(arguments.output, pyarrow.Table.from_pylist(rows, schema=SCHEMA), provenance.circumstances())
+
+
+if __name__ == "__main__":
+    run(main)

@@ -17,12 +17,10 @@ import pyarrow
 import torch
 from torch import Tensor
 
-from ranktwo import datasets, engine, files, provenance, train
+from ranktwo import datasets, engine, files, nets, provenance, train
 from ranktwo.columns import AXIS_COLUMNS, schema
 from ranktwo.critical import critical_decay, inverse
 from ranktwo.errors import run
-from ranktwo.grid import Cell
-from ranktwo.labels import noisy_targets
 from ranktwo.nets import Task, deltas, forward
 
 NEEDS_SMALLER_BATCH = frozenset({"bound_lower", "bound_upper", "vacuity_lower", "vacuity_upper"})
@@ -483,30 +481,31 @@ SCHEMA = schema(
 )
 
 
-def table(records: dict[str, train.Record], cells: list[Cell], data: datasets.Dataset) -> pyarrow.Table:
-    """A row for each cell, snapshot and weight matrix of a stack; records and cells in the same order."""
+def table(records: dict[str, train.Record], data: datasets.Dataset) -> pyarrow.Table:
+    """A row for each cell, snapshot and weight matrix of a stack; the data's inputs in float64."""
     first = next(iter(records.values()))
+    cells = [record.cell for record in records.values()]
     size, batch_size = first.cell["train_size"], first.cell["batch_size"]
-    x, labels = data.train_x[:size].double(), data.train_y[:size]
-    noisy = [noisy_targets(labels, data.task, data.outputs, cell.label_noise, cell.seed).double() for cell in cells]
-    targets = noisy[0] if all(cell.label_noise == 0 for cell in cells) else torch.stack(noisy)
-    by_norm = torch.tensor([cell.decay_rule == "input-norm" for cell in cells])
-    mu = torch.tensor([cell.weight_decay for cell in cells], dtype=torch.float64)
+    x = data.train_x[:size]
+    noisy = [train.training_data(cell, data)[1].double() for cell in cells]
+    targets = noisy[0] if all(cell["label_noise"] == 0 for cell in cells) else torch.stack(noisy)
+    by_norm = torch.tensor([cell["decay_rule"] == "input-norm" for cell in cells])
+    mu = torch.tensor([cell["weight_decay"] for cell in cells], dtype=torch.float64)
     decays = mu[:, None] * torch.where(by_norm[:, None], engine.relative_decays(x), 1.0)
     critical = [_critical_decay(cell, data, x, wanted) for cell, wanted in zip(cells, noisy, strict=True)]
 
     rows: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
     for index, step in enumerate(first.steps):
-        weights = [torch.stack([r.weights[matrix][index] for r in records.values()]) for matrix in first.weights]
+        weights = [torch.stack(layer) for layer in zip(*(r.net(index) for r in records.values()), strict=True)]
         layers = certificates(
             weights, x, targets, data.task, weight_decay=decays, batch_size=batch_size, ascent_steps=1
         )
         pairs = _pair_bounds(weights, x, targets, data.task, decays, by_norm)
-        trajectory = _trajectory(records, cells, index, min(weights[0].shape[1:]))
+        trajectory = _trajectory(list(records.values()), index, min(weights[0].shape[1:]))
         for number, (name, record) in enumerate(records.items()):
-            for layer, matrix in enumerate(first.weights):
+            for layer, matrix in enumerate(nets.matrix_names(len(weights))):
                 row = {column: values[number].item() for column, values in layers[layer].items()}
-                row["null_reason"] = _row_reason(row, cells[number].weight_decay, batch_size, size)
+                row["null_reason"] = _row_reason(row, record.cell["weight_decay"], batch_size, size)
                 row |= {"pair_bound": pairs[layer][number].item(), "critical_decay": critical[number]}
                 row |= {column: values[number].item() if layer == 0 else None for column, values in trajectory.items()}
                 row |= record.cell | {"cell": name, "step": step, "matrix": matrix}
@@ -524,14 +523,14 @@ def _row_reason(row: dict[str, float], weight_decay: float, batch_size: int, siz
     return null_reason("vacuity_upper", **facts, last=False)
 
 
-def _critical_decay(cell: Cell, data: datasets.Dataset, x: Tensor, targets: Tensor) -> float:
+def _critical_decay(cell: dict[str, Any], data: datasets.Dataset, x: Tensor, targets: Tensor) -> float:
     """mu_c of what the cell is trained on: the data set's own for all its rows without noise, else worked out here.
 
     nan for AdamW, whose decay is not that of a penalty, and for nets of more than two layers.
     """
-    if cell.optimizer == "adamw" or len(cell.widths) != 1:
+    if cell["optimizer"] == "adamw" or "-" in cell["widths"]:
         return math.nan
-    if cell.label_noise == 0 and len(x) == len(data.train_x):
+    if cell["label_noise"] == 0 and len(x) == len(data.train_x):
         return data.metadata["critical_decay"]
     return critical_decay(x, targets, data.task)[0]
 
@@ -549,25 +548,30 @@ def _pair_bounds(
     return result
 
 
-def _trajectory(records: dict[str, train.Record], cells: list[Cell], index: int, max_rank: int) -> dict[str, Tensor]:
+def _trajectory(records: list[train.Record], index: int, max_rank: int) -> dict[str, Tensor]:
     """`trajectory_bound` of V at a snapshot from the norm recorded a few steps before, and `memory_rank`, [K] each."""
     names = ("trajectory_rank", "trajectory_bound", "trajectory_against_generic", "memory_rank")
-    result = {name: torch.full((len(cells),), math.nan, dtype=torch.float64) for name in names}
-    for number, (record, cell) in enumerate(zip(records.values(), cells, strict=True)):
+    result = {name: torch.full((len(records),), math.nan, dtype=torch.float64) for name in names}
+    for number, record in enumerate(records):
+        cell = record.cell
         before, lag = (record.history[name][index] for name in ("norm_before", "steps_before"))
-        if cell.optimizer != "sgd" or cell.decay_rule != "constant":
+        if cell["optimizer"] != "sgd" or cell["decay_rule"] != "constant":
             continue
-        facts = {"weight_decay": cell.weight_decay, "batch_size": record.cell["batch_size"]}
-        if cell.schedule == "constant":
-            result["memory_rank"][number] = memory_rank(1e-2, learning_rate=cell.learning_rate, **facts)
+        eta, mu, batch_size = (cell[axis] for axis in ("learning_rate", "weight_decay", "batch_size"))
+        if cell["schedule"] == "constant":
+            result["memory_rank"][number] = memory_rank(1e-2, learning_rate=eta, weight_decay=mu, batch_size=batch_size)
         if not lag or before is None:
             continue
         t = np.arange(record.steps[index] - int(lag), record.steps[index])
-        rates = cell.learning_rate * engine.schedule_factor(cell.schedule == "cosine", t, cell.steps)
-        norms = torch.tensor([[before, frobenius(record.weights["V"][index].double())]])
-        facts["weight_decay"] = torch.tensor([cell.weight_decay])
         found = trajectory_bound(
-            norms, [0, int(lag)], learning_rates=torch.from_numpy(rates), max_rank=max_rank, **facts
+            torch.tensor([[before, frobenius(record.weights["V"][index].double())]]),
+            [0, int(lag)],
+            learning_rates=torch.from_numpy(
+                eta * engine.schedule_factor(cell["schedule"] == "cosine", t, cell["steps"])
+            ),
+            weight_decay=torch.tensor([mu]),
+            batch_size=batch_size,
+            max_rank=max_rank,
         )
         for name, column in zip(names, ("rank", "bound", "against_generic"), strict=False):
             result[name][number] = found[column][0, 1]
@@ -575,11 +579,10 @@ def _trajectory(records: dict[str, train.Record], cells: list[Cell], index: int,
 
 
 def main() -> None:
-    parser = train.stage_parser(__doc__, dataset=True)
-    arguments = parser.parse_args()
+    arguments = train.stage_parser(__doc__, "dataset").parse_args()
     torch.set_num_threads(1)
-    cells, records = train.read_stage(arguments)
-    result = table(records, cells, datasets.load(arguments.dataset))
+    records = train.load_records(arguments.job, arguments.weights, arguments.history)
+    result = table(records, train.load_data(arguments.dataset))
     files.write_parquet(arguments.output, result, provenance.circumstances())
 
 

@@ -1,18 +1,23 @@
 """Every column of every Parquet file: its type, its unit and what it means. Said here once; files carry it with them.
 
-`python -m ranktwo.columns` prints the table that docs/columns.md holds.
+The registry of ranktwo.bounds describes its own. `python -m ranktwo.columns` prints the table of docs/columns.md.
 """
+
+import importlib
+from collections.abc import Mapping
 
 import pyarrow
 
 from ranktwo.errors import run
 
 TEXT, WHOLE, REAL = pyarrow.string(), pyarrow.int64(), pyarrow.float64()
+WHOLES, REALS = pyarrow.list_(WHOLE), pyarrow.list_(REAL)
+Column = tuple[pyarrow.DataType, str]
 LOSS = (
     "mean over samples of the loss without penalty: (f - y)^2 with standardised y (regression), nats (classification)"
 )
 
-COLUMNS: dict[str, tuple[pyarrow.DataType, str]] = {
+COLUMNS: dict[str, Column] = {
     "cell": (TEXT, "Name of the training run: its axes, and a hash of them and of its data set's options."),
     "dataset": (TEXT, "Name of the data set in the study."),
     "task": (TEXT, "`regression` (MSE), `binary` (one logit, logistic loss) or `multiclass` (cross entropy)."),
@@ -151,6 +156,47 @@ COLUMNS: dict[str, tuple[pyarrow.DataType, str]] = {
     ),
     "directions": (REAL, "Distinct directions of the rows of W, cosine above 0.99 counted as one; tiny rows left out."),
     "null_reason": (TEXT, "Why the paper's bound is null in this row."),
+    # Truncation: the net with V replaced by V_r, V's nearest matrix of rank r.
+    "truncation_ranks": (
+        WHOLES,
+        "r of each entry of the lists below: 0, 1, ..., q = min(m, n) if q <= 64, else 0 to 3 and log-spaced to q.",
+    ),
+    "truncated_train_loss": (REALS, "`train_loss` of the net with V_r, V's nearest matrix of rank r, in place of V."),
+    "truncated_test_loss": (REALS, "`test_loss` of the net with V_r."),
+    "truncated_train_score": (REALS, "`train_accuracy`, or `train_r2` in regression, of the net with V_r."),
+    "truncated_test_score": (REALS, "`test_accuracy`, or `test_r2` in regression, of the net with V_r."),
+    "shrunk_train_loss": (
+        REALS,
+        "`train_loss` of the norm-matched control: V, of full rank, times ||V_r||/||V||; as this multiplies f, "
+        "no classification changes at r > 0.",
+    ),
+    "shrunk_test_loss": (REALS, "`test_loss` of the norm-matched control."),
+    "shrunk_train_score": (REALS, "`train_accuracy`, or `train_r2` in regression, of the norm-matched control."),
+    "shrunk_test_score": (REALS, "`test_accuracy`, or `test_r2` in regression, of the norm-matched control."),
+    "functional_rank": (
+        WHOLE,
+        "Least r of `truncation_ranks` from which on every `truncated_test_score` is within 0.01, either way, of the "
+        "full net's.",
+    ),
+    "plane_1": (
+        REALS,
+        "Row by row (neuron by neuron) V's coordinate along its first right singular vector, whose sign makes the "
+        "largest entry of `mean_1` positive.",
+    ),
+    "plane_2": (REALS, "The same along the second right singular vector; null if q = 1."),
+    "outgoing": (REALS, "Neuron by neuron its outgoing weight if it has one (one output), else their norm."),
+    "mean_1": (
+        REALS,
+        "Output by output the coordinate along the first right singular vector of (1/N) sum_i (y_i - ybar) x_i, the "
+        "mean of -dl_i/df x_i at the best constant f (times 2/c in regression).",
+    ),
+    "mean_2": (REALS, "The same along the second right singular vector; null if q = 1."),
+    # Bounds: the margin they use; the registry of ranktwo.bounds describes the others.
+    "margin": (
+        REAL,
+        "gamma: a percentile (`bounds.percentile`) of f_y - max of the other f_j (of +-f with one logit) over the "
+        "training samples, noise included; null in regression.",
+    ),
 }
 
 AXIS_COLUMNS = [
@@ -160,15 +206,19 @@ AXIS_COLUMNS = [
 """What identifies a cell to a reader: its axes, and the task, inputs and outputs that its data set implies."""
 
 
-def schema(names: list[str]) -> pyarrow.Schema:
-    """The Parquet schema of these columns; each field carries its description."""
-    fields = [(name, *COLUMNS[name]) for name in names]
-    return pyarrow.schema([pyarrow.field(name, kind, metadata={"description": text}) for name, kind, text in fields])
+def schema(names: list[str], more: Mapping[str, Column] | None = None) -> pyarrow.Schema:
+    """The Parquet schema of these columns, and of `more` that a registry describes; fields carry their descriptions."""
+    columns = {name: COLUMNS[name] for name in names} | dict(more or {})
+    return pyarrow.schema(
+        [pyarrow.field(name, kind, metadata={"description": text}) for name, (kind, text) in columns.items()]
+    )
 
 
 def main() -> None:
+    # No import statement: the fingerprint would take it to mean that every number depends on the bounds.
+    bounds = importlib.import_module("ranktwo.bounds")
     print("| column | type | meaning |\n|---|---|---|")
-    for name, (kind, text) in COLUMNS.items():
+    for name, (kind, text) in (COLUMNS | bounds.COLUMNS).items():
         print(f"| `{name}` | {kind} | {text.replace('|', chr(92) + '|')} |")
 
 

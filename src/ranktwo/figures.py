@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("name", choices=sorted(FIGURES))
     parser.add_argument("--gaps", type=Path, required=True)
     for name in TABLES:
-        parser.add_argument(f"--{name}", type=Path, nargs="+", default=[])
+        parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
     parser.add_argument("--where", type=json.loads, default={}, help="JSON: the cells to draw, by axis")
     parser.add_argument("--style", type=Path, default=Path(__file__).with_name("style.mplstyle"))
     parser.add_argument("--pdf", type=Path, required=True)

@@ -98,15 +98,25 @@ def _nullable(kind: pyarrow.DataType) -> pandas.api.extensions.ExtensionDtype | 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--history", type=Path, nargs="+", required=True)
-    parser.add_argument("--spectra", type=Path, nargs="+", required=True)
-    parser.add_argument("--certificates", type=Path, nargs="+", required=True)
+    for name in ("history", "spectra", "certificates", "bounds", "truncation"):
+        parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
     parser.add_argument("--status", type=json.loads, required=True, help="JSON: the thresholds of `gaps`")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    table = gaps(read(arguments.history), read(arguments.spectra), read(arguments.certificates), **arguments.status)
-    names = [*SCHEMA_NAMES, *(name for name in table.columns if name.startswith("rank_"))]
-    rows = pyarrow.Table.from_pandas(table[names], schema=schema(names), preserve_index=False)
+    bounds = files.read_parquet(arguments.bounds[0])[0].schema
+    table = gaps(
+        read(arguments.history),
+        read(arguments.spectra),
+        read(arguments.certificates),
+        read(arguments.bounds),
+        read(arguments.truncation)[["cell", "functional_rank"]],
+        **arguments.status,
+    )
+    ranks = [name for name in table.columns if name.startswith("rank_")]
+    fields = schema([*SCHEMA_NAMES, *ranks, "functional_rank"])
+    for field in bounds:
+        fields = fields if field.name in fields.names else fields.append(field)
+    rows = pyarrow.Table.from_pandas(table[fields.names], schema=fields, preserve_index=False)
     files.write_parquet(arguments.output, rows, provenance.circumstances())
 
 

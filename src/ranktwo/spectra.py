@@ -194,7 +194,7 @@ SCHEMA = schema(
 def main() -> None:
     arguments = train.stage_parser(__doc__).parse_args()
     torch.set_num_threads(1)
-    _, records = train.read_stage(arguments)
+    records = train.load_records(arguments.job, arguments.weights, arguments.history)
     tables = [pyarrow.table(table(record, name), schema=SCHEMA) for name, record in records.items()]
     files.write_parquet(arguments.output, pyarrow.concat_tables(tables), provenance.circumstances())
 

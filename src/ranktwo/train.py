@@ -5,7 +5,7 @@ import io
 import math
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ranktwo import datasets, engine, files, nets, provenance
 from ranktwo.columns import schema
 from ranktwo.errors import UserError, run
 from ranktwo.grid import Cell, cell_name, decode, short_hash
-from ranktwo.labels import expected_targets, targets
+from ranktwo.labels import expected_targets, noisy_targets, targets
 
 # Weights of the nets trained at once: on a CPU they have to stay in the cache, on a GPU to fill it.
 CPU_BYTES, CPU_CELLS = 10_000_000, 32
@@ -51,6 +51,10 @@ class Record:
     """[S, out, in] by matrix; nan from the step of divergence on."""
     history: dict[str, list[float | None]] = field(default_factory=dict)
     """S values by metric; null where undefined."""
+
+    def net(self, snapshot: int) -> list[Tensor]:
+        """W_1 .. W_L, [out, in] each, at a snapshot, in float64."""
+        return [self.weights[name][snapshot].double() for name in nets.matrix_names(len(self.weights))]
 
 
 def train(
@@ -128,7 +132,7 @@ def _train_slice(
             steps=steps,
             diverged=training.diverged.get(number),
             weights={name: weight[number] for name, weight in weights.items()},
-            history={name: [_defined(value) for value in values[number].tolist()] for name, values in history.items()},
+            history={name: [defined(value) for value in values[number].tolist()] for name, values in history.items()},
         )
         for number, cell in enumerate(cells)
     ]
@@ -165,7 +169,7 @@ class Evaluation:
         result |= self._scores("clean_train", stack, self._x, self._clean)
         p = self._noise[training.alive]
         if self._task == "regression":
-            loss, variance = result["test_loss"] + p**2, _variance(self._test) + p**2
+            loss, variance = result["test_loss"] + p**2, target_variance(self._test) + p**2
             return result | {
                 "noisy_test_loss": loss,
                 "noisy_test_r2": 1 - loss / variance,
@@ -178,16 +182,17 @@ class Evaluation:
 
     def _scores(self, part: str, stack: engine.Stack, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         loss, accuracy = engine.evaluate(stack.weights, x, y, self._task)
-        r2 = 1 - loss / _variance(y) if self._task == "regression" else torch.full_like(loss, math.nan)
+        r2 = 1 - loss / target_variance(y) if self._task == "regression" else torch.full_like(loss, math.nan)
         return {f"{part}_loss": loss, f"{part}_accuracy": accuracy, f"{part}_r2": r2}
 
 
-def _variance(y: Tensor) -> Tensor:
+def target_variance(y: Tensor) -> Tensor:
     """Mean (y - ybar)^2 of targets [N, c] or [K, N, c], with one mean for each output, averaged over outputs."""
     return y.double().var(dim=-2, correction=0).mean(-1).cpu()
 
 
-def _defined(value: float) -> float | None:
+def defined(value: float) -> float | None:
+    """The value, or null where it is not finite."""
     return value if math.isfinite(value) else None
 
 
@@ -255,32 +260,43 @@ def read_records(weights: Path, history: Path) -> dict[str, Record]:
         matrices = {key.partition("/")[2]: tensor for key, tensor in tensors.items() if key.partition("/")[0] == name}
         same = history_metadata["identities"].get(name) == facts["identity"]
         if same and matrices and len(rows.get(name, {}).get("train_loss", [])) == len(facts["steps"]):
-            # safetensors keeps its tensors by name; a net's order is input side first.
-            ordered = {matrix: matrices[matrix] for matrix in nets.matrix_names(len(matrices))}
-            records[name] = Record(**facts, weights=ordered, history=rows[name])
+            records[name] = Record(**facts, weights=matrices, history=rows[name])
     return records
 
 
-def stage_parser(description: str | None, dataset: bool = False) -> argparse.ArgumentParser:
-    """Arguments of a stage that works on a stack's records: its job, its two files, perhaps its data set, an output."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+def stage_parser(description: str | None, *paths: str) -> argparse.ArgumentParser:
+    """Arguments of a stage that makes one file of what a stack's training wrote, and of the files named `paths`."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--job", required=True, help="the stack's cells, as ranktwo.grid.encode writes them")
-    for name in ("weights", "history", *(["dataset"] if dataset else []), "output"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+    for path in ("weights", "history", *paths, "output"):
+        parser.add_argument(f"--{path}", type=Path, required=True)
     return parser
 
 
-def read_stage(arguments: argparse.Namespace) -> tuple[list[Cell], dict[str, Record]]:
-    """The cells of a stage's job, and their records by name, in the same order; UserError if one is missing."""
-    cells, options, _ = decode(arguments.job)
-    found = read_records(arguments.weights, arguments.history)
+def load_records(job: str, weights: Path, history: Path) -> dict[str, Record]:
+    """Records of a job's cells by name, in the job's order; UserError if the two files lack one."""
+    cells, options, _ = decode(job)
+    records = read_records(weights, history)
     names = [cell_name(cell, options) for cell in cells]
-    missing = [name for name in names if name not in found]
+    missing = [name for name in names if name not in records]
     if missing:
         raise UserError(
-            f"{arguments.weights} lacks {len(missing)} cells, {missing[0]} for one; delete it and run snakemake again"
+            f"{weights} lacks {len(missing)} cells, {missing[0]} for one; delete it and run snakemake again"
         )
-    return cells, {name: found[name] for name in names}
+    return {name: records[name] for name in names}
+
+
+def load_data(path: Path) -> datasets.Dataset:
+    """The data set in a file with its inputs in float64, in which stages evaluate nets; converted once, for all."""
+    data = datasets.load(path)
+    return replace(data, train_x=data.train_x.double(), test_x=data.test_x.double())
+
+
+def training_data(cell: dict[str, Any], data: datasets.Dataset) -> tuple[Tensor, Tensor]:
+    """x [N, n] and targets y [N, c], noise included, on which a record's cell was trained."""
+    size = cell["train_size"]
+    y = noisy_targets(data.train_y[:size], data.task, data.outputs, cell["label_noise"], cell["seed"])
+    return data.train_x[:size], y
 
 
 def write_records(weights: Path, history: Path, records: dict[str, Record], circumstances: dict[str, Any]) -> None:

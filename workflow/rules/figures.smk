@@ -1,4 +1,4 @@
-"""Needs gaps.parquet and the spectra. Makes each figure as PDF and PNG."""
+"""Needs gaps.parquet, the spectra, the certificates and the truncated nets. Makes each figure as PDF and PNG."""
 
 STYLE = SOURCE / "ranktwo" / "style.mplstyle"
 
@@ -7,6 +7,8 @@ rule figure:
     input:
         gaps=f"{RESULTS}/gaps.parquet",
         spectra=every(f"{RESULTS}/spectra/{{stack}}.parquet"),
+        certificates=every(f"{RESULTS}/certificates/{{stack}}.parquet"),
+        truncation=every(f"{RESULTS}/truncation/{{stack}}.parquet"),
         style=STYLE,
     output:
         pdf=f"{RESULTS}/figures/{{figure}}.pdf",
@@ -27,6 +29,8 @@ rule figure:
         "python -m ranktwo.figures {wildcards.figure:q}"
         " --gaps {input.gaps:q}"
         " --spectra {input.spectra:q}"
+        " --certificates {input.certificates:q}"
+        " --truncation {input.truncation:q}"
         " --where {params.where:q}"
         " --style {input.style:q}"
         " --pdf {output.pdf:q}"

@@ -1,4 +1,4 @@
-"""Needs histories and spectra. Makes the one table that figures, tables and readers start from: a row per cell."""
+"""Needs what every stack's stages made. Makes the one table that figures, tables and readers start from: a row per cell."""
 
 
 rule gaps:
@@ -6,6 +6,8 @@ rule gaps:
         history=every(f"{RESULTS}/runs/{{stack}}/history.parquet"),
         spectra=every(f"{RESULTS}/spectra/{{stack}}.parquet"),
         certificates=every(f"{RESULTS}/certificates/{{stack}}.parquet"),
+        bounds=every(f"{RESULTS}/bounds/{{stack}}.parquet"),
+        truncation=every(f"{RESULTS}/truncation/{{stack}}.parquet"),
     output:
         f"{RESULTS}/gaps.parquet",
     log:
@@ -18,6 +20,8 @@ rule gaps:
         " --history {input.history:q}"
         " --spectra {input.spectra:q}"
         " --certificates {input.certificates:q}"
+        " --bounds {input.bounds:q}"
+        " --truncation {input.truncation:q}"
         " --status {params.status:q}"
         " --output {output:q}"
         " --log {log:q}"
