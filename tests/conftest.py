@@ -88,6 +88,7 @@ def run_stage(tmp_path_factory) -> Callable[..., pyarrow.Table]:
             stage.main()
         return files.read_parquet(paths["output"])[0]
 
+    run.cells = cells
     run.records = dict(zip(names, trained, strict=True))
     run.data = train.load_data(folder / "dataset")
     return run

@@ -193,11 +193,14 @@ def test_the_stage_writes_a_row_for_each_cell(run_stage):
     )
 
 
-def test_spectra_are_of_the_same_records(run_stage):
-    table = run_stage(spectra)
-    assert table.num_rows == 3 * 2 * 3  # cells, matrices, snapshots
-    names = list(run_stage.records)
-    assert table["cell"].to_pylist() == [name for name in names for _ in range(6)]
+def test_a_stage_has_the_cells_of_its_job_in_its_order(run_stage):
+    wanted = [run_stage.cells[1], run_stage.cells[0]]
+    first, second, _ = run_stage.records
+    assert run_stage(truncation, "dataset", wanted=wanted)["cell"].to_pylist() == [second, first]
+    rows = run_stage(spectra, wanted=wanted)
+    per_cell = 2 * 4  # matrices, and snapshots at the steps 0, 1, 7 and 50
+    assert rows["cell"].to_pylist() == [second] * per_cell + [first] * per_cell
+    assert rows["step"].to_pylist() == [0, 1, 7, 50] * 4
 
 
 def test_a_cell_that_was_not_trained_is_named(run_stage):
