@@ -147,7 +147,8 @@ def remaining_noise(cell: dict[str, Any], inputs: int, steps: list[int]) -> Arra
     rates = cell["learning_rate"] * engine.schedule_factor(
         cell["schedule"] == "cosine", np.arange(cell["steps"]), cell["steps"]
     )
-    left = np.concatenate([[1.0], np.cumprod(np.abs(1 - rates * cell["weight_decay"]))])
+    with np.errstate(over="ignore"):  # a decay that makes weights grow without bound leaves infinite noise
+        left = np.concatenate([[1.0], np.cumprod(np.abs(1 - rates * cell["weight_decay"]))])
     return nets.initial_std(inputs) * left[steps]
 
 
