@@ -43,10 +43,8 @@ MIN_SEEDS = 3
 OVERALL = "overall"
 """In the column `dataset`: all data sets together."""
 GAP = "matched_loss_gap"
-MEASURES = [
-    *bounds.REGISTRY,
-    *("effective_rank", "stable_rank", "residual_2", "norm", "functional_rank", "vacuity_lower", "weight_decay"),
-]
+RANKS = ["effective_rank", "stable_rank", "residual_2", "norm", "functional_rank", "vacuity_lower", "weight_decay"]
+MEASURES = list(dict.fromkeys([*bounds.REGISTRY, *RANKS]))
 
 
 def score(

@@ -163,7 +163,9 @@ def main() -> None:
         parser.add_argument(f"--{kind}", type=Path, required=True)
     arguments = parser.parse_args()
     made = TABLES[arguments.name](gaps.read([arguments.gaps]))
-    write({arguments.csv: to_csv(made.numbers), arguments.md: to_markdown(made.text), arguments.tex: to_latex(made.text)})
+    write(
+        {arguments.csv: to_csv(made.numbers), arguments.md: to_markdown(made.text), arguments.tex: to_latex(made.text)}
+    )
 
 
 if __name__ == "__main__":
