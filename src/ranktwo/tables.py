@@ -140,6 +140,7 @@ def to_csv(frame: pandas.DataFrame) -> str:
 
 
 def to_markdown(text: pandas.DataFrame) -> str:
+    text = text.replace({r"\|": r"\|"}, regex=True)
     return text.to_markdown(index=False, disable_numparse=True) + "\n"
 
 
