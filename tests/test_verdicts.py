@@ -10,7 +10,7 @@ from ranktwo.columns import COLUMNS
 from ranktwo.verdicts import CLAIMS, Effect, Finding, Limits
 
 RULES = [name for name in COLUMNS if name.startswith("rank_")]
-LIMITS = Limits(resamples=1000)
+LIMITS = Limits(resamples=500)
 
 
 def falls(mu, seed):
@@ -206,8 +206,9 @@ def test_a_seed_that_failed_without_decay_has_no_pair():
 
 
 def test_fewer_than_three_seeds_are_at_most_inconclusive():
-    for _, _, cells in CASES:
-        rows = judge(cells[cells["seed"] < 2])
+    few = [cells[cells["seed"] < 2].assign(dataset=f"{number}") for number, (_, _, cells) in enumerate(CASES)]
+    for cells in (pandas.concat(few[:10]), pandas.concat(few[10:])):
+        rows = judge(cells)
         assert set(rows["verdict"]) == {"inconclusive"}
         assert rows[["low", "high"]].isna().all(axis=None)
 
@@ -226,14 +227,14 @@ def test_the_interval_of_three_seeds_is_their_range_and_of_many_covers():
 
 
 def test_the_best_decay_is_chosen_by_the_other_seeds():
-    """Forty decays that do nothing: the least of their losses to a seed itself would look like a gain."""
+    """Twenty decays that do nothing: chosen with a seed's own loss, the best of them would look like a gain."""
     random = np.random.default_rng(0)
-    decays = [0.0, *np.geomspace(1e-3, 1, 40)]
-    losses = {(mu, s): random.normal() for mu in decays for s in range(16)}
-    rows = judge(study(decays=decays, seeds=16, test_loss=lambda mu, s: losses[mu, s]))
-    naive = [losses[0.0, s] - min(losses[mu, s] for mu in decays[1:]) for s in range(16)]
-    assert Effect.of(pandas.Series(naive), LIMITS).low > 0
-    assert one(rows, "C5a")["verdict"] == "inconclusive"
+    decays = [0.0, *np.geomspace(1e-3, 1, 20)]
+    gains = []
+    for _ in range(20):
+        data = verdicts.DataSet(study(decays=decays, seeds=4, test_loss=lambda mu, s: random.normal()))
+        gains += [found.effect.value for found in CLAIMS["C5a"].judge(data, LIMITS) if found.rule == "test_loss"]
+    assert abs(np.mean(gains)) < 0.4
 
 
 def test_a_data_set_is_judged_by_its_plain_family_and_the_others_are_shown():
