@@ -101,7 +101,7 @@ EXPLICIT_VACUOUS = dict.fromkeys(verdicts.EXPLICIT, 5.0)
 CASES = [
     ("C1", "supported", study()),
     ("C1", "contradicted", study(residual_2=0.5)),
-    ("C1", "inconclusive", study(residual_2=spread(0.05, 0.15))),
+    ("C1", "inconclusive", study(residual_2=spread(0.05, 0.13))),
     ("C2", "supported", study()),
     ("C2", "contradicted", study(residual_2=lambda mu, s: 0.01 if mu else 0.05)),
     ("C2", "inconclusive", study(residual_2=0.9)),
