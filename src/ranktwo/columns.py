@@ -10,7 +10,7 @@ import pyarrow
 
 from ranktwo.errors import run
 
-TEXT, WHOLE, REAL = pyarrow.string(), pyarrow.int64(), pyarrow.float64()
+TEXT, WHOLE, REAL, BOOL = pyarrow.string(), pyarrow.int64(), pyarrow.float64(), pyarrow.bool_()
 WHOLES, REALS = pyarrow.list_(WHOLE), pyarrow.list_(REAL)
 Column = tuple[pyarrow.DataType, str]
 LOSS = (
@@ -197,6 +197,40 @@ COLUMNS: dict[str, Column] = {
         "gamma: a percentile (`bounds.percentile`) of f_y - max of the other f_j (of +-f with one logit) over the "
         "training samples, noise included; null in regression.",
     ),
+    # verdicts.parquet (where `dataset` may be `overall`) and predictors.parquet
+    "claim": (TEXT, "`C1` to `C5b`: the claim of arXiv 2410.02176 that the row judges; verdicts.py has its words."),
+    "family": (
+        TEXT,
+        "Cells that differ in weight decay and seed only: the values of the axes in which they differ from the data "
+        "set's main family, which is the one with the most cells among those with clean labels, constant decay, SGD "
+        "and mini-batches; empty for that one.",
+    ),
+    "rule": (TEXT, "What the claim was judged by: a column of gaps.parquet, and the statistic if there are several."),
+    "headline": (BOOL, "Whether the row is the claim's verdict for its data set: by its first rule, main family."),
+    "verdict": (TEXT, "`supported`, `contradicted` or `inconclusive`, by `criterion`."),
+    "effect": (REAL, "The number that `effect_name` describes."),
+    "low": (
+        REAL,
+        "Lower end of the 95 % interval: percentiles of a bootstrap over seeds; null for fewer than 3 seeds. Of 3 to 5 "
+        "seeds it is the seeds' range, which holds the true median in 75, 88 and 94 % of studies.",
+    ),
+    "high": (REAL, "Upper end of that interval."),
+    "seeds": (WHOLE, "Number of seeds that the row rests on; of `overall` the fewest of its data sets."),
+    "cells": (WHOLE, "Number of cells that the row rests on."),
+    "ok": (WHOLE, "Cells looked at that ended `ok`. No others support or contradict anything."),
+    "unfit": (WHOLE, "Cells looked at and left out as `unfit`."),
+    "collapsed": (WHOLE, "Cells looked at and left out as `collapsed`."),
+    "diverged": (WHOLE, "Cells looked at and left out as `diverged`."),
+    "effect_name": (TEXT, "What the effect is, with its unit."),
+    "threshold": (REAL, "The number in `criterion`."),
+    "criterion": (TEXT, "When the claim is supported and when it is contradicted; else it is inconclusive."),
+    "note": (TEXT, "What else a reader of the verdict has to know."),
+    "rests_on": (pyarrow.list_(TEXT), "Names of these cells."),
+    "measure": (TEXT, "A column of gaps.parquet: a bound, rate or measure of bounds.py, or a rank."),
+    "statistic": (TEXT, "How the measure's order of cells agrees with that of `matched_loss_gap`; see predictors.py."),
+    "axis": (TEXT, "The one axis in which the compared cells differ; null for all axes."),
+    "value": (REAL, "The statistic; null where the measure or the gap is the same in all cells."),
+    "excluded": (WHOLE, "Cells left out because the measure or the gap is null there."),
 }
 
 AXIS_COLUMNS = [

@@ -26,15 +26,25 @@ pair of cells weighs as often as its seeds were drawn (a cell is never paired wi
 The maximum in robust_sign_error makes its resamples lean upwards: the lower end of its interval is cautious.
 """
 
+import argparse
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow
 
-from ranktwo.errors import UserError
+from ranktwo import bounds, columns, files, gaps, provenance, tables
+from ranktwo.errors import UserError, run
+from ranktwo.grid import AXES
 
 MIN_SEEDS = 3
+OVERALL = "overall"
+"""In the column `dataset`: all data sets together."""
+GAP = "matched_loss_gap"
+RANKS = ["effective_rank", "stable_rank", "residual_2", "norm", "functional_rank", "vacuity_lower", "weight_decay"]
+MEASURES = list(dict.fromkeys([*bounds.REGISTRY, *RANKS]))
 
 
 def score(
@@ -70,10 +80,12 @@ def score(
             seeds = _codes(table[seed][cells])
             draws = _draws(seeds, resamples, random_seed)
             counts = {"seeds": draws.shape[1], "cells": cells.sum(), "excluded": len(table) - cells.sum()}
-            found = statistics(mu[cells], g[cells], controls[cells], places[cells], seeds, draws)
+            # Few seeds have few distinct resamples, ten of three seeds: each is computed once.
+            distinct, which = np.unique(draws, axis=0, return_inverse=True)
+            found = statistics(mu[cells], g[cells], controls[cells], places[cells], seeds, distinct)
             for (statistic, axis), samples in found.items():
                 keys = {"measure": measure, "statistic": statistic, "axis": axis}
-                rows.append(keys | _interval(samples, level) | counts)
+                rows.append(keys | _interval(samples[which], level) | counts)
     return pd.DataFrame(rows)
 
 
@@ -194,3 +206,76 @@ def _partial_spearman(
     # Rounding leaves 1 - r^2 a little off 0 where the control alone orders a variable; of 3 cells the result is +-1.
     defined = (left > 1e-12) & ((weights > 0).sum(1) > 3)
     return {("partial_spearman", None): _ratio(mg - mc * gc, np.where(defined, np.sqrt(np.abs(left)), 0))}
+
+
+def compare(cells: pd.DataFrame, measures: Sequence[str], **options: float) -> pd.DataFrame:
+    """`score` of those rows of gaps.parquet whose status is ok, against GAP, over all axes in which they differ.
+
+    A run that stands in the study under two names (`full` and the batch size that it means) counts once.
+    """
+    cells = cells[cells["status"] == "ok"].drop_duplicates(list(AXES))
+    axes = [axis for axis in AXES if axis != "seed" and cells[axis].nunique(dropna=False) > 1]
+    numbers = dict.fromkeys({*measures, GAP}, float)
+    return score(cells.astype(numbers), measures, GAP, axes or ["weight_decay"], **options)
+
+
+def predictors(cells: pd.DataFrame) -> pd.DataFrame:
+    """`compare` of all MEASURES, for every data set and for all of them: the columns of predictors.parquet."""
+    parts = {OVERALL: cells} | dict(list(cells.groupby("dataset", sort=False)))
+    return pd.concat([compare(part, MEASURES).assign(dataset=name) for name, part in parts.items()])
+
+
+def summary(scored: pd.DataFrame) -> pd.DataFrame:
+    """For people: a line for each measure, with its statistics over all data sets; the strongest at fixed decay first.
+
+    Strength is |tau_fixed_control|. Beside it stand its least and greatest value over the data sets taken alone.
+    """
+    whole = scored[scored["axis"].isna()]
+    every = whole[whole["dataset"] == OVERALL].set_index(["measure", "statistic"])
+    alone = whole[(whole["dataset"] != OVERALL) & (whole["statistic"] == "tau_fixed_control")]
+    spread = alone.groupby("measure")["value"].agg(["min", "max"])
+    strength = every.xs("tau_fixed_control", level="statistic")["value"].abs()
+    lines = []
+    for measure in strength.sort_values(ascending=False, kind="stable").index:
+        found = every.loc[measure]
+        shown = {
+            statistic: f"{tables.number(row['value'])} {tables.bracket(row['low'], row['high'])}".removesuffix(" -")
+            for statistic, row in found.iterrows()
+        }
+        lines.append(
+            {
+                "measure": measure,
+                "tau": shown["tau"],
+                "tau at fixed decay": shown["tau_fixed_control"],
+                "by data set": tables.bracket(*spread.loc[measure]),
+                "partial Spearman": shown["partial_spearman"],
+                "psi": shown["psi"],
+                "cells": f"{found.loc['tau', 'cells']}",
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gaps", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    for kind in ("csv", "md", "tex"):
+        parser.add_argument(f"--{kind}", type=Path, required=True)
+    arguments = parser.parse_args()
+    scored = predictors(gaps.read([arguments.gaps]))
+    schema = columns.schema(["dataset", *(name for name in scored.columns if name != "dataset")])
+    rows = pyarrow.Table.from_pandas(scored, schema=schema, preserve_index=False)
+    files.write_parquet(arguments.output, rows, provenance.circumstances())
+    text = summary(scored)
+    tables.write(
+        {
+            arguments.csv: tables.to_csv(rows.to_pandas()),
+            arguments.md: tables.to_markdown(text),
+            arguments.tex: tables.to_latex(text),
+        }
+    )
+
+
+if __name__ == "__main__":
+    run(main)

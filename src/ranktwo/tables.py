@@ -125,6 +125,37 @@ def plus_minus(mean: float, half: float) -> str:
     return f"{mean:.{places}f} ± {half:.{places}f}"
 
 
+def number(value: float) -> str:
+    """Three digits; a dash where undefined."""
+    return "-" if np.isnan(value) else f"{value:.3g}"
+
+
+def bracket(low: float, high: float) -> str:
+    """`[low, high]`; a dash where undefined."""
+    return "-" if np.isnan(low) else f"[{number(low)}, {number(high)}]"
+
+
+def to_csv(frame: pandas.DataFrame) -> str:
+    return frame.to_csv(index=False)
+
+
+def to_markdown(text: pandas.DataFrame) -> str:
+    text = text.replace({r"\|": r"\|"}, regex=True)
+    return text.to_markdown(index=False, disable_numparse=True) + "\n"
+
+
+def to_latex(text: pandas.DataFrame) -> str:
+    """A booktabs tabular; every character that LaTeX would read otherwise is escaped, ± is mathematics."""
+    latex = text.replace({"±": "PLUSMINUS"}, regex=True).to_latex(index=False, escape=True)
+    return latex.replace("PLUSMINUS", r"$\pm$")
+
+
+def write(contents: dict[Path, str]) -> None:
+    for path, content in contents.items():
+        with files.replacing(path) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(TABLES))
@@ -133,15 +164,9 @@ def main() -> None:
         parser.add_argument(f"--{kind}", type=Path, required=True)
     arguments = parser.parse_args()
     made = TABLES[arguments.name](gaps.read([arguments.gaps]))
-    latex = made.text.replace({"±": r"PLUSMINUS"}, regex=True).to_latex(index=False, escape=True)
-    contents = {
-        arguments.csv: made.numbers.to_csv(index=False),
-        arguments.md: made.text.to_markdown(index=False, disable_numparse=True) + "\n",
-        arguments.tex: latex.replace("PLUSMINUS", r"$\pm$"),
-    }
-    for path, content in contents.items():
-        with files.replacing(path) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+    write(
+        {arguments.csv: to_csv(made.numbers), arguments.md: to_markdown(made.text), arguments.tex: to_latex(made.text)}
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,23 @@
+"""Needs gaps.parquet. Scores how well every bound, measure and rank orders the cells by their generalization gap."""
+
+
+rule predictors:
+    input:
+        f"{RESULTS}/gaps.parquet",
+    output:
+        parquet=f"{RESULTS}/predictors.parquet",
+        csv=f"{RESULTS}/predictors.csv",
+        md=f"{RESULTS}/predictors.md",
+        tex=f"{RESULTS}/predictors.tex",
+    log:
+        f"{RESULTS}/logs/predictors.log",
+    params:
+        identity=fingerprint("predictors"),
+    shell:
+        "python -m ranktwo.predictors"
+        " --gaps {input:q}"
+        " --output {output.parquet:q}"
+        " --csv {output.csv:q}"
+        " --md {output.md:q}"
+        " --tex {output.tex:q}"
+        " --log {log:q}"

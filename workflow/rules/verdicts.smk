@@ -1,0 +1,23 @@
+"""Needs gaps.parquet. Gives every claim of the paper its verdict: rows, and the table that a person reads first."""
+
+
+rule verdicts:
+    input:
+        f"{RESULTS}/gaps.parquet",
+    output:
+        parquet=f"{RESULTS}/verdicts.parquet",
+        md=f"{RESULTS}/verdicts.md",
+        tex=f"{RESULTS}/verdicts.tex",
+    log:
+        f"{RESULTS}/logs/verdicts.log",
+    params:
+        identity=grid.canonical([STUDY["verdicts"], fingerprint("verdicts")]),
+        thresholds=grid.canonical(STUDY["verdicts"]),
+    shell:
+        "python -m ranktwo.verdicts"
+        " --gaps {input:q}"
+        " --thresholds {params.thresholds:q}"
+        " --output {output.parquet:q}"
+        " --md {output.md:q}"
+        " --tex {output.tex:q}"
+        " --log {log:q}"
