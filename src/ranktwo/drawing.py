@@ -290,12 +290,14 @@ TRIVIAL = Patch(color="0.9", label="says nothing (1 or more)")
 def mark_failures(axes: Axes, rows: pandas.DataFrame, place: Callable[[Any], Any], by: str = "weight_decay") -> None:
     """A cross at the lower edge where cells collapsed, a triangle at the upper edge where cells diverged."""
     for status, marker, height in (("collapsed", "x", 0.03), ("diverged", "^", 0.97)):
-        where = rows.loc[rows["status"] == status, by].unique()
-        if len(where):
-            transform = axes.get_xaxis_transform()
-            axes.plot(
-                place(where), np.full(len(where), height), marker, color="black", transform=transform, clip_on=False
-            )
+        mark_edge(axes, place(rows.loc[rows["status"] == status, by].unique()), marker, height)
+
+
+def mark_edge(axes: Axes, x: Any, marker: str, height: float) -> None:
+    """Black markers at a height of 0, the lower edge, to 1, the upper one, for what has no y to be drawn at."""
+    if len(x):
+        transform = axes.get_xaxis_transform()
+        axes.plot(x, np.full(len(x), height), marker, color="black", transform=transform, clip_on=False)
 
 
 STATUS_MARKS = {

@@ -21,6 +21,7 @@ from ranktwo.drawing import (
     fit_decays,
     legend,
     line,
+    mark_edge,
     mark_failures,
     marked,
     over_seeds,
@@ -100,12 +101,11 @@ def bounds(data: Data) -> Figure:
             seeds = over_seeds(rows[rows["status"].isin(["ok", "unfit"])], "weight_decay", measured)
             line(axes, place(seeds.index), _positive(seeds), color="black", linewidth=2.5)
             below = seeds.index[seeds["median"] <= 0]
-            edge = {"transform": axes.get_xaxis_transform(), "clip_on": False}
-            axes.plot(place(below), np.zeros(len(below)), "v", color="black", **edge)
+            mark_edge(axes, place(below), "v", 0.0)
             mark_failures(axes, rows, place)
             shade_trivial(axes)
             if not rows[names].notna().any(axis=None):
-                say(axes, f"no {kind} is defined here")
+                axes.set_title(f"{title}: no {kind} is defined")
     handles = [
         Line2D([], [], color="black", linewidth=2.5, label="measured gap"),
         Line2D([], [], color="black", linestyle="none", marker="v", label="measured gap, 0 or less"),
@@ -132,8 +132,10 @@ def truncation(data: Data) -> Figure:
         shown = fit[np.unique(np.linspace(0, len(fit) - 1, 5).round().astype(int))] if len(fit) else fit
         score = "$R^2$" if (rows["task"] == "regression").all() else "accuracy"
         functional = nets.groupby("weight_decay")["functional_rank"].median()
-        for axes, column, what in zip(pair, lists[1:], ("rank $r$", "norm of rank $r$"), strict=True):
-            axes.set(title=title, xlabel="$r$", ylabel=f"test {score} at {what}")
+        for axes, column, what in zip(
+            pair, lists[1:], ("rank $r$ of $V$", "$V$ shrunk to its norm at rank $r$"), strict=True
+        ):
+            axes.set(title=title, xlabel=what, ylabel=f"test {score}")
             if not len(shown):
                 say(axes, "no weight decay at which all seeds fit")
             for weight_decay in shown:

@@ -43,8 +43,8 @@ CHAIN = {
     "d_1": "$d_1$",
     "d_2": "$d_2$",
     "mean_residual_2": "mean-gradient bound on $d_2$",
-    "sample_min": "$\\min_i\\,\\|V + g_i/\\mu\\|$",
-    "sample_max": "$\\max_i\\,\\|V + g_i/\\mu\\|$",
+    "sample_min": "$\\mathrm{min}_i\\,\\|V + g_i/\\mu\\|$",
+    "sample_max": "$\\mathrm{max}_i\\,\\|V + g_i/\\mu\\|$",
     "bound_upper": "$(2B - 1)\\,\\varepsilon/\\mu$, the paper's, both ends of $\\varepsilon$",
     "pair_bound": "closest pair of samples, bound on $d_2$",
 }
@@ -142,7 +142,9 @@ def chain_legend(drawn: Figure, data: Data, markers: bool) -> None:
     if not markers:
         for handle in handles:
             handle.set_marker("")
-    floor = Line2D([], [], color="0.3", linestyle="--", label="data floor of $\\max_i$ and of the paper's bound")
+    floor = Line2D(
+        [], [], color="0.3", linestyle="--", label="data floor of $\\mathrm{max}_i$ and of the paper's bound"
+    )
     statuses = ("unfit", "collapsed", "diverged") if markers else ()
     legend(drawn, data, [*handles, floor, TRIVIAL], columns=3, statuses=statuses)
 
@@ -201,6 +203,7 @@ def critical_decay(data: Data) -> Figure:
         against_decay(axes, rows, {"effective_rank": ""}, lambda mu, axis=axis, ratio=ratio: axis(ratio[mu]))
         rank_ticks(axes.yaxis)
         axes.axvline(1, color=COLOURS[1], linestyle="--")
+        axes.set_xlim(right=max(2, axes.get_xlim()[1]))
         axes.axhline(2, color="0.3", linewidth=0.7, linestyle="--")
     critical = Line2D([], [], color=COLOURS[1], linestyle="--", label="$\\mu = \\mu_c$")
     legend(drawn, data, [critical] if parts else [])
@@ -276,7 +279,7 @@ def classes(data: Data) -> Figure:
             away = np.abs(np.log(ratios / target)).dropna()
             if len(away) and away.min() < np.log(3):
                 count = max(2, rows["outputs"].max())
-                label = f"{title}\n$C$ = {count}, $\\mu/\\mu_c$ = {ratios[away.idxmin()]:.2g}"
+                label = f"{title.replace(', ', chr(10))}\n$C$ = {count}, $\\mu/\\mu_c$ = {ratios[away.idxmin()]:.2g}"
                 chosen.append(rows[rows["weight_decay"] == away.idxmin()].assign(classes=count, label=label))
         if chosen:
             alike.append((f"$\\mu/\\mu_c$ near {target:g}: {len(chosen)} of {len(families)}", pandas.concat(chosen)))
@@ -329,10 +332,21 @@ def neurons(data: Data) -> Figure:
         net, chosen = nets.loc[low["cell"].iloc[0]], low.iloc[0]
         axes.set_title(f"{title}\n$\\mu$ = {chosen['weight_decay']:g}, seed {chosen['seed']}")
         x, y, outgoing = (np.asarray(net[name], dtype=float) for name in ("plane_1", "plane_2", "outgoing"))
-        axes.scatter(x, y, c=outgoing / np.abs(outgoing).max(), cmap=signs, vmin=-1, vmax=1, edgecolors="0.3", s=14)
+        axes.scatter(
+            x,
+            y,
+            c=outgoing / np.abs(outgoing).max(),
+            cmap=signs,
+            vmin=-1,
+            vmax=1,
+            edgecolors="0.3",
+            linewidths=0.4,
+            s=14,
+        )
         means = np.column_stack([net["mean_1"], net["mean_2"]]).astype(float)
-        for mean in means / np.linalg.norm(means, axis=1, keepdims=True) * np.hypot(x, y).max():
-            axes.annotate("", mean, (0, 0), arrowprops={"arrowstyle": "->", "color": "black"})
+        reach = np.hypot(x, y).max()
+        for mean in reach * means / np.linalg.norm(means, axis=1, keepdims=True):
+            axes.arrow(0, 0, *mean, head_width=0.06 * reach, length_includes_head=True, color="black")
         axes.set_aspect("equal", "datalim")
     if parts:
         shown = [axes for *_, (axes,) in parts]
