@@ -24,8 +24,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
+from ranktwo.bounds import REGISTRY
 from ranktwo.grid import AXES
 
 WIDTH = 7.0
@@ -35,6 +37,20 @@ MARKERS = "osD^vPX*"
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
 """Okabe and Ito's, told apart by colour-blind readers; with the markers also in grey."""
 FAMILY = [axis for axis in AXES if axis not in ("weight_decay", "seed")]
+MINI_OR_FULL = [axis for axis in FAMILY if axis not in ("batch_size", "learning_rate", "steps")]
+"""What cells share that are compared across batch sizes, each of which may need its own learning rate and steps."""
+OPTIONAL = {
+    "gaps": ["critical_decay", "decay_ratio", *(name for name, bound in REGISTRY.items() if bound.kind != "measure")],
+    "certificates": [
+        *("cell", "step", "steps", "matrix", "weight_decay", "norm", "d_1", "d_2", "sample_min", "sample_max"),
+        *("bound_lower", "bound_upper", "mean_residual_2", "pair_bound", "data_floor"),
+    ],
+    "truncation": [
+        *("cell", "weight_decay", "truncation_ranks", "truncated_test_score", "shrunk_test_score", "functional_rank"),
+        *("plane_1", "plane_2", "outgoing", "mean_1", "mean_2"),
+    ],
+}
+"""Columns that a figure asks for and a study may lack: null throughout then."""
 SYMBOLS = {
     "train_size": "N = {}",
     "label_noise": "label noise {}",
@@ -48,6 +64,16 @@ SYMBOLS = {
 }
 
 
+Draw = Callable[["Data"], Figure]
+FIGURES: dict[str, Draw] = {}
+
+
+def figure(function: Draw) -> Draw:
+    """Register a figure under its function's name with hyphens."""
+    FIGURES[function.__name__.replace("_", "-")] = function
+    return function
+
+
 @dataclass(kw_only=True)
 class Data:
     """What figures are drawn from: the rows of gaps.parquet of the cells asked for, and other tables when needed."""
@@ -58,6 +84,9 @@ class Data:
     norm: LogNorm
     """The colours of weight decays: one scale for the study, whichever of its cells a figure draws."""
 
+    def __post_init__(self) -> None:
+        self.gaps = _with_optional(self.gaps, "gaps")
+
     @cached_property
     def spectra(self) -> pandas.DataFrame:
         """Spectra of V: a row for each cell and snapshot."""
@@ -65,30 +94,42 @@ class Data:
 
     @cached_property
     def certificates(self) -> pandas.DataFrame:
-        """Certificates of V: a row for each cell and snapshot."""
-        return self._of_v("certificates")
+        """Certificates of V: a row for each cell and snapshot. Distances and bounds relative to ||V||."""
+        rows = self._of_v("certificates")
+        absolute = [
+            "d_1",
+            "d_2",
+            "sample_min",
+            "sample_max",
+            "bound_lower",
+            "bound_upper",
+            "mean_residual_2",
+            "pair_bound",
+        ]
+        relative = rows[absolute].div(rows["norm"], axis=0).replace([np.inf, -np.inf], np.nan)
+        return rows.assign(**relative)
 
     @cached_property
     def truncation(self) -> pandas.DataFrame:
         """Truncated nets: a row for each cell."""
-        rows = self.read("truncation")
+        rows = _with_optional(self.read("truncation"), "truncation")
         return rows[rows["cell"].isin(self.gaps["cell"])]
 
     def _of_v(self, name: str) -> pandas.DataFrame:
-        rows = self.read(name)
+        rows = _with_optional(self.read(name), name)
         return rows[(rows["matrix"] == "V") & rows["cell"].isin(self.gaps["cell"])]
 
-    def families(self) -> list[tuple[str, pandas.DataFrame]]:
-        """Title and rows of gaps.parquet of each family, in the order of the study."""
+    def families(self, by: list[str] = FAMILY) -> list[tuple[str, pandas.DataFrame]]:
+        """Title and rows of gaps.parquet of each family, in the order of the study; `by`: what its cells share."""
         varying = {
-            name: [axis for axis in SYMBOLS if rows[axis].nunique() > 1]
+            name: [axis for axis in SYMBOLS if axis in by and rows[axis].nunique() > 1]
             for name, rows in self.gaps.groupby("dataset", sort=False)
         }
         result = []
-        for key, rows in self.gaps.groupby(FAMILY, sort=False):
-            values = dict(zip(FAMILY, key, strict=True))
+        for key, rows in self.gaps.groupby(by, sort=False):
+            values = dict(zip(by, key, strict=True))
             details = [SYMBOLS[axis].format(_short(values[axis])) for axis in varying[values["dataset"]]]
-            seeds = rows.groupby("weight_decay")["seed"].nunique()
+            seeds = rows.groupby([*dict.fromkeys([*FAMILY, "weight_decay"])])["seed"].nunique()
             count = str(seeds.min()) if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
             result.append((", ".join([values["dataset"], *details]) + f" ($n$ = {count})", rows))
         return result
@@ -96,6 +137,13 @@ class Data:
     def colour(self, weight_decay: float) -> Any:
         """One colour for a weight decay in every figure; grey for none."""
         return plt.get_cmap()(self.norm(weight_decay)) if weight_decay > 0 else ZERO_COLOUR
+
+
+def _with_optional(rows: pandas.DataFrame, table: str) -> pandas.DataFrame:
+    """The rows with every column that figures ask for; numbers as floats, whatever nulls were read as."""
+    rows = rows.reindex(columns=list(dict.fromkeys([*rows.columns, *OPTIONAL.get(table, [])])))
+    empty = [name for name in rows.columns if rows[name].dtype == object and rows[name].isna().all()]
+    return rows.astype(dict.fromkeys(empty, float))
 
 
 def colour_scale(weight_decays: pandas.Series) -> LogNorm:
@@ -109,31 +157,57 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def panels(data: Data, columns: int, height: float = 1.9) -> tuple[Figure, list[tuple[str, pandas.DataFrame, Any]]]:
-    """A figure with `columns` axes for every family: (title, rows, axes [columns]) of each.
+Parts = list[tuple[str, pandas.DataFrame]]
 
-    With one axes for a family, three families share a row; with two, a family has a row of its own.
+
+def panels(
+    data: Data,
+    columns: int,
+    height: float = 1.9,
+    across: int | None = None,
+    parts: Parts | None = None,
+    without: str = "no cell to draw",
+) -> tuple[Figure, list[tuple[str, pandas.DataFrame, Any]]]:
+    """A figure with `columns` axes for every family, or for other parts of the study: (title, rows, axes [columns]).
+
+    `across` axes share a row, by default three if a part has one and otherwise as many as it has. With no part at all
+    the figure is the sentence `without`.
     """
-    families = data.families()
-    across = 3 if columns == 1 else columns
-    down = math.ceil(len(families) * columns / across)
+    parts = data.families() if parts is None else parts
+    if not parts:
+        drawn = plt.figure(figsize=(WIDTH, 1.0))
+        drawn.text(0.5, 0.5, without, ha="center", va="center")
+        return drawn, []
+    across = across or (3 if columns == 1 else columns)
+    down = math.ceil(len(parts) * columns / across)
     drawn, axes = plt.subplots(down, across, figsize=(WIDTH, height * down + 0.4), squeeze=False)
     flat = list(axes.flat)
-    for unused in flat[len(families) * columns :]:
+    for unused in flat[len(parts) * columns :]:
         unused.remove()
     return drawn, [
-        (title, rows, flat[index * columns : (index + 1) * columns]) for index, (title, rows) in enumerate(families)
+        (title, rows, flat[index * columns : (index + 1) * columns]) for index, (title, rows) in enumerate(parts)
     ]
 
 
-def decay_axis(axes: Axes, values: pandas.Series) -> Callable[[Any], Any]:
+def say(axes: Axes, sentence: str) -> None:
+    """Why a panel is empty."""
+    axes.text(0.5, 0.5, sentence, ha="center", va="center", color="0.4", transform=axes.transAxes)
+
+
+def step_axis(axes: Axes) -> None:
+    """Make x an axis of optimizer steps: logarithmic, with step 0 in its place."""
+    axes.set_xlabel("step")
+    axes.set_xscale("symlog", linthresh=1, linscale=0.3)
+
+
+def decay_axis(axes: Axes, values: pandas.Series, label: str = "weight decay $\\mu$") -> Callable[[Any], Any]:
     """Make x a logarithmic axis of weight decay with zero set apart at the left; returns the map from mu to x."""
-    distinct = np.unique(values.to_numpy(dtype=float))
+    distinct = np.unique(values.dropna().to_numpy(dtype=float))
     positive = distinct[distinct > 0]
     least, greatest = (positive.min(), positive.max()) if len(positive) else (1.0, 1.0)
     zero = least / 10**0.6
     axes.set_xscale("log")
-    axes.set_xlabel("weight decay $\\mu$")
+    axes.set_xlabel(label)
     decades = 10.0 ** np.arange(math.ceil(math.log10(least) - 1e-9), math.floor(math.log10(greatest) + 1e-9) + 1)
     decades = decades[:: math.ceil(len(decades) / 5)] if len(decades) else np.array([least])
     labels = [f"$10^{{{round(math.log10(value))}}}$" if len(decades) > 1 else f"{value:g}" for value in decades]
@@ -143,6 +217,12 @@ def decay_axis(axes: Axes, values: pandas.Series) -> Callable[[Any], Any]:
     axes.set_xticks(decades, labels)
     axes.xaxis.set_minor_locator(NullLocator())
     return lambda mu: np.where(np.asarray(mu, dtype=float) > 0, mu, zero)
+
+
+def fit_decays(rows: pandas.DataFrame, least: float = 1e-300) -> pandas.Index:
+    """Weight decays from `least` on at which every cell is ok, ascending."""
+    fit = rows.groupby("weight_decay")["status"].agg(lambda status: (status == "ok").all()).astype(bool)
+    return fit.index[fit & (fit.index >= least)]
 
 
 def over_seeds(rows: pandas.DataFrame, by: str, column: str) -> pandas.DataFrame:
@@ -159,17 +239,24 @@ def line(axes: Axes, x: Any, seeds: pandas.DataFrame, **style: Any) -> None:
     axes.fill_between(x, seeds["least"], seeds["greatest"], color=drawn.get_color(), alpha=0.2, linewidth=0)
 
 
+def marked(
+    axes: Axes, rows: pandas.DataFrame, column: str, place: Callable[[Any], Any], by: str = "weight_decay", **style: Any
+) -> None:
+    """A column of cells that ended whole, with a marker at each value of `by`, hollow where a cell is unfit."""
+    whole = rows[rows["status"].isin(["ok", "unfit"])]
+    unfit = whole.groupby(by)["status"].agg(lambda status: (status != "ok").any())
+    seeds = over_seeds(whole, by, column)
+    marker = {"marker": style.pop("marker"), "linestyle": "none", "color": style["color"]}
+    line(axes, place(seeds.index), seeds, **style)
+    hollow = unfit.reindex(seeds.index).to_numpy(dtype=bool)
+    for chosen, fill in ((~hollow, style["color"]), (hollow, "white")):
+        axes.plot(place(seeds.index)[chosen], seeds["median"][chosen], **marker, markerfacecolor=fill)
+
+
 def against_decay(axes: Axes, rows: pandas.DataFrame, columns: dict[str, str], place: Callable[[Any], Any]) -> None:
     """Columns against weight decay for cells that ended whole; unfit ones hollow, the others marked at the edges."""
-    whole = rows[rows["status"].isin(["ok", "unfit"])]
-    unfit = whole.groupby("weight_decay")["status"].agg(lambda status: (status != "ok").any())
     for column, marker, colour in zip(columns, MARKERS, COLOURS, strict=False):
-        seeds = over_seeds(whole, "weight_decay", column)
-        line(axes, place(seeds.index), seeds, color=colour)
-        hollow = unfit.reindex(seeds.index).to_numpy(dtype=bool)
-        for chosen, fill in ((~hollow, colour), (hollow, "white")):
-            x, y = place(seeds.index)[chosen], seeds["median"][chosen]
-            axes.plot(x, y, marker, color=colour, markerfacecolor=fill)
+        marked(axes, rows, column, place, marker=marker, color=colour)
     mark_failures(axes, rows, place)
 
 
@@ -189,15 +276,28 @@ def rank_ticks(axis: Axis) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def mark_failures(axes: Axes, rows: pandas.DataFrame, place: Callable[[Any], Any]) -> None:
+def shade_trivial(axes: Axes) -> None:
+    """Shade what is above 1 on a logarithmic y axis, where a relative bound says nothing; call it last."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.axhspan(1, max(high, 2), color="0.9", linewidth=0, zorder=0)
+    axes.set_ylim(min(low, 0.5), max(high, 2))
+
+
+TRIVIAL = Patch(color="0.9", label="says nothing (1 or more)")
+
+
+def mark_failures(axes: Axes, rows: pandas.DataFrame, place: Callable[[Any], Any], by: str = "weight_decay") -> None:
     """A cross at the lower edge where cells collapsed, a triangle at the upper edge where cells diverged."""
     for status, marker, height in (("collapsed", "x", 0.03), ("diverged", "^", 0.97)):
-        where = rows.loc[rows["status"] == status, "weight_decay"].unique()
-        if len(where):
-            transform = axes.get_xaxis_transform()
-            axes.plot(
-                place(where), np.full(len(where), height), marker, color="black", transform=transform, clip_on=False
-            )
+        mark_edge(axes, place(rows.loc[rows["status"] == status, by].unique()), marker, height)
+
+
+def mark_edge(axes: Axes, x: Any, marker: str, height: float) -> None:
+    """Black markers at a height of 0, the lower edge, to 1, the upper one, for what has no y to be drawn at."""
+    if len(x):
+        transform = axes.get_xaxis_transform()
+        axes.plot(x, np.full(len(x), height), marker, color="black", transform=transform, clip_on=False)
 
 
 STATUS_MARKS = {

@@ -1,0 +1,157 @@
+"""Figures of the generalization gap: what it depends on, what bounds it, and what rank has to do with it."""
+
+from itertools import cycle
+
+import numpy as np
+import pandas
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ranktwo.bounds import REGISTRY
+from ranktwo.drawing import (
+    COLOURS,
+    MARKERS,
+    TRIVIAL,
+    ZERO_COLOUR,
+    Data,
+    against_decay,
+    decay_axis,
+    decay_colours,
+    figure,
+    fit_decays,
+    legend,
+    line,
+    mark_edge,
+    mark_failures,
+    marked,
+    over_seeds,
+    panels,
+    rank_ticks,
+    say,
+    shade_trivial,
+)
+
+
+@figure
+def gap(data: Data) -> Figure:
+    """Generalization gap in loss and in error (R^2 in regression), and the test score, against weight decay."""
+    drawn, parts = panels(data, 3)
+    for title, rows, three in parts:
+        if (rows["task"] == "regression").all():
+            shown = {"matched_loss_gap": "loss gap", "matched_r2_gap": "$R^2$ gap", "test_r2": "test $R^2$"}
+        else:
+            shown = {
+                "matched_loss_gap": "loss gap",
+                "matched_accuracy_gap": "error gap",
+                "test_accuracy": "test accuracy",
+            }
+        for axes, (column, label) in zip(three, shown.items(), strict=True):
+            against_decay(axes, rows, {column: label}, decay_axis(axes, data.gaps["weight_decay"]))
+            axes.set(title=title, ylabel=label)
+            if column.endswith("gap"):
+                axes.axhline(0, color="0.3", linewidth=0.7, linestyle="--")
+    legend(drawn, data, [])
+    return drawn
+
+
+@figure
+def gap_against_rank(data: Data) -> Figure:
+    """Loss gap against the effective rank of V, a point for each cell."""
+    drawn, parts = panels(data, 1)
+    for title, rows, (axes,) in parts:
+        axes.set(title=title, xlabel="effective rank of $V$", ylabel="loss gap")
+        for _, cell in rows[rows["status"].isin(["ok", "unfit"])].iterrows():
+            colour = data.colour(cell["weight_decay"])
+            face = colour if cell["status"] == "ok" else "white"
+            axes.plot(cell["effective_rank"], cell["matched_loss_gap"], "o", color=colour, markerfacecolor=face)
+        rank_ticks(axes.xaxis)
+        axes.axhline(0, color="0.3", linewidth=0.7, linestyle="--")
+        lost = rows.loc[rows["status"].isin(["collapsed", "diverged"]), "status"].value_counts(sort=False)
+        if len(lost):
+            note = ", ".join(f"{count} {name}" for name, count in lost.items())
+            axes.set_title(f"{title}\nnot drawn: {note}")
+    decay_colours(drawn, data, [axes for *_, (axes,) in parts])
+    zero = Line2D([], [], linestyle="none", marker="o", color=ZERO_COLOUR, label="$\\mu$ = 0")
+    legend(drawn, data, [zero], statuses=("unfit",))
+    return drawn
+
+
+@figure
+def bounds(data: Data) -> Figure:
+    """Every bound with explicit constants (left) and every rate (right) beside the gap, against weight decay."""
+    drawn, parts = panels(data, 2, height=2.2)
+    kinds = {
+        kind: [name for name, bound in REGISTRY.items() if bound.kind == kind and data.gaps[name].notna().any()]
+        for kind in ("bound", "rate")
+    }
+    colours = [*(colour for colour in COLOURS if colour != "#000000"), "#882255", "#44AA99"]
+    styles = {
+        name: {"marker": marker, "color": colour}
+        for names in kinds.values()
+        for name, marker, colour in zip(names, cycle(MARKERS), cycle(colours), strict=False)
+    }
+    for title, rows, pair in parts:
+        regression = (rows["task"] == "regression").all()
+        measured = "matched_loss_gap" if regression else "matched_accuracy_gap"
+        for axes, (kind, names) in zip(pair, kinds.items(), strict=True):
+            place = decay_axis(axes, data.gaps["weight_decay"])
+            axes.set(title=title, ylabel=f"{'loss' if regression else 'error'} gap, {kind}s", yscale="log")
+            for name in names:
+                marked(axes, rows, name, place, **styles[name])
+            seeds = over_seeds(rows[rows["status"].isin(["ok", "unfit"])], "weight_decay", measured)
+            line(axes, place(seeds.index), _positive(seeds), color="black", linewidth=2.5)
+            below = seeds.index[seeds["median"] <= 0]
+            mark_edge(axes, place(below), "v", 0.0)
+            mark_failures(axes, rows, place)
+            shade_trivial(axes)
+            if not rows[names].notna().any(axis=None):
+                axes.set_title(f"{title}: no {kind} is defined")
+    handles = [
+        Line2D([], [], color="black", linewidth=2.5, label="measured gap"),
+        Line2D([], [], color="black", linestyle="none", marker="v", label="measured gap, 0 or less"),
+    ]
+    handles += [Line2D([], [], label=name.replace("_", " "), **style) for name, style in styles.items()]
+    legend(drawn, data, [*handles, TRIVIAL], columns=4)
+    return drawn
+
+
+def _positive(seeds: pandas.DataFrame) -> pandas.DataFrame:
+    """What a logarithmic axis can show: a line that breaks where the median is not positive, bands cut off below."""
+    least = seeds[seeds > 0].min(axis=None) / 2
+    return seeds.clip(lower=least).assign(median=seeds["median"].where(seeds["median"] > 0))
+
+
+@figure
+def truncation(data: Data) -> Figure:
+    """Test score of the net with V cut to rank r (left), and with all of V shrunk to the same norm (right)."""
+    drawn, parts = panels(data, 2)
+    lists = ["truncation_ranks", "truncated_test_score", "shrunk_test_score"]
+    for title, rows, pair in parts:
+        nets = data.truncation[data.truncation["cell"].isin(rows["cell"])].dropna(subset=lists)
+        fit = fit_decays(rows[rows["cell"].isin(nets["cell"])], least=0)
+        shown = fit[np.unique(np.linspace(0, len(fit) - 1, 5).round().astype(int))] if len(fit) else fit
+        score = "$R^2$" if (rows["task"] == "regression").all() else "accuracy"
+        functional = nets.groupby("weight_decay")["functional_rank"].median()
+        for axes, column, what in zip(
+            pair, lists[1:], ("rank $r$ of $V$", "$V$ shrunk to its norm at rank $r$"), strict=True
+        ):
+            axes.set(title=title, xlabel=what, ylabel=f"test {score}")
+            if not len(shown):
+                say(axes, "no weight decay at which all seeds fit")
+            for weight_decay in shown:
+                curves = nets.loc[nets["weight_decay"] == weight_decay, ["truncation_ranks", column]]
+                curves = curves.explode(["truncation_ranks", column]).astype(float)
+                seeds = over_seeds(curves, "truncation_ranks", column)
+                colour = data.colour(weight_decay)
+                line(axes, seeds.index, seeds, color=colour)
+                if column == "truncated_test_score":
+                    rank = functional[weight_decay]
+                    axes.plot(rank, np.interp(rank, seeds.index, seeds["median"]), "o", color=colour)
+            rank_ticks(axes.xaxis)
+        pair[1].sharey(pair[0])
+    zero = decay_colours(drawn, data, [axes for *_, pair in parts for axes in pair])
+    mark = Line2D(
+        [], [], linestyle="none", marker="o", color="0.2", label="functional rank: within 1 % of the whole net"
+    )
+    legend(drawn, data, [zero, mark], statuses=())
+    return drawn
