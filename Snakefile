@@ -18,6 +18,8 @@ include: "workflow/rules/certificates.smk"
 include: "workflow/rules/bounds.smk"
 include: "workflow/rules/truncation.smk"
 include: "workflow/rules/gaps.smk"
+include: "workflow/rules/verdicts.smk"
+include: "workflow/rules/predictors.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
 
@@ -29,6 +31,8 @@ rule all:
     default_target: True
     input:
         f"{RESULTS}/gaps.parquet",
+        f"{RESULTS}/verdicts.md",
+        f"{RESULTS}/predictors.md",
         expand(
             "{results}/figures/{figure}.{kind}",
             results=RESULTS,
