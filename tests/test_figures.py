@@ -1,22 +1,31 @@
 """Figures show what is there: every status is visible, nothing is dropped in silence, colours mean one thing."""
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas
 import pytest
+import yaml
 
 from ranktwo import drawing
+from ranktwo.bounds import REGISTRY
 from ranktwo.columns import COLUMNS
-from ranktwo.drawing import Data, colour_scale
-from ranktwo.figures import FIGURES, select
+from ranktwo.drawing import OPTIONAL, Data, colour_scale
+from ranktwo.figures import FIGURES, TABLES, select
+
+LISTS = ("plane_1", "plane_2", "outgoing", "mean_1", "mean_2", "truncation_ranks")
+SCORES = ("truncated_test_score", "shrunk_test_score")
+FLOOR = 0.6
 
 
 def study(**changes: dict[str, str]) -> Data:
     """Two families of 4 decays and 3 seeds; `changes` sets the status of cells by weight decay."""
-    cells, spectra = [], []
+    cells, spectra, certificates, truncation = [], [], [], []
     random = np.random.default_rng(0)
-    numbers = [name for name, (kind, _) in COLUMNS.items() if str(kind) in ("double", "int64")]
-    for batch_size in (4, 16):
+    optional = [name for name in OPTIONAL["gaps"] + OPTIONAL["certificates"] if name not in COLUMNS]
+    numbers = optional + [name for name, (kind, _) in COLUMNS.items() if str(kind) in ("double", "int64")]
+    for batch_size in (16, 50):
         for mu in (0.0, 1e-3, 1e-2, 1.0):
             for seed in range(3):
                 status = changes.get(f"mu{mu:g}", "ok")
@@ -25,6 +34,7 @@ def study(**changes: dict[str, str]) -> Data:
                     "cell": f"{batch_size}-{mu}-{seed}",
                     "dataset": "toy",
                     "task": "binary",
+                    "outputs": 1,
                     "train_size": 50,
                     "label_noise": 0.0,
                     "widths": "8",
@@ -34,6 +44,9 @@ def study(**changes: dict[str, str]) -> Data:
                     "batch_size": batch_size,
                     "weight_decay": mu,
                     "decay_rule": "constant",
+                    "decay_ratio": mu / 0.05,
+                    "residual_2": 0.05,
+                    "data_floor": FLOOR,
                     "steps": 10,
                     "seed": seed,
                     "status": status,
@@ -41,12 +54,20 @@ def study(**changes: dict[str, str]) -> Data:
                 if status != "ok" and status != "unfit":
                     row |= {name: None for name in row if name.startswith(("rank_", "residual", "effective"))}
                 cells.append(row)
+                truncation.append(
+                    row
+                    | {name: [2.0, 4.0, 6.0, 8.0] for name in SCORES}
+                    | {name: list(random.uniform(1, 2, 4)) for name in LISTS}
+                    | {"mean_1": [1.0], "mean_2": [0.5], "truncation_ranks": [1, 2, 3, 6], "functional_rank": 3}
+                    | {"shrunk_test_score": [9.0] * 4}
+                )
                 for step in (0, 1, 10):
                     s = None if gone and step else np.sort(random.uniform(0, 1, 6))[::-1]
                     spectra.append(row | {"step": step, "matrix": "V", "singular_values": s})
-    rows = pandas.DataFrame(cells)
-    frame = pandas.DataFrame(spectra)
-    return Data(gaps=rows, read=lambda name: frame, norm=colour_scale(rows["weight_decay"]))
+                    certificates.append(row | {"step": step, "matrix": "V", "norm": 2.0, "bound_upper": 900.0})
+    tables = {"spectra": spectra, "certificates": certificates, "truncation": truncation}
+    rows, tables = pandas.DataFrame(cells), {name: pandas.DataFrame(table) for name, table in tables.items()}
+    return Data(gaps=rows, read=tables.__getitem__, norm=colour_scale(rows["weight_decay"]))
 
 
 @pytest.fixture(autouse=True)
@@ -62,11 +83,10 @@ def marks(drawn, marker: str) -> int:
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.parametrize("failed", ["unfit", "collapsed", "diverged"])
 def test_every_figure_is_drawn_whatever_the_cells_ended_as(name, failed):
-    for data in (study(), study(**{"mu1": failed}), study(**{f"mu{mu}": failed for mu in ("0", "0.001", "0.01", "1")})):
-        drawn = FIGURES[name](data)
-        drawn.canvas.draw()
-        assert len([axes for axes in drawn.axes if axes.get_title()]) >= 2
-        plt.close(drawn)
+    FIGURES[name](study(**{f"mu{mu}": failed for mu in ("0", "0.001", "0.01", "1")}))
+    drawn = FIGURES[name](study(mu1=failed))
+    drawn.canvas.draw()
+    assert drawn.texts or len([axes for axes in drawn.axes if axes.get_title()]) >= 2
 
 
 @pytest.mark.parametrize("name", ["ranks", "gap"])
@@ -125,3 +145,178 @@ def test_bands_reach_from_the_least_to_the_greatest_seed():
     rows = pandas.DataFrame({"mu": [1, 1, 1, 2], "value": [3.0, 1.0, 10.0, None]})
     found = drawing.over_seeds(rows, "mu", "value")
     assert found.to_dict("index") == {1: {"median": 3.0, "least": 1.0, "greatest": 10.0}}
+
+
+def changed(data: Data, table: str, change) -> Data:
+    """The study with one of its tables changed."""
+    if table == "gaps":
+        return Data(gaps=change(data.gaps), read=data.read, norm=data.norm)
+    read = lambda name: change(data.read(name)) if name == table else data.read(name)  # noqa: E731
+    return Data(gaps=data.gaps, read=read, norm=data.norm)
+
+
+def lost(rows: pandas.DataFrame, table: str, how: str) -> pandas.DataFrame:
+    names = [name for name in OPTIONAL[table] if name not in ("cell", "step", "steps", "matrix", "weight_decay")]
+    if how == "missing":
+        return rows.drop(columns=[name for name in names if name in rows])
+    return rows.assign(**dict.fromkeys(names)) if how == "null" or table == "gaps" else rows.iloc[:0]
+
+
+@pytest.mark.parametrize("how", ["missing", "null", "empty"])
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_figure_crashes_for_want_of_numbers(name, how):
+    data = study()
+    for table in OPTIONAL:
+        data = changed(data, table, lambda rows, table=table: lost(rows, table, how))
+    FIGURES[name](data)
+
+
+@pytest.mark.parametrize("task", ["regression", "multiclass"])
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_drawn_for_every_task(name, task):
+    FIGURES[name](changed(study(), "gaps", lambda rows: rows.assign(task=task, outputs=3)))
+
+
+def test_rows_read_as_nullable_whole_numbers_are_drawn():
+    whole = lambda rows: rows.astype({"steps": "Int64", "batch_size": "Int64", "seed": "Int64", "outputs": "Int64"})  # noqa: E731
+    for name in FIGURES:
+        FIGURES[name](changed(changed(study(), "gaps", whole), "certificates", whole))
+
+
+def labelled(axes) -> list[str]:
+    return [text.get_text() for text in axes.get_xticklabels()]
+
+
+def level(axes, value: float) -> bool:
+    """Whether a horizontal line is drawn at this value."""
+    return any(len(set(line.get_ydata())) == 1 and line.get_ydata()[0] == value for line in axes.lines)
+
+
+def shaded_from_1(axes) -> bool:
+    low, high = axes.get_ylim()
+    spans = [patch.get_extents().transformed(axes.transData.inverted()) for patch in axes.patches]
+    return any(np.isclose(span.y0, 1) and np.isclose(span.y1, high) for span in spans) and low < 1 < high
+
+
+@pytest.mark.parametrize("name", ["distance", "vacuity"])
+def test_chain_shows_what_is_trivial_the_data_floor_and_distances_relative_to_the_norm(name):
+    drawn = FIGURES[name](study())
+    drawn.canvas.draw()
+    for axes in drawn.axes:
+        assert axes.get_yscale() == "log" and shaded_from_1(axes)
+        assert level(axes, FLOOR)
+        assert any(list(line.get_ydata()) and line.get_ydata()[-1] == 900 / 2 for line in axes.lines)
+
+
+def test_distance_is_drawn_at_the_strongest_decay_that_fits_and_a_tenth_of_it():
+    drawn = FIGURES["distance"](study(mu1="unfit"))
+    assert [axes.get_title().rpartition("= ")[2] for axes in drawn.axes] == ["0.001", "0.01"] * 2
+    none = FIGURES["distance"](study(**{f"mu{mu}": "unfit" for mu in ("0.001", "0.01", "1")}))
+    assert all("no such weight decay" in axes.texts[0].get_text() for axes in none.axes)
+
+
+def test_critical_decay_is_a_line_at_one_and_cells_stand_at_their_ratio():
+    axes = FIGURES["critical-decay"](study(mu1="collapsed")).axes[0]
+    assert any(list(line.get_xdata()) == [1, 1] for line in axes.lines)
+    cross = next(line for line in axes.lines if line.get_marker() == "x")
+    assert np.allclose(cross.get_xdata(), 1 / 0.05)
+    curve = next(line for line in axes.lines if len(line.get_xdata()) == 3)
+    assert np.allclose(curve.get_xdata()[1:], [1e-3 / 0.05, 1e-2 / 0.05])
+
+
+def test_scaling_compares_batch_sizes_at_equal_decayed_time_only():
+    unequal = FIGURES["scaling"](study())
+    assert "several batch sizes" in unequal.texts[0].get_text() and not unequal.axes
+    mu = study().gaps["weight_decay"].replace(0, 1e-4)
+    data = changed(
+        study(), "gaps", lambda rows: rows.assign(weight_decay=mu, steps=(20 / (0.1 * mu)).round().astype(int))
+    )
+    drawn = FIGURES["scaling"](data)
+    assert [axes.get_title() for axes in drawn.axes] == ["toy ($n$ = 3), $\\eta\\mu T$ = 20"] * 2
+    curves = [line for line in drawn.axes[0].lines if line.get_linestyle() == "-"]
+    assert [max(curve.get_xdata()) for curve in curves] == [16 / (0.1 * 1e-4), 50 / (0.1 * 1e-4)]
+    assert len({curve.get_color() for curve in curves}) == 2
+
+
+def test_full_batches_stand_beside_mini_batches_of_the_longest_runs():
+    drawn = FIGURES["full-batch"](study())
+    assert len(drawn.axes) == 2
+    colours = {
+        line.get_color() for line in drawn.axes[0].lines if line.get_linestyle() == "-" and len(line.get_xdata()) > 2
+    }
+    assert colours == set(drawing.COLOURS[:2])
+    shorter = study().gaps.assign(steps=5, effective_rank=1e6).assign(cell=lambda rows: rows["cell"] + "short")
+    more = FIGURES["full-batch"](
+        changed(study(), "gaps", lambda rows: pandas.concat([rows, shorter], ignore_index=True))
+    )
+    assert max(value for line in more.axes[0].lines for value in line.get_ydata()) < 10
+    only = changed(study(), "gaps", lambda rows: rows[rows["batch_size"] == 16])
+    assert not FIGURES["full-batch"](only).axes
+
+
+def test_a_gap_of_zero_or_less_is_marked_at_the_lower_edge_and_the_line_breaks():
+    def negative(rows):
+        return rows.assign(matched_accuracy_gap=np.where(rows["weight_decay"] == 1e-2, -0.1, 0.2))
+
+    for axes in FIGURES["bounds"](changed(study(), "gaps", negative)).axes:
+        edge = [line for line in axes.lines if line.get_marker() == "v" and list(line.get_ydata()) == [0]]
+        assert [list(line.get_xdata()) for line in edge] == [[1e-2]]
+        (gap,) = (line for line in axes.lines if line.get_linewidth() == 2.5)
+        assert list(np.isnan(gap.get_ydata())) == [False, False, True, False]
+
+
+def test_bounds_shows_every_bound_and_rate_and_what_is_vacuous():
+    drawn = FIGURES["bounds"](study())
+    drawn.canvas.draw()
+    names = {text.get_text().replace(" ", "_") for text in drawn.legends[0].get_texts()}
+    assert {name for name, bound in REGISTRY.items() if bound.kind in ("bound", "rate")} <= names
+    assert all(shaded_from_1(axes) for axes in drawn.axes)
+
+
+def test_truncation_shows_scores_by_rank_the_control_beside_and_the_functional_rank():
+    left, right = FIGURES["truncation"](study()).axes[:2]
+    assert [list(left.lines[0].get_xdata()), list(left.lines[0].get_ydata())] == [[1, 2, 3, 6], [2, 4, 6, 8]]
+    assert list(right.lines[0].get_ydata()) == [9] * 4
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in left.lines if line.get_marker() == "o"] == [
+        (3, 6)
+    ] * 4
+    assert marks(FIGURES["truncation"](study(mu1="collapsed")), "o") == 2 * 3
+
+
+def test_classes_are_compared_at_like_decay_with_their_number_marked():
+    def ten(rows):
+        # mu/mu_c is 0.02, 0.2 and 20: the second panel's.
+        return rows.assign(task="multiclass", outputs=np.where(rows["batch_size"] == 16, 10, 3))
+
+    drawn = FIGURES["classes"](changed(study(), "gaps", ten))
+    axes = drawn.axes[-1]
+    assert axes.get_title() == "$\\mu/\\mu_c$ near 0.2: 2 of 2"
+    assert ["$C$ = 3" in label or "$C$ = 10" in label for label in labelled(axes)] == [True, True]
+    assert "$C$ = 3" in labelled(axes)[0]
+    segments = [segment[0][1] for lines in axes.collections for segment in lines.get_segments()]
+    assert {3, 10, 2, 9} <= set(segments)
+    assert level(axes, 2)
+
+
+def test_neurons_are_those_of_the_weakest_decay_near_rank_two():
+    def far(rows):
+        return rows.assign(residual_2=np.where(rows["weight_decay"] < 1e-2, 0.5, 0.05))
+
+    data = changed(study(), "gaps", far)
+    drawn = FIGURES["neurons"](data)
+    axes = drawn.axes[0]
+    assert "$\\mu$ = 0.01, seed 0" in axes.get_title()
+    net = data.truncation.set_index("cell").loc["16-0.01-0"]
+    assert np.allclose(axes.collections[0].get_offsets(), np.column_stack([net["plane_1"], net["plane_2"]]))
+    assert axes.get_aspect() == 1
+    assert len(axes.patches) == 1
+    none = FIGURES["neurons"](changed(study(), "gaps", lambda rows: rows.assign(residual_2=0.5)))
+    assert "no net that fits" in none.axes[0].texts[0].get_text()
+
+
+def test_every_figure_has_a_caption_and_a_place_in_the_schema():
+    workflow = Path(__file__).parents[1] / "workflow"
+    figures = yaml.safe_load((workflow / "schemas" / "config.schema.yaml").read_text())["properties"]["figures"]
+    assert set(figures["properties"]) == set(figures["default"]) == set(FIGURES)
+    assert {path.stem for path in (workflow / "report" / "figures").glob("*.rst")} == set(FIGURES)
+    assert set(TABLES) == {"spectra", *OPTIONAL} - {"gaps"}

@@ -103,7 +103,8 @@ def bounds(data: Data) -> Figure:
             below = seeds.index[seeds["median"] <= 0]
             mark_edge(axes, place(below), "v", 0.0)
             mark_failures(axes, rows, place)
-            shade_trivial(axes)
+            if not regression:
+                shade_trivial(axes)
             if not rows[names].notna().any(axis=None):
                 axes.set_title(f"{title}: no {kind} is defined")
     handles = [

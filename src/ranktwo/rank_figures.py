@@ -245,23 +245,29 @@ def scaling(data: Data) -> Figure:
 
 @figure
 def full_batch(data: Data) -> Figure:
-    """Effective rank of V and its distance from rank two against weight decay: mini-batches beside full batches."""
+    """Effective rank and distance from rank two, mini-batches beside full batches; the longest runs at each decay."""
     is_full = data.gaps["batch_size"] == data.gaps["train_size"]
     both = [part for part in data.families(MINI_OR_FULL) if is_full[part[1].index].nunique() == 2]
     drawn, parts = panels(data, 2, parts=both, without="no data set was trained with mini-batches and full batches")
-    styles = {False: {"marker": "o", "color": COLOURS[0]}, True: {"marker": "s", "color": COLOURS[1]}}
+    kind = data.gaps["batch_size"].astype(str).radd("B = ").mask(is_full, "full batch")
+    sizes = data.gaps.loc[~is_full, "batch_size"].sort_values().unique() if parts else []
+    styles = {
+        f"B = {size}": {"marker": marker, "color": COLOURS[0]}
+        for size, marker in zip(sizes, cycle("oD^vP"), strict=False)
+    }
+    styles["full batch"] = {"marker": "s", "color": COLOURS[1]}
     for title, rows, pair in parts:
-        sizes = ", ".join(str(size) for size in sorted(rows["batch_size"].unique()))
+        rows = rows.assign(kind=kind)
+        rows = rows[rows["steps"] == rows.groupby(["kind", "learning_rate", "weight_decay"])["steps"].transform("max")]
         for axes, (column, label) in zip(pair, RANK_AND_RESIDUAL.items(), strict=True):
             place = decay_axis(axes, data.gaps["weight_decay"])
-            axes.set(title=f"{title}, B = {sizes}", ylabel=label)
-            for _, cells in rows.groupby(["batch_size", "learning_rate", "steps"]):
-                marked(axes, cells, column, place, **styles[is_full[cells.index[0]]])
+            axes.set(title=title, ylabel=label)
+            for (name, _), cells in rows.groupby(["kind", "learning_rate"]):
+                marked(axes, cells, column, place, **styles[name])
             mark_failures(axes, rows, place)
         rank_ticks(pair[0].yaxis)
         pair[1].set_ylim(-0.02, 1.02)
-    names = {False: "mini-batches", True: "full batch"}
-    legend(drawn, data, [Line2D([], [], label=names[kind], **style) for kind, style in styles.items()] if parts else [])
+    legend(drawn, data, [Line2D([], [], label=name, **style) for name, style in styles.items()] if parts else [])
     return drawn
 
 
@@ -352,6 +358,6 @@ def neurons(data: Data) -> Figure:
         shown = [axes for *_, (axes,) in parts]
         label = "outgoing weight, relative to the largest"
         drawn.colorbar(ScalarMappable(Normalize(-1, 1), signs), ax=shown, label=label, aspect=40, pad=0.01)
-        arrow = Line2D([], [], color="black", marker=">", label="mean of $-\\nabla_f l_i\\,x_i$ at $f = 0$")
+        arrow = Line2D([], [], color="black", marker=">", label="mean vector, direction only")
         legend(drawn, data, [arrow], statuses=())
     return drawn
