@@ -8,10 +8,10 @@ rule certificates:
         history=f"{RESULTS}/runs/{{stack}}/history.parquet",
     output:
         f"{RESULTS}/certificates/{{stack}}.parquet",
-    params:
-        job=lambda wildcards: job(wildcards.stack, "certificates"),
     log:
         f"{RESULTS}/logs/certificates/{{stack}}.log",
+    params:
+        job=lambda wildcards: job(wildcards.stack, "certificates"),
     shell:
         "python -m ranktwo.certificates"
         " --job {params.job:q}"
