@@ -281,7 +281,7 @@ def shade_trivial(axes: Axes) -> None:
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     axes.axhspan(1, max(high, 2), color="0.9", linewidth=0, zorder=0)
-    axes.set_ylim(min(low, 0.5), max(high, 2))
+    axes.set_ylim(min(low, 0.5) if low > 0 else 0.5, max(high, 2))
 
 
 TRIVIAL = Patch(color="0.9", label="says nothing (1 or more)")
