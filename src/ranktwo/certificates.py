@@ -498,7 +498,7 @@ def table(records: dict[str, train.Record], data: datasets.Dataset) -> pyarrow.T
     for index, step in enumerate(first.steps):
         weights = [torch.stack(layer) for layer in zip(*(r.net(index) for r in records.values()), strict=True)]
         layers = certificates(
-            weights, x, targets, data.task, weight_decay=decays, batch_size=batch_size, ascent_steps=1
+            weights, x, targets, data.task, weight_decay=decays, batch_size=batch_size, ascent_steps=0
         )
         pairs = _pair_bounds(weights, x, targets, data.task, decays, by_norm)
         trajectory = _trajectory(list(records.values()), index, min(weights[0].shape[1:]))

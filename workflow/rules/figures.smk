@@ -1,6 +1,7 @@
 """Needs gaps.parquet, the spectra, the certificates and the truncated nets. Makes each figure as PDF and PNG."""
 
 STYLE = SOURCE / "ranktwo" / "style.mplstyle"
+CAPTIONS = Path(workflow.basedir) / "workflow" / "report" / "figures"
 
 
 rule figure:
@@ -25,6 +26,9 @@ rule figure:
             [where(wildcards.figure), fingerprint("figures")]
         ),
         where=lambda wildcards: grid.canonical(where(wildcards.figure)),
+        caption=lambda wildcards: (CAPTIONS / f"{wildcards.figure}.rst").read_text(
+            encoding="utf-8"
+        ),
     shell:
         "python -m ranktwo.figures {wildcards.figure:q}"
         " --gaps {input.gaps:q}"
