@@ -99,6 +99,7 @@ def test_the_metadata_are_complete():
     _, metadata = made(source="diabetes", clip=3, bias=True)
     assert set(metadata) == {
         *("name", "source", "options", "task", "inputs", "outputs", "classes", "train_size", "test_size"),
+        "critical_decay",
         *("preprocessing", "source_checksum", "verified", "checksum", "target_mean", "target_std"),
     }
     defaults = {"classes": None, "test_size": None, "scaling": "feature", "seed": 0}

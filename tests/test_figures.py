@@ -221,18 +221,16 @@ def test_critical_decay_is_a_line_at_one_and_cells_stand_at_their_ratio():
     assert np.allclose(curve.get_xdata()[1:], [1e-3 / 0.05, 1e-2 / 0.05])
 
 
-def test_scaling_compares_batch_sizes_at_equal_decayed_time_only():
-    unequal = FIGURES["scaling"](study())
-    assert "several batch sizes" in unequal.texts[0].get_text() and not unequal.axes
-    mu = study().gaps["weight_decay"].replace(0, 1e-4)
-    data = changed(
-        study(), "gaps", lambda rows: rows.assign(weight_decay=mu, steps=(20 / (0.1 * mu)).round().astype(int))
-    )
-    drawn = FIGURES["scaling"](data)
-    assert [axes.get_title() for axes in drawn.axes] == ["toy ($n$ = 3), $\\eta\\mu T$ = 20"] * 2
+def test_scaling_joins_nets_of_equal_decayed_time():
+    alone = changed(study(), "gaps", lambda rows: rows[rows["batch_size"] == 16])
+    nothing = FIGURES["scaling"](alone)
+    assert "to compare" in nothing.texts[0].get_text() and not nothing.axes
+    drawn = FIGURES["scaling"](study())
     curves = [line for line in drawn.axes[0].lines if line.get_linestyle() == "-"]
-    assert [max(curve.get_xdata()) for curve in curves] == [16 / (0.1 * 1e-4), 50 / (0.1 * 1e-4)]
-    assert len({curve.get_color() for curve in curves}) == 2
+    decays = sorted(mu for mu in study().gaps["weight_decay"].unique() if mu > 0)
+    sizes = sorted(study().gaps["batch_size"].unique())
+    assert [list(curve.get_xdata()) for curve in curves] == [[size / (0.1 * mu) for size in sizes] for mu in decays]
+    assert len({curve.get_color() for curve in curves}) == len(decays)
 
 
 def test_full_batches_stand_beside_mini_batches_of_the_longest_runs():
@@ -263,10 +261,10 @@ def test_a_gap_of_zero_or_less_is_marked_at_the_lower_edge_and_the_line_breaks()
 
 
 def test_bounds_shows_every_bound_and_rate_and_what_is_vacuous():
-    drawn = FIGURES["bounds"](study())
+    wanted = {name for name, bound in REGISTRY.items() if bound.kind in ("bound", "rate")}
+    drawn = FIGURES["bounds"](changed(study(), "gaps", lambda rows: rows.assign(**dict.fromkeys(wanted, 2.0))))
     drawn.canvas.draw()
-    names = {text.get_text().replace(" ", "_") for text in drawn.legends[0].get_texts()}
-    assert {name for name, bound in REGISTRY.items() if bound.kind in ("bound", "rate")} <= names
+    assert wanted <= {text.get_text().replace(" ", "_") for text in drawn.legends[0].get_texts()}
     assert all(shaded_from_1(axes) for axes in drawn.axes)
 
 

@@ -613,6 +613,7 @@ def main() -> None:
     parser.add_argument("--download", required=True, action=argparse.BooleanOptionalAction, help="may it download?")
     parser.add_argument("--output", required=True, type=Path, help="the safetensors file to write")
     arguments = parser.parse_args()
+    torch.set_num_threads(1)
     try:
         prepared = prepare(arguments.name, read_options(arguments.options), arguments.folder, arguments.download)
     except UserError as error:

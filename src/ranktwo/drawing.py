@@ -27,7 +27,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from ranktwo.bounds import REGISTRY
 from ranktwo.grid import AXES
 
 WIDTH = 7.0
@@ -40,7 +39,7 @@ FAMILY = [axis for axis in AXES if axis not in ("weight_decay", "seed")]
 MINI_OR_FULL = [axis for axis in FAMILY if axis not in ("batch_size", "learning_rate", "steps")]
 """What cells share that are compared across batch sizes, each of which may need its own learning rate and steps."""
 OPTIONAL = {
-    "gaps": ["critical_decay", "decay_ratio", *(name for name, bound in REGISTRY.items() if bound.kind != "measure")],
+    "gaps": ["critical_decay", "decay_ratio"],
     "certificates": [
         *("cell", "step", "steps", "matrix", "weight_decay", "norm", "d_1", "d_2", "sample_min", "sample_max"),
         *("bound_lower", "bound_upper", "mean_residual_2", "pair_bound", "data_floor"),

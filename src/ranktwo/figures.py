@@ -51,6 +51,10 @@ def main() -> None:
     plt.style.use(arguments.style)
     norm = colour_scale(study["weight_decay"])
     drawn = FIGURES[arguments.name](Data(gaps=rows, read=lambda name: gaps.read(vars(arguments)[name]), norm=norm))
+    # Laid out once: the layout takes longer than the drawing.
+    drawn.draw_without_rendering()
+    with plt.rc_context({"figure.constrained_layout.use": False}):
+        drawn.set_layout_engine(None)
     for path in (arguments.pdf, arguments.png):
         with files.replacing(path) as temporary:
             drawn.savefig(temporary, metadata={"CreationDate": None} if path == arguments.pdf else None)

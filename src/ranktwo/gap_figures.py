@@ -7,7 +7,6 @@ import pandas
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ranktwo.bounds import REGISTRY
 from ranktwo.drawing import (
     COLOURS,
     MARKERS,
@@ -79,11 +78,11 @@ def gap_against_rank(data: Data) -> Figure:
 @figure
 def bounds(data: Data) -> Figure:
     """Every bound with explicit constants (left) and every rate (right) beside the gap, against weight decay."""
+    from ranktwo.bounds import REGISTRY  # here, since it takes torch along, which no other figure needs
+
     drawn, parts = panels(data, 2, height=2.2)
-    kinds = {
-        kind: [name for name, bound in REGISTRY.items() if bound.kind == kind and data.gaps[name].notna().any()]
-        for kind in ("bound", "rate")
-    }
+    known = [bound for name, bound in REGISTRY.items() if name in data.gaps and data.gaps[name].notna().any()]
+    kinds = {kind: [bound.name for bound in known if bound.kind == kind] for kind in ("bound", "rate")}
     colours = [*(colour for colour in COLOURS if colour != "#000000"), "#882255", "#44AA99"]
     styles = {
         name: {"marker": marker, "color": colour}

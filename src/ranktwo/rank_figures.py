@@ -212,33 +212,36 @@ def critical_decay(data: Data) -> Figure:
 
 @figure
 def scaling(data: Data) -> Figure:
-    """Effective rank and distance from rank two against B/(eta mu), where eta mu T is the same for several B."""
+    """Effective rank and distance from rank two against B/(eta mu); a line joins the nets of equal eta mu T."""
     comparable = []
     for title, rows in data.families(MINI_OR_FULL):
         rows = rows[rows["weight_decay"] > 0]
         decayed = rows["learning_rate"] * rows["weight_decay"]
         # T is a whole number, so values of eta mu T that are meant to be equal agree to some digits only.
-        times = np.array([float(f"{time:.1e}") for time in decayed * rows["steps"]])
-        for time, cells in rows.assign(ratio=rows["batch_size"] / decayed).groupby(times):
-            if (cells.groupby("batch_size")["ratio"].nunique() > 1).sum() > 1:
-                comparable.append((f"{title}, $\\eta\\mu T$ = {time:g}", cells))
+        times = [float(f"{time:.1e}") for time in decayed * rows["steps"]]
+        rows = rows.assign(ratio=rows["batch_size"] / decayed, time=times)
+        rows = rows[rows.groupby("time")["ratio"].transform("nunique") > 1]
+        comparable += [(title, rows)] if len(rows) else []
     drawn, parts = panels(
-        data, 2, parts=comparable, without="no weight decays at equal $\\eta\\mu T$ with several batch sizes to compare"
+        data,
+        2,
+        parts=comparable,
+        without="no nets of equal $\\eta\\mu T$ with several values of $B/(\\eta\\mu)$ to compare",
     )
-    sizes = sorted({int(size) for _, cells in comparable for size in cells["batch_size"]})
+    times = sorted({time for _, rows in comparable for time in rows["time"]})
     styles = {
-        size: {"marker": marker, "color": colour}
-        for size, marker, colour in zip(sizes, cycle(MARKERS), cycle(COLOURS), strict=False)
+        time: {"marker": marker, "color": colour}
+        for time, marker, colour in zip(times, cycle(MARKERS), cycle(COLOURS), strict=False)
     }
-    for title, cells, pair in parts:
+    for title, rows, pair in parts:
         for axes, (column, label) in zip(pair, RANK_AND_RESIDUAL.items(), strict=True):
             axes.set(title=title, xlabel="$B/(\\eta\\mu)$", ylabel=label, xscale="log")
-            for size, same in cells.groupby("batch_size"):
-                marked(axes, same, column, np.asarray, by="ratio", **styles[size])
-            mark_failures(axes, cells, np.asarray, by="ratio")
+            for time, same in rows.groupby("time"):
+                marked(axes, same, column, np.asarray, by="ratio", **styles[time])
+            mark_failures(axes, rows, np.asarray, by="ratio")
         rank_ticks(pair[0].yaxis)
         pair[1].set_ylim(-0.02, 1.02)
-    handles = [Line2D([], [], label=f"B = {size}", **style) for size, style in styles.items()]
+    handles = [Line2D([], [], label=f"$\\eta\\mu T$ = {time:g}", **style) for time, style in styles.items()]
     legend(drawn, data, handles)
     return drawn
 

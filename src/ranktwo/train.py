@@ -7,7 +7,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow
 import torch
@@ -207,7 +207,8 @@ def _facts(cell: Cell, data: datasets.Dataset, size: int) -> dict[str, Any]:
 class Progress:
     """One line that shows cells, step, rate and time left: live on a terminal, a new line now and then in a log."""
 
-    def __init__(self, name: str, cells: int, steps: int, stream: Any = sys.stderr, interval: float = 10.0) -> None:
+    def __init__(self, name: str, cells: int, steps: int, stream: TextIO | None = None, interval: float = 10.0) -> None:
+        stream = stream or sys.stderr
         self._stream, self._live, self._interval, self._steps = stream, stream.isatty(), interval, steps
         self._bar = tqdm(
             desc=f"{name}: {cells} cells",
