@@ -77,6 +77,26 @@ def gaps(folder: Path) -> pandas.DataFrame:
     return pandas.read_parquet(folder / "results" / "gaps.parquet").set_index("cell")
 
 
+def check_chain(folder: Path) -> None:
+    """The inequalities of the certificates, in every row of a study."""
+    paths = sorted((folder / "results" / "certificates").iterdir())
+    rows = pandas.concat([pandas.read_parquet(path) for path in paths])
+    some = rows[rows["bound_upper"].notna() & (rows["norm"] > 0)]
+    assert len(some)
+    rounding = 1e-9 * some["sample_max"]
+    constant = some[some["decay_rule"] == "constant"]
+    chain = ["d_2", "d_1", "sample_min", "sample_max", "bound_lower", "bound_upper"]
+    for less, more in zip(chain, chain[1:], strict=False):
+        part = some if less in ("d_2", "d_1") else constant
+        assert (part[less] <= part[more] + 1e-9 * part["sample_max"]).all(), (less, more)
+    assert (some["d_2"] <= some["mean_residual_2"] + rounding).all()
+    assert (some["weyl_gap"] <= some["weyl_slack"] + rounding).all()
+    assert (constant["data_floor"] <= constant["vacuity_lower"] * (1 + 1e-9)).all()
+    pairs = some[some["pair_bound"].notna()]
+    assert (pairs["d_2"] <= pairs["pair_bound"] * (1 + 1e-9)).all()
+    assert rows.loc[rows["weight_decay"] == 0, "null_reason"].str.contains("weight decay is zero").all()
+
+
 def with_axis(axis: str, value: object) -> dict:
     return SMALL | {"grids": [SMALL["grids"][0] | {axis: value}]}
 
@@ -98,7 +118,7 @@ def test_default_study_by_make_figures_from_a_fresh_copy(checkout):
         assert r"\toprule" in (results / "tables" / f"{name}.tex").read_text()
     rows = gaps(checkout)
     assert set(REQUIRED) - {"cell"} <= set(rows.columns)
-    assert 120 <= len(rows) <= 200
+    assert 150 <= len(rows) <= 300
     assert set(rows["status"]) >= {"ok", "unfit", "collapsed"}
 
     clean = rows[rows["label_noise"] == 0]
@@ -111,6 +131,20 @@ def test_default_study_by_make_figures_from_a_fresh_copy(checkout):
     for _, cells in clean[clean["status"] == "ok"].groupby("dataset"):
         medians = cells.groupby("weight_decay")["effective_rank"].median()
         assert medians.is_monotonic_decreasing or medians.iloc[0] > 2 * medians.iloc[-1]
+
+    assert set(rows["task"]) == {"binary", "multiclass", "regression"}
+    check_chain(checkout)
+
+    verdicts = pandas.read_parquet(results / "verdicts.parquet")
+    whole = verdicts[verdicts["headline"] & (verdicts["dataset"] == "overall")].set_index("claim")["verdict"]
+    assert set(whole.index) == {"C1", "C2", "C3", "C4", "C5a", "C5b"}
+    assert whole["C2"] == "supported"
+    assert whole["C3"] == "contradicted"
+    # C5 compares small differences, which another kind of CPU may move over a threshold.
+    readme = (checkout / "README.md").read_text()
+    for line in (results / "verdicts.md").read_text().split("\n\n")[0].splitlines():
+        if not line.startswith("| C5"):
+            assert line in readme, "put the first table of results/verdicts.md into README.md"
 
     again = snakemake(checkout)
     assert "Nothing to be done" in again.stdout + again.stderr
@@ -184,6 +218,7 @@ def test_every_axis_goes_through_the_whole_pipeline(checkout):
     rows = gaps(checkout)
     assert set(rows["widths"]) == {"8", "8-6"}
     assert set(rows["batch_size"]) == {100}
+    assert rows["critical_decay"].notna().equals((rows["widths"] == "8") & (rows["optimizer"] == "momentum"))
     assert rows["rank_gavish_donoho"].isna().equals(rows["optimizer"] == "momentum")
     spectra = [pyarrow.parquet.read_table(path).to_pandas() for path in (checkout / "results" / "spectra").iterdir()]
     assert set(pandas.concat(spectra)["matrix"]) == {"V", "W2", "U"}
@@ -240,6 +275,7 @@ def test_a_slice_of_the_paper_study_on_the_real_data(checkout):
     ten = rows.loc[("mnist", 0.01)]
     assert ten["test_accuracy"].item() > 0.9
     assert ten["residual_2"].item() > 0.7
+    check_chain(checkout)
     california = rows.loc["california"]
     assert (california["task"] == "regression").all()
     assert california.loc[0, "test_r2"].item() > 0.6
