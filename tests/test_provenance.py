@@ -81,8 +81,10 @@ def test_a_result_says_what_it_was_made_with():
 
 
 def test_documented_columns_are_the_columns():
-    shown = subprocess.run([sys.executable, "-m", "ranktwo.columns"], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        [sys.executable, "-m", "ranktwo.reference"], capture_output=True, text=True, check=True
+    ).stdout
     assert shown in (ROOT / "docs" / "columns.md").read_text(), (
-        "run python -m ranktwo.columns and put it in docs/columns.md"
+        "run python -m ranktwo.reference and put it in docs/columns.md"
     )
     assert columns.schema(["norm"]).field("norm").metadata[b"description"]

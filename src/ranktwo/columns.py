@@ -1,14 +1,11 @@
 """Every column of every Parquet file: its type, its unit and what it means. Said here once; files carry it with them.
 
-The registry of ranktwo.bounds describes its own. `python -m ranktwo.columns` prints the table of docs/columns.md.
+The registry of ranktwo.bounds describes its own. `python -m ranktwo.reference` prints the table of docs/columns.md.
 """
 
-import importlib
 from collections.abc import Mapping
 
 import pyarrow
-
-from ranktwo.errors import run
 
 TEXT, WHOLE, REAL, BOOL = pyarrow.string(), pyarrow.int64(), pyarrow.float64(), pyarrow.bool_()
 WHOLES, REALS = pyarrow.list_(WHOLE), pyarrow.list_(REAL)
@@ -246,15 +243,3 @@ def schema(names: list[str], more: Mapping[str, Column] | None = None) -> pyarro
     return pyarrow.schema(
         [pyarrow.field(name, kind, metadata={"description": text}) for name, (kind, text) in columns.items()]
     )
-
-
-def main() -> None:
-    # No import statement: the fingerprint would take it to mean that every number depends on the bounds.
-    bounds = importlib.import_module("ranktwo.bounds")
-    print("| column | type | meaning |\n|---|---|---|")
-    for name, (kind, text) in (COLUMNS | bounds.COLUMNS).items():
-        print(f"| `{name}` | {kind} | {text.replace('|', chr(92) + '|')} |")
-
-
-if __name__ == "__main__":
-    run(main)
