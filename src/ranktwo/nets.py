@@ -79,9 +79,8 @@ def sample_losses(outputs: Tensor, targets: Tensor, task: Task) -> Tensor:
     if task == "regression":
         return (outputs - targets).square().mean(-1)
     if task == "binary":
-        return torch.nn.functional.binary_cross_entropy_with_logits(
-            outputs, targets.expand_as(outputs), reduction="none"
-        ).squeeze(-1)
+        targets = targets.to(outputs).expand_as(outputs)  # of mixed types, torch returns the lower precision
+        return torch.nn.functional.binary_cross_entropy_with_logits(outputs, targets, reduction="none").squeeze(-1)
     return outputs.logsumexp(-1) - (outputs * targets).sum(-1)
 
 

@@ -17,8 +17,9 @@ from tqdm import tqdm
 from ranktwo import datasets, engine, files, nets, provenance
 from ranktwo.columns import schema
 from ranktwo.errors import UserError, run
+from ranktwo.evaluation import Evaluation
 from ranktwo.grid import Cell, cell_name, decode, short_hash
-from ranktwo.labels import expected_targets, noisy_targets, targets
+from ranktwo.labels import noisy_targets
 
 # Weights of the nets trained at once: on a CPU they have to stay in the cache, on a GPU to fill it.
 CPU_BYTES, CPU_CELLS = 10_000_000, 32
@@ -93,7 +94,8 @@ def _train_slice(
 ) -> list[Record]:
     x, labels = data.train_x[:size].to(device), data.train_y[:size]
     training = engine.begin(cells, x, labels, data.task, data.outputs)
-    evaluation = Evaluation(cells, data, x, labels)
+    noise = [cell.label_noise for cell in cells]
+    evaluation = Evaluation(noise, data.task, data.outputs, x, labels, data.test_x, data.test_y)
     steps = engine.snapshot_steps(cells[0].steps, snapshots)
     names = nets.matrix_names(len(training.stack.weights))
     weights = {
@@ -136,59 +138,6 @@ def _train_slice(
         )
         for number, cell in enumerate(cells)
     ]
-
-
-class Evaluation:
-    """Losses and scores of cells on the labels they are trained on, on the clean ones, and on the test set.
-
-    R^2 = 1 - MSE / mean (y - ybar)^2 with each part's own targets. What a task does not define is nan.
-    """
-
-    def __init__(self, cells: list[Cell], data: datasets.Dataset, x: Tensor, labels: Tensor) -> None:
-        device, shape = x.device, (data.task, data.outputs)
-        self._task, self._classes = data.task, max(data.outputs, 2)
-        self._noise = torch.tensor([cell.label_noise for cell in cells], dtype=torch.float64)
-        self._x, self._test_x = x, data.test_x.to(device)
-        self._clean, self._test = targets(labels, *shape).to(device), targets(data.test_y, *shape).to(device)
-        levels = [expected_targets(data.test_y, *shape, cell.label_noise).to(device) for cell in cells]
-        self._noisy_test = torch.stack(levels) if self._noise.any() else None
-
-    def measure(self, training: engine.Training) -> dict[str, Tensor]:
-        """Each of METRICS for the cells still trained, [K] float64. Without noise, noisy and clean are the same."""
-        stack = training.stack
-        result = self._scores("train", stack, stack.x, stack.targets) | self._scores(
-            "test", stack, self._test_x, self._test
-        )
-        if self._noisy_test is None:
-            same = {"clean_train": "train", "noisy_test": "test"}
-            return result | {
-                f"{part}_{metric}": result[f"{other}_{metric}"]
-                for part, other in same.items()
-                for metric in ("loss", "accuracy", "r2")
-            }
-        result |= self._scores("clean_train", stack, self._x, self._clean)
-        p = self._noise[training.alive]
-        if self._task == "regression":
-            loss, variance = result["test_loss"] + p**2, target_variance(self._test) + p**2
-            return result | {
-                "noisy_test_loss": loss,
-                "noisy_test_r2": 1 - loss / variance,
-                "noisy_test_accuracy": loss * math.nan,
-            }
-        loss, _ = engine.evaluate(stack.weights, self._test_x, self._noisy_test[training.alive], self._task)
-        right = result["test_accuracy"]
-        accuracy = right * (1 - p) + (1 - right) * p / (self._classes - 1)
-        return result | {"noisy_test_loss": loss, "noisy_test_accuracy": accuracy, "noisy_test_r2": loss * math.nan}
-
-    def _scores(self, part: str, stack: engine.Stack, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        loss, accuracy = engine.evaluate(stack.weights, x, y, self._task)
-        r2 = 1 - loss / target_variance(y) if self._task == "regression" else torch.full_like(loss, math.nan)
-        return {f"{part}_loss": loss, f"{part}_accuracy": accuracy, f"{part}_r2": r2}
-
-
-def target_variance(y: Tensor) -> Tensor:
-    """Mean (y - ybar)^2 of targets [N, c] or [K, N, c], with one mean for each output, averaged over outputs."""
-    return y.double().var(dim=-2, correction=0).mean(-1).cpu()
 
 
 def defined(value: float) -> float | None:

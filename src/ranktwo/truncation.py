@@ -20,6 +20,7 @@ from torch import Tensor
 from ranktwo import datasets, engine, files, nets, provenance, train
 from ranktwo.columns import AXIS_COLUMNS, schema
 from ranktwo.errors import run
+from ranktwo.evaluation import target_variance
 from ranktwo.labels import targets
 
 TOLERANCE = 0.01
@@ -65,7 +66,7 @@ def curves(
 def scores(weights: list[Tensor], x: Tensor, y: Tensor, task: nets.Task) -> tuple[Tensor, Tensor]:
     """Mean losses and scores, the accuracy or R^2, of nets with weights [K, out, in]: [K] each."""
     loss, accuracy = engine.evaluate(weights, x, y.to(x), task)
-    return loss, 1 - loss / train.target_variance(y) if task == "regression" else accuracy
+    return loss, 1 - loss / target_variance(y) if task == "regression" else accuracy
 
 
 def functional_rank(ranks: list[int], test_scores: list[float | None]) -> int | None:

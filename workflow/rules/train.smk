@@ -14,7 +14,7 @@ rule train:
     threads: 1
     params:
         job=lambda wildcards: job(
-            wildcards.stack, "engine", snapshots=STUDY["snapshots"]
+            wildcards.stack, "evaluation", snapshots=STUDY["snapshots"]
         ),
     shell:
         "python -m ranktwo.train"
