@@ -35,8 +35,14 @@ def row(norm: float | None = 2.0, diverged: int | None = None, **metrics: float 
         for step, n in ((0, first), (7, last))
     ]
     certificates = [
-        {"cell": "a", "matrix": matrix, "step": step, **dict.fromkeys(gaps.CERTIFICATES, step), "critical_decay": 0.5}
-        for matrix in ("V", "U")
+        {
+            "cell": "a",
+            "matrix": matrix,
+            "step": step,
+            **dict.fromkeys(gaps.CERTIFICATES, more + step),
+            "critical_decay": 0.5,
+        }
+        for matrix, more in (("V", 0), ("U", 100))
         for step in (0, 7)
     ]
     tables = (pandas.DataFrame(rows) for rows in (history, spectra, certificates))

@@ -43,9 +43,10 @@ def test_noise_on_regression_targets_has_the_asked_sd():
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_expected_loss_under_noise_is_the_mean_over_draws(task):
     noise, outputs = 0.3, torch.randn(1, 200, OUTPUTS[task], generator=torch.Generator().manual_seed(1))
-    expected = nets.sample_losses(
-        outputs, labels.expected_targets(LABELS[task], task, OUTPUTS[task], noise), task
-    ).mean()
+    mean_targets = labels.expected_targets(LABELS[task], task, OUTPUTS[task], noise)
+    if task == "multiclass":
+        torch.testing.assert_close(mean_targets.sum(1), torch.ones(200))
+    expected = nets.sample_losses(outputs, mean_targets, task).mean()
     draws = [
         nets.sample_losses(outputs, labels.noisy_targets(LABELS[task], task, OUTPUTS[task], noise, seed), task).mean()
         for seed in range(400)

@@ -90,9 +90,10 @@ def test_ranks_do_not_depend_on_scale(scale):
 
 
 def test_effective_rank_is_between_one_and_the_rank():
-    s = np.array([[1.0, 0, 0], [1, 1, 1], [1, 1, 0]])
-    found = spectra.measures(Spectra(s=s, rows=3, columns=3, noise=np.full(3, np.nan)), 1)["effective_rank"]
-    np.testing.assert_allclose(found, [1, 3, 2])
+    s = np.array([[1.0, 0, 0], [1, 1, 1], [1, 1, 0], [1, 1e-6, 1e-6]])
+    found = spectra.measures(Spectra(s=s, rows=3, columns=3, noise=np.full(4, np.nan)), 1)["effective_rank"]
+    p = s[3] / s[3].sum()
+    np.testing.assert_allclose(found, [1, 3, 2, math.exp(-(p * np.log(p)).sum())], rtol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(6, 40), (40, 6), (7, 7)])
