@@ -262,7 +262,11 @@ def test_a_gap_of_zero_or_less_is_marked_at_the_lower_edge_and_the_line_breaks()
 
 def test_bounds_shows_every_bound_and_rate_and_what_is_vacuous():
     wanted = {name for name, bound in REGISTRY.items() if bound.kind in ("bound", "rate")}
-    drawn = FIGURES["bounds"](changed(study(), "gaps", lambda rows: rows.assign(**dict.fromkeys(wanted, 2.0))))
+
+    def values(rows):
+        return pandas.DataFrame(dict.fromkeys(wanted, 2.0), index=rows.index)
+
+    drawn = FIGURES["bounds"](changed(study(), "gaps", lambda rows: rows.join(values(rows))))
     drawn.canvas.draw()
     assert wanted <= {text.get_text().replace(" ", "_") for text in drawn.legends[0].get_texts()}
     assert all(shaded_from_1(axes) for axes in drawn.axes)

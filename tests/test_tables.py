@@ -38,17 +38,17 @@ def test_collapsed_and_diverged_cells_are_counted_and_left_out_of_means():
     assert numbers["cells"].eq(3).all()
     assert numbers["test_loss"].max() < 10
     by = numbers.set_index(["batch_size", "weight_decay"])
-    assert by.loc[(4, 1.0), "status"] == "3 diverged"
-    assert np.isnan(by.loc[(4, 1.0), "test_loss"])
-    assert by.loc[(4, 0.01), "status"] == "2 ok, 1 collapsed"
-    assert by.loc[(4, 0.01), "averaged"] == 2
-    chosen = rows[(rows["weight_decay"] == 0.001) & (rows["batch_size"] == 4)]
-    assert by.loc[(4, 0.001), "test_loss"] == pytest.approx(chosen["test_loss"].mean())
+    assert by.loc[(16, 1.0), "status"] == "3 diverged"
+    assert np.isnan(by.loc[(16, 1.0), "test_loss"])
+    assert by.loc[(16, 0.01), "status"] == "2 ok, 1 collapsed"
+    assert by.loc[(16, 0.01), "averaged"] == 2
+    chosen = rows[(rows["weight_decay"] == 0.001) & (rows["batch_size"] == 16)]
+    assert by.loc[(16, 0.001), "test_loss"] == pytest.approx(chosen["test_loss"].mean())
 
 
 def test_grid_lists_the_values_of_each_family():
     text = TABLES["grid"](study().gaps).text
-    assert list(text["B"]) == ["4", "16"]
+    assert list(text["B"]) == ["16", "50"]
     assert set(text["weight decays"]) == {"0 0.001 0.01 1"}
     assert set(text["cells"]) == {"12"}
 
