@@ -3,27 +3,40 @@
 import contextlib
 import json
 import os
+import platform
+import sys
 import tempfile
+import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pyarrow
+import pyarrow.compute
 import pyarrow.parquet
 
 from ranktwo.errors import UserError
+
+# A temporary file of another machine, which may be at work on it, is left alone for a day.
+PATIENCE = 86_400
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; renamed to `path` if the block succeeds, removed if it does not.
 
-    A reader sees the old file or the new one, never a part. Raises UserError where the folder cannot be written.
+    A reader sees the old file or the new one, never a part; of two writers, the last one's file stays. What a killed
+    writer of `path` left is removed. Raises UserError where the folder cannot be written or is full.
     """
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".tmp{path.suffix}", dir=path.parent)
+        for leftover in leftovers(path.parent, path):
+            leftover.unlink(missing_ok=True)
+        prefix = f".{path.stem}.{platform.node()}-{os.getpid()}."
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=f".tmp{path.suffix}", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -40,6 +53,44 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in this block for `folder`; keep others waiting. A lock dies with its process."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / "lock")
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            print(f"{folder.name}: waiting for another process that is at work on it", file=sys.stderr, flush=True)
+            lock.acquire()
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror}; free some space or choose another folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def leftovers(folder: Path, path: Path | None = None) -> list[Path]:
+    """Temporary files of writers that are no more, of `path` or of any file in the folder."""
+    pattern = f".{path.stem}.*.tmp{path.suffix}" if path else ".*.tmp*"
+    return [found for found in folder.glob(pattern) if not _writer_lives(found)]
+
+
+def _writer_lives(temporary: Path) -> bool:
+    host, _, pid = temporary.name.split(".tmp")[0].rpartition(".")[0].rpartition("-")
+    try:
+        if not host.endswith(f".{platform.node()}"):
+            return time.time() - temporary.stat().st_mtime < PATIENCE
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    except (PermissionError, ValueError):
+        pass
+    return True
+
+
 def _umask() -> int:
     """The process's file-creation mask, which mkstemp ignores and a user's other files follow."""
     mask = os.umask(0)
@@ -48,48 +99,122 @@ def _umask() -> int:
 
 
 def write_parquet(path: Path, table: pyarrow.Table, metadata: dict[str, Any]) -> None:
-    """Write `table` with `metadata` (JSON under the key `ranktwo`)."""
+    """Write `table` with `metadata` (JSON under the key `ranktwo`). Undefined is null: other numbers are finite."""
+    assert _all_finite(table), f"{path} would hold numbers that are not finite"
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"ranktwo": json.dumps(metadata).encode()})
     with replacing(path) as temporary:
-        pyarrow.parquet.write_table(table, temporary, compression="zstd")
+        pyarrow.parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
-def read_parquet(path: Path) -> tuple[pyarrow.Table, dict[str, Any]]:
-    """A table and its metadata; UserError where the file is absent, damaged or not one of ours."""
+def read_parquet(path: Path, stage: str) -> tuple[pyarrow.Table, dict[str, Any]]:
+    """A table that `stage` made, and its metadata; UserError where the file is absent, damaged or another's.
+
+    Every page's checksum is compared, and numbers have to be finite. A file that fails is put aside, so that the next
+    run makes it anew.
+    """
     try:
-        table = pyarrow.parquet.read_table(path, partitioning=None)
-        return table, json.loads((table.schema.metadata or {})[b"ranktwo"])
-    except (OSError, pyarrow.ArrowException, KeyError, ValueError) as error:
+        table = pyarrow.parquet.read_table(path, partitioning=None, page_checksum_verification=True)
+        metadata = json.loads((table.schema.metadata or {})[b"ranktwo"])
+        if metadata["provenance"]["stage"] != stage:
+            raise ValueError(f"made by {metadata['provenance']['stage']}, not by {stage}")
+        if not _all_finite(table):
+            raise ValueError("numbers that are not finite")
+        return table, metadata
+    except (OSError, pyarrow.ArrowException, KeyError, TypeError, ValueError) as error:
         raise _unreadable(path, error) from error
 
 
+def _all_finite(table: pyarrow.Table) -> bool:
+    for column in table.columns:
+        values = column.combine_chunks()
+        if pyarrow.types.is_list(values.type):
+            values = values.flatten()
+        if (
+            pyarrow.types.is_floating(values.type)
+            and not pyarrow.compute.all(pyarrow.compute.is_finite(values), min_count=0).as_py()
+        ):
+            return False
+    return True
+
+
 def write_tensors(path: Path, tensors: dict[str, Any], metadata: dict[str, Any]) -> None:
-    """Write torch tensors as safetensors with `metadata` (JSON under the key `ranktwo`)."""
+    """Write torch tensors as safetensors with `metadata` (JSON under the key `ranktwo`) and a checksum of them."""
     import safetensors.torch
 
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    text = {"ranktwo": json.dumps(metadata), "crc32": _crc32(tensors)}
     with replacing(path) as temporary:
-        safetensors.torch.save_file(
-            {name: tensor.contiguous() for name, tensor in tensors.items()},
-            temporary,
-            {"ranktwo": json.dumps(metadata)},
-        )
+        try:
+            safetensors.torch.save_file(tensors, temporary, text)
+        except safetensors.SafetensorError as error:  # for want of space, say
+            raise OSError(str(error)) from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Tensors by name and the metadata; UserError where the file is absent, damaged or not one of ours."""
+    """Tensors by name and the metadata; UserError where the file is absent, damaged or not one of ours.
+
+    A file that is damaged is put aside, so that the next run makes it anew.
+    """
     import safetensors
 
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {})["ranktwo"])
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
-    except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
+            text = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if text["crc32"] != _crc32(tensors):
+            raise ValueError("another checksum")
+        return tensors, json.loads(text["ranktwo"])
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise _unreadable(path, error) from error
 
 
+def _crc32(tensors: dict[str, Any]) -> str:
+    """CRC-32 over the names and bytes of tensors, in the order of their names."""
+    value = 0
+    for name, tensor in sorted(tensors.items()):
+        value = zlib.crc32(name.encode(), value)
+        if tensor.numel():
+            value = zlib.crc32(tensor.numpy().reshape(-1).view("uint8"), value)
+    return f"{value:08x}"
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """A result file's metadata, without its content and without moving it; UserError where there is none to be had."""
+    import safetensors
+
+    try:
+        with open(path, "rb") as file:
+            parquet = file.read(4) == b"PAR1"
+        if parquet:
+            return json.loads((pyarrow.parquet.read_schema(path).metadata or {})[b"ranktwo"])
+        with safetensors.safe_open(path, framework="np") as tensors:
+            return json.loads((tensors.metadata() or {})["ranktwo"])
+    except FileNotFoundError as error:
+        raise _unreadable(path, error) from error
+    except (OSError, pyarrow.ArrowException, safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{path} is damaged or was not written by ranktwo; name a .parquet or .safetensors file of a results folder"
+        ) from error
+
+
+def put_aside(path: Path) -> bool:
+    """Rename a file that cannot be used to NAME.damaged, so that the next run makes it anew; False if it cannot be."""
+    try:
+        os.replace(path, path.with_name(f"{path.name}.damaged"))
+    except OSError:
+        return False
+    return True
+
+
 def _unreadable(path: Path, error: Exception) -> UserError:
-    if not path.exists():
-        return UserError(f"{path} does not exist; run snakemake to make it")
-    return UserError(
-        f"{path} is damaged or was not written by ranktwo ({type(error).__name__}); delete it and run snakemake again"
+    if isinstance(error, OSError) and error.errno is not None:
+        if not path.exists():
+            return UserError(f"{path} does not exist; run snakemake to make it")
+        return UserError(f"{path} cannot be read: {error.strerror or error}; check the folder and run snakemake again")
+    kind = type(error).__name__ if not isinstance(error, ValueError) else str(error).splitlines()[0][:60]
+    remedy = (
+        f"it was put aside as {path.name}.damaged, run snakemake again to make it anew"
+        if put_aside(path)
+        else "delete it and run snakemake again"
     )
+    return UserError(f"{path} is damaged or was not written by ranktwo ({kind}); {remedy}")
