@@ -99,22 +99,30 @@ def _umask() -> int:
 
 
 def write_parquet(path: Path, table: pyarrow.Table, metadata: dict[str, Any]) -> None:
-    """Write `table` with `metadata` (JSON under the key `ranktwo`). Undefined is null: other numbers are finite."""
+    """Write `table` with `metadata` (JSON under the key `ranktwo`) and a checksum of both.
+
+    Undefined is null: all other numbers have to be finite.
+    """
     assert _all_finite(table), f"{path} would hold numbers that are not finite"
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"ranktwo": json.dumps(metadata).encode()})
+    text = json.dumps(metadata)
+    own = {b"ranktwo": text.encode(), b"crc32": _table_checksum(table, text).encode()}
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **own})
     with replacing(path) as temporary:
-        pyarrow.parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        pyarrow.parquet.write_table(table, temporary, compression="zstd")
 
 
 def read_parquet(path: Path, stage: str) -> tuple[pyarrow.Table, dict[str, Any]]:
     """A table that `stage` made, and its metadata; UserError where the file is absent, damaged or another's.
 
-    Every page's checksum is compared, and numbers have to be finite. A file that fails is put aside, so that the next
-    run makes it anew.
+    A file that is damaged is put aside, so that the next run makes it anew.
     """
     try:
-        table = pyarrow.parquet.read_table(path, partitioning=None, page_checksum_verification=True)
-        metadata = json.loads((table.schema.metadata or {})[b"ranktwo"])
+        table = pyarrow.parquet.read_table(path, partitioning=None)
+        own = table.schema.metadata or {}
+        text = own[b"ranktwo"].decode()
+        if own[b"crc32"].decode() != _table_checksum(table, text):
+            raise ValueError("another checksum")
+        metadata = json.loads(text)
         if metadata["provenance"]["stage"] != stage:
             raise ValueError(f"made by {metadata['provenance']['stage']}, not by {stage}")
         if not _all_finite(table):
@@ -137,15 +145,38 @@ def _all_finite(table: pyarrow.Table) -> bool:
     return True
 
 
+def _table_checksum(table: pyarrow.Table, text: str) -> str:
+    """CRC-32 over a text and a table's names, types, nulls and values."""
+    value = zlib.crc32(text.encode())
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        value = zlib.crc32(f"{name}:{len(column)}".encode(), value)
+        for part in _bytes(column.combine_chunks()):
+            value = zlib.crc32(part, value)
+    return f"{value:08x}"
+
+
+def _bytes(array: pyarrow.Array) -> Iterator[bytes]:
+    yield array.is_valid().to_numpy(zero_copy_only=False).tobytes()
+    if pyarrow.types.is_list(array.type):
+        yield from _bytes(array.value_lengths())
+        yield from _bytes(array.flatten())
+    elif pyarrow.types.is_string(array.type):
+        yield json.dumps(array.to_pylist()).encode()
+    else:
+        yield str(array.type).encode()
+        yield array.fill_null(0).to_numpy(zero_copy_only=False).tobytes()
+
+
 def write_tensors(path: Path, tensors: dict[str, Any], metadata: dict[str, Any]) -> None:
-    """Write torch tensors as safetensors with `metadata` (JSON under the key `ranktwo`) and a checksum of them."""
+    """Write torch tensors as safetensors with `metadata` (JSON under the key `ranktwo`) and a checksum of both."""
     import safetensors.torch
 
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    text = {"ranktwo": json.dumps(metadata), "crc32": _crc32(tensors)}
+    text = json.dumps(metadata)
     with replacing(path) as temporary:
         try:
-            safetensors.torch.save_file(tensors, temporary, text)
+            # One key: safetensors writes several in an order that changes from run to run.
+            safetensors.torch.save_file(tensors, temporary, {"ranktwo": f"{_tensor_checksum(tensors, text)} {text}"})
         except safetensors.SafetensorError as error:  # for want of space, say
             raise OSError(str(error)) from error
 
@@ -155,24 +186,26 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
     A file that is damaged is put aside, so that the next run makes it anew.
     """
-    import safetensors
+    import safetensors.torch
 
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            text = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if text["crc32"] != _crc32(tensors):
+        # At once and not by name: between two looks at a name, another writer may replace the file.
+        content = path.read_bytes()
+        length = int.from_bytes(content[:8], "little")
+        checksum, _, text = json.loads(content[8 : 8 + length])["__metadata__"]["ranktwo"].partition(" ")
+        tensors = safetensors.torch.load(content)
+        if checksum != _tensor_checksum(tensors, text):
             raise ValueError("another checksum")
-        return tensors, json.loads(text["ranktwo"])
+        return tensors, json.loads(text)
     except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise _unreadable(path, error) from error
 
 
-def _crc32(tensors: dict[str, Any]) -> str:
-    """CRC-32 over the names and bytes of tensors, in the order of their names."""
-    value = 0
+def _tensor_checksum(tensors: dict[str, Any], text: str) -> str:
+    """CRC-32 over a text and the names, types, shapes and bytes of tensors, in the order of their names."""
+    value = zlib.crc32(text.encode())
     for name, tensor in sorted(tensors.items()):
-        value = zlib.crc32(name.encode(), value)
+        value = zlib.crc32(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode(), value)
         if tensor.numel():
             value = zlib.crc32(tensor.numpy().reshape(-1).view("uint8"), value)
     return f"{value:08x}"
@@ -188,7 +221,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         if parquet:
             return json.loads((pyarrow.parquet.read_schema(path).metadata or {})[b"ranktwo"])
         with safetensors.safe_open(path, framework="np") as tensors:
-            return json.loads((tensors.metadata() or {})["ranktwo"])
+            return json.loads((tensors.metadata() or {})["ranktwo"].partition(" ")[2])
     except FileNotFoundError as error:
         raise _unreadable(path, error) from error
     except (OSError, pyarrow.ArrowException, safetensors.SafetensorError, KeyError, ValueError) as error:
@@ -207,9 +240,9 @@ def put_aside(path: Path) -> bool:
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
+    if isinstance(error, FileNotFoundError):
+        return UserError(f"{path} does not exist; run snakemake to make it")
     if isinstance(error, OSError) and error.errno is not None:
-        if not path.exists():
-            return UserError(f"{path} does not exist; run snakemake to make it")
         return UserError(f"{path} cannot be read: {error.strerror or error}; check the folder and run snakemake again")
     kind = type(error).__name__ if not isinstance(error, ValueError) else str(error).splitlines()[0][:60]
     remedy = (
