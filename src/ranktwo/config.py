@@ -41,6 +41,12 @@ def read(config: dict[str, Any], where: str) -> dict[str, Any]:
     return study
 
 
+def load(path: Path) -> dict[str, Any]:
+    """The study in a file, as `read` gives it."""
+    check(path)
+    return read(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+
+
 def check(path: Path) -> None:
     """Refuse in one sentence a file that is absent, is no YAML, or gives a key twice, which YAML readers let pass."""
     try:
