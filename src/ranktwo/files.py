@@ -160,7 +160,7 @@ def _bytes(array: pyarrow.Array) -> Iterator[bytes]:
     if pyarrow.types.is_list(array.type):
         yield from _bytes(array.value_lengths())
         yield from _bytes(array.flatten())
-    elif pyarrow.types.is_string(array.type):
+    elif pyarrow.types.is_string(array.type) or pyarrow.types.is_large_string(array.type):
         yield json.dumps(array.to_pylist()).encode()
     else:
         yield str(array.type).encode()
@@ -194,7 +194,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         content = path.read_bytes()
         length = int.from_bytes(content[:8], "little")
         checksum, _, text = json.loads(content[8 : 8 + length])["__metadata__"]["ranktwo"].partition(" ")
-        tensors = safetensors.torch.load(content)
+        tensors = dict(sorted(safetensors.torch.load(content).items()))  # it gives them in a random order
         if checksum != _tensor_checksum(tensors, text):
             raise ValueError("another checksum")
         return tensors, json.loads(text)
