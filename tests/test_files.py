@@ -204,6 +204,16 @@ def test_no_space_left_is_one_sentence_and_the_old_file_stays(tmp_path, kind):
     assert os.listdir(tmp_path) == [path.name]
 
 
+def test_a_results_folder_that_cannot_be_is_one_sentence(tmp_path, monkeypatch):
+    files.check_folder(tmp_path / "not" / "yet")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file is a file; choose another folder"):
+        files.check_folder(tmp_path / "file" / "under")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(UserError, match="cannot be written; choose another folder"):
+        files.check_folder(tmp_path / "not" / "yet")
+
+
 SCRIPT = """
 from ranktwo.errors import UserError, run
 import sys
@@ -233,3 +243,14 @@ def test_an_error_of_ours_has_its_traceback_in_the_log_alone(tmp_path):
     assert "Traceback" not in done.stderr
     assert f"{tmp_path / 'log'} has its traceback" in done.stderr
     assert "ZeroDivisionError" in (tmp_path / "log").read_text()
+
+
+def test_a_log_on_a_full_disk_keeps_no_sentence_from_the_terminal():
+    """/dev/full takes every file and refuses every byte."""
+    done = command('raise UserError("what, where, what to do")', "--log", "/dev/full")
+    assert done.returncode == 1
+    assert "ranktwo: what, where, what to do" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = command("1 / 0", "--log", "/dev/full")
+    assert "Traceback" not in done.stderr
+    assert "ZeroDivisionError" in done.stderr

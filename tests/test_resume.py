@@ -34,7 +34,7 @@ RULES = {"datasets": "dataset", "figures": "figure", "tables": "table"}
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
     """Snakemake in a process group of its own, as a shell starts it."""
-    command = ["snakemake", "--cores", "2", "--configfile", "study.yaml", *arguments]
+    command = ["snakemake", "--cores", "2", *arguments, "--configfile", "study.yaml"]
     with open(folder / "said.txt", "w") as said:
         return subprocess.Popen(command, cwd=folder, env=environment(), stdout=said, stderr=said, process_group=0)
 
@@ -127,19 +127,21 @@ def test_25_kills_at_random_moments_of_all_stages_lose_nothing(checkout):  # noq
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_kill_write_a_checkpoint_at_once_and_the_next_run_goes_on(checkout, how):  # noqa: F811
-    study = SMALL | {"grids": [SMALL["grids"][0] | {"steps": 40_000}], "checkpoint": 1e6}
+    study = SMALL | {"grids": [SMALL["grids"][0] | {"steps": 100_000}], "checkpoint": 1e6}
     (checkout / "study.yaml").write_text(yaml.safe_dump(study))
     process = start(checkout, "results/gaps.parquet")
     while "train" not in jobs(checkout) and process.poll() is None:
         time.sleep(0.02)
-    log = checkout / "results" / "logs" / "train"
-    time.sleep(4)
+    while not list((checkout / "results" / "runs").glob("*/lock")) and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(1)
     kill(checkout, process, how)
     said = (checkout / "said.txt").read_text()
     assert f"ranktwo: training was stopped by {how.name} at step" in said
     assert "Traceback" not in said
     assert list((checkout / "results" / "runs").glob("*/checkpoint.safetensors"))
-    assert list(log.iterdir())
+    [log] = (checkout / "results" / "logs" / "train").iterdir()
+    assert "training was stopped" in log.read_text()
     done = snakemake(checkout, "results/gaps.parquet", "--configfile", "study.yaml")
     assert done.returncode == 0, done.stderr
     assert "4 of them from a checkpoint" in done.stderr

@@ -11,9 +11,12 @@ import matplotlib.image
 import pandas
 import pyarrow.parquet
 import pytest
+import torch
 import yaml
 from conftest import REAL_DATA, ROOT, needs_real
 from test_gaps import REQUIRED
+
+from ranktwo import files
 
 SMALL = {
     "datasets": {"digits-3v8": {"source": "digits", "classes": [3, 8]}},
@@ -64,7 +67,12 @@ def snakemake(folder: Path, *arguments: str, **more: str) -> subprocess.Complete
 
 def run_study(folder: Path, study: dict, *arguments: str, **more: str) -> subprocess.CompletedProcess:
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
-    return snakemake(folder, "--configfile", "study.yaml", *arguments, **more)
+    return snakemake(folder, *arguments, "--configfile", "study.yaml", **more)
+
+
+def make_gaps(folder: Path, study: dict, *arguments: str) -> subprocess.CompletedProcess:
+    """Run a study as far as its rows: all that is trained, and no figure."""
+    return run_study(folder, study, *arguments, "results/gaps.parquet")
 
 
 def trained(done: subprocess.CompletedProcess) -> list[int]:
@@ -151,32 +159,32 @@ def test_default_study_by_make_figures_from_a_fresh_copy(checkout):
 
 
 def test_only_what_is_new_is_trained_and_old_rows_stay(checkout):
-    assert trained(run_study(checkout, SMALL)) == [4]
+    assert trained(make_gaps(checkout, SMALL)) == [4]
     first = gaps(checkout)
-    assert trained(run_study(checkout, SMALL)) == []
-    assert trained(run_study(checkout, with_axis("seed", [0, 1, 2]))) == [2]
+    assert trained(make_gaps(checkout, SMALL)) == []
+    assert trained(make_gaps(checkout, with_axis("seed", [0, 1, 2]))) == [2]
     grown = gaps(checkout)
     pandas.testing.assert_frame_equal(grown.loc[first.index], first, check_exact=True)
-    assert trained(run_study(checkout, with_axis("weight_decay", [0, 0.3, 1.0]))) == [2]
-    fewer = run_study(checkout, with_axis("weight_decay", 0.3))
+    assert trained(make_gaps(checkout, with_axis("weight_decay", [0, 0.3, 1.0]))) == [2]
+    fewer = make_gaps(checkout, with_axis("weight_decay", 0.3))
     assert sum(trained(fewer)) == 0
     assert len(gaps(checkout)) == 2
-    assert sum(trained(run_study(checkout, SMALL))) == 0
+    assert sum(trained(make_gaps(checkout, SMALL))) == 0
     pandas.testing.assert_frame_equal(gaps(checkout), first, check_exact=True)
     swapped = SMALL | {"grids": [SMALL["grids"][0] | {"learning_rate": 0.3, "weight_decay": [0, 0.1]}]}
-    assert sum(trained(run_study(checkout, swapped))) == 4
+    assert sum(trained(make_gaps(checkout, swapped))) == 4
 
 
 def test_comments_and_touches_train_nothing_and_a_changed_step_trains_all(checkout):
-    assert trained(run_study(checkout, SMALL)) == [4]
+    assert trained(make_gaps(checkout, SMALL)) == [4]
     engine = checkout / "src" / "ranktwo" / "engine.py"
     source = engine.read_text()
     engine.write_text(source.replace("    def finite(self)", "    # A comment.\n    def finite(self)"))
     for path in (checkout / "src" / "ranktwo").glob("*.py"):
         path.touch()
-    assert trained(run_study(checkout, SMALL)) == []
+    assert trained(make_gaps(checkout, SMALL)) == []
     engine.write_text(source.replace("MOMENTUM = 0.9", "MOMENTUM = 0.8"))
-    assert trained(run_study(checkout, SMALL)) == [4]
+    assert trained(make_gaps(checkout, SMALL)) == [4]
 
 
 def test_figures_follow_their_settings_alone(checkout):
@@ -222,6 +230,169 @@ def test_every_axis_goes_through_the_whole_pipeline(checkout):
     assert rows["rank_gavish_donoho"].isna().equals(rows["optimizer"] == "momentum")
     spectra = [pyarrow.parquet.read_table(path).to_pandas() for path in (checkout / "results" / "spectra").iterdir()]
     assert set(pandas.concat(spectra)["matrix"]) == {"V", "W2", "U"}
+
+
+def test_damaged_files_are_said_put_aside_and_made_anew(checkout):
+    """Truncated, flipped and deleted files in every folder; each run says one sentence a file, and repairs."""
+    assert trained(make_gaps(checkout, SMALL)) == [4]
+    results, first = checkout / "results", gaps(checkout)
+    [spectra, history, dataset] = (
+        next(results.glob(pattern)) for pattern in ("spectra/*", "runs/*/history.parquet", "datasets/*")
+    )
+    for path in (spectra, history, dataset, results / "gaps.parquet"):
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+    next(results.glob("bounds/*")).unlink()
+    said = ""
+    for _ in range(6):
+        done = make_gaps(checkout, SMALL, "--keep-going")
+        said += done.stderr
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0, said
+    assert "Traceback" not in said
+    sentences = {line for line in said.splitlines() if line.startswith("ranktwo: ")}
+    assert sentences
+    assert all("put aside" in line for line in sentences), sentences
+    pandas.testing.assert_frame_equal(gaps(checkout), first, check_exact=True)
+    # A stage that was not run again has not read what was damaged; nothing that was read is left damaged.
+    for path in results.rglob("*.damaged"):
+        assert path.with_name(path.name.removesuffix(".damaged")).exists()
+
+
+def test_a_folder_that_cannot_hold_results_is_one_sentence(checkout):
+    done = run_study(checkout, SMALL | {"results": "README.md/results"})
+    assert done.returncode != 0
+    assert "ranktwo: results is README.md/results, but README.md is a file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_is_said_in_a_sentence_and_more_space_is_all_it_takes(checkout):
+    disk = checkout / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this machine does not let a small disk be mounted")
+    try:
+        (checkout / "study.yaml").write_text(yaml.safe_dump(SMALL | {"results": "disk/results"}))
+        done = snakemake(checkout, "disk/results/gaps.parquet", "--configfile", "study.yaml")
+        assert done.returncode != 0
+        assert "ranktwo: cannot write disk/results" in done.stderr
+        assert "No space left" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not list(disk.rglob("*.tmp*"))
+        subprocess.run(["mount", "-o", "remount,size=40m", str(disk)], check=True)
+        assert sum(trained(snakemake(checkout, "disk/results/gaps.parquet", "--configfile", "study.yaml"))) <= 4
+        assert len(pandas.read_parquet(disk / "results" / "gaps.parquet")) == 4
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_results_copied_into_a_fresh_clone_train_nothing_and_every_axis_grows_alone(checkout, tmp_path):
+    """Values added to axes that stack and to axes that split; a rank rule or a bound that is new trains nothing."""
+    study = SMALL | {"stack": ["seed"]}
+    assert sorted(trained(make_gaps(checkout, study))) == [2, 2]
+    first, clone = gaps(checkout), tmp_path / "clone"
+    shutil.copytree(checkout, clone, ignore=shutil.ignore_patterns(".snakemake", "results"))
+    shutil.copytree(checkout / "results", clone / "results")
+    assert sum(trained(make_gaps(clone, study))) == 0
+    pandas.testing.assert_frame_equal(gaps(clone), first, check_exact=True)
+
+    point = study["grids"][0]
+    more = {"learning_rate": 0.2, "batch_size": 8, "widths": 8, "steps": 100, "label_noise": 0.1, "train_size": 99}
+    grown = study | {"grids": [point, *(point | {axis: value} for axis, value in more.items())]}
+    assert sorted(trained(make_gaps(checkout, grown))) == [2] * 2 * len(more)
+    pandas.testing.assert_frame_equal(gaps(checkout).loc[first.index], first, check_exact=True)
+
+    spectra, bounds = (checkout / "src" / "ranktwo" / f"{name}.py" for name in ("spectra", "bounds"))
+    spectra.write_text(spectra.read_text().replace("def main", "NEW = 1\n\n\ndef main"))
+    bounds.write_text(bounds.read_text().replace("def main", "NEW = 1\n\n\ndef main"))
+    done = make_gaps(checkout, study, "--dry-run")
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, flags=re.MULTILINE))
+    assert "train" not in jobs
+    assert jobs["spectra"] == jobs["bounds"] == "2"
+
+
+def test_a_result_is_repeated_from_the_provenance_it_carries(checkout):
+    """The printed command, run elsewhere with the results moved away, gives the same numbers."""
+    trained(make_gaps(checkout, SMALL))
+    results, old = checkout / "results", checkout / "old"
+    [weights] = results.glob("runs/*/weights.safetensors")
+    made = [next(results.glob("datasets/*")), weights, *results.glob("spectra/*"), *results.glob("certificates/*")]
+    made += [results / "gaps.parquet"]
+    for path in made:
+        done = subprocess.run(
+            [sys.executable, "-m", "ranktwo.provenance", str(path.relative_to(checkout))],
+            cwd=checkout,
+            env=environment(PYTHONPATH=str(checkout / "src")),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        metadata = files.read_metadata(path)
+        origin = metadata["provenance"]
+        assert "all as they were" in done.stdout
+        assert origin["study"]["config"] == "study.yaml"
+        assert len(origin["datasets"]["digits-3v8"]) == 64
+        assert {"datasets"} <= set(origin["code"])
+        assert origin["started"] < "2100"
+        assert origin["seconds"] > 0
+        [line] = [line for line in done.stdout.splitlines() if line.startswith("  to repeat")]
+        old.mkdir(exist_ok=True)
+        path.rename(old / path.name)
+        if path == weights:
+            weights.with_name("history.parquet").unlink()
+        command = line.removeprefix("  to repeat").strip()
+        env = environment(PYTHONPATH=str(checkout / "src"))
+        again = subprocess.run(command, shell=True, cwd=checkout, env=env, capture_output=True, text=True)
+        assert again.returncode == 0, again.stderr
+        if path.suffix == ".parquet":
+            one, other = (pyarrow.parquet.read_table(at).replace_schema_metadata() for at in (path, old / path.name))
+            assert one.equals(other)
+        else:
+            one, other = (files.read_tensors(at)[0] for at in (path, old / path.name))
+            assert one.keys() == other.keys()
+            assert all(torch.equal(tensor, other[key]) for key, tensor in one.items())
+    path.with_suffix(".txt").write_text("mine")
+    (old / "gaps.parquet").replace(next(results.glob("spectra/*")))
+    done = subprocess.run(
+        [sys.executable, "-m", "ranktwo.provenance", "results/gaps.parquet", "results/gaps.txt"],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+    )
+    assert "has changed since" in done.stdout
+    assert done.stderr.startswith("ranktwo: results/gaps.txt is damaged or was not written by ranktwo")
+
+
+STAGES = sorted(
+    path.stem for path in (ROOT / "src" / "ranktwo").glob("*.py") if 'if __name__ == "__main__":' in path.read_text()
+)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_command_answers_bad_arguments_with_a_traceback(stage, tmp_path):
+    (tmp_path / "junk").write_bytes(b"PAR1 junk")
+    usage = subprocess.run([sys.executable, "-m", f"ranktwo.{stage}", "--help"], capture_output=True, text=True).stdout
+    options = [
+        name
+        for name in re.findall(r"^  (--[\w-]+)[ ,]", usage, re.MULTILINE)
+        if name not in ("--help", "--no-download")
+    ]
+    positional = ["junk"] if re.search(r"^  (config|file|name)", usage, re.MULTILINE) else []
+    for value in ("junk", "", "{}", "[1", "\u2028"):
+        arguments = [word for name in options for word in (name, value)]
+        done = subprocess.run(
+            [sys.executable, "-m", f"ranktwo.{stage}", *positional, *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        if done.returncode == 0:
+            break  # a command without arguments
 
 
 BAD_CONFIGS = {

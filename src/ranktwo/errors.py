@@ -21,8 +21,10 @@ class _Tee:
 
     def write(self, text: str) -> int:
         if "\r" not in text:
-            self._log.write(text)
-            self._log.flush()
+            # A full disk must not keep a sentence from the terminal.
+            with contextlib.suppress(OSError):
+                self._log.write(text)
+                self._log.flush()
         return self._terminal.write(text)
 
     def flush(self) -> None:
@@ -30,6 +32,11 @@ class _Tee:
 
     def isatty(self) -> bool:
         return self._terminal.isatty()
+
+
+def _close(file: TextIO) -> None:
+    with contextlib.suppress(OSError):
+        file.close()
 
 
 def run(main: Callable[[], None]) -> None:
@@ -48,7 +55,8 @@ def run(main: Callable[[], None]) -> None:
         if log:
             try:
                 log.parent.mkdir(parents=True, exist_ok=True)
-                file = stack.enter_context(open(log, "w", encoding="utf-8"))
+                file = open(log, "w", encoding="utf-8")  # noqa: SIM115, closed below, whatever the disk says
+                stack.callback(_close, file)
             except OSError as error:
                 sys.exit(f"ranktwo: cannot write the log {log}: {error.strerror}; choose another folder")
             stack.enter_context(contextlib.redirect_stderr(_Tee(sys.stderr, file)))
@@ -61,7 +69,8 @@ def run(main: Callable[[], None]) -> None:
             sys.exit(130)
         except Exception as error:
             if log:
-                traceback.print_exc(file=file)
+                with contextlib.suppress(OSError):
+                    traceback.print_exc(file=file)
             where = f"{log} has its traceback" if log else "add `--log FILE` to keep its traceback in FILE"
             print(f"ranktwo: an error of ours: {type(error).__name__}: {error}; {where}", file=sys.stderr)
             sys.exit(1)

@@ -53,6 +53,19 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def check_folder(folder: Path) -> None:
+    """UserError where a folder is none, or cannot be written or be made where it should be."""
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise UserError(f"results is {folder}, but {there} is a file; choose another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(
+            f"results is {folder}, but {there} cannot be written; choose another folder or change its rights"
+        )
+
+
 @contextlib.contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
     """Wait until no other process is in this block for `folder`; keep others waiting. A lock dies with its process."""
@@ -160,12 +173,11 @@ def _bytes(array: pyarrow.Array) -> Iterator[bytes]:
     if pyarrow.types.is_list(array.type):
         yield from _bytes(array.value_lengths())
         yield from _bytes(array.flatten())
-    elif pyarrow.types.is_string(array.type) or pyarrow.types.is_large_string(array.type):
-        yield json.dumps(array.to_pylist()).encode()
-    else:
+    elif pyarrow.types.is_integer(array.type) or pyarrow.types.is_floating(array.type):
         yield str(array.type).encode()
-        array = array.cast("int8") if pyarrow.types.is_boolean(array.type) else array
         yield array.fill_null(0).to_numpy(zero_copy_only=False).tobytes()
+    else:
+        yield json.dumps(array.to_pylist()).encode()
 
 
 def write_tensors(path: Path, tensors: dict[str, Any], metadata: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ os.environ["PYTHONPATH"] = (
 )
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
-from ranktwo import config as configuration, grid
+from ranktwo import config as configuration, files, grid
 from ranktwo.errors import UserError
 from ranktwo.provenance import STUDY as STUDY_VARIABLE, fingerprint
 
@@ -33,6 +33,7 @@ if not workflow.overwrite_configfiles:
 try:
     STUDY = configuration.read(config, where=CONFIG_FILE)
     STACKS = grid.stacks(grid.expand(STUDY["grids"]), STUDY["stack"], STUDY["datasets"])
+    files.check_folder(Path(STUDY["results"]))
 except UserError as error:
     sys.exit(f"ranktwo: {error}")
 
