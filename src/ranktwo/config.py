@@ -13,6 +13,7 @@ import yaml
 
 from ranktwo import grid
 from ranktwo.errors import UserError
+from ranktwo.registry import registered
 
 SCHEMA_FILE = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
 # YAML 1.1 reads 1e-3 as text, since it wants 1.0e-3; nobody who writes 1e-3 in a config means text.
@@ -24,16 +25,16 @@ def read(config: dict[str, Any], where: str) -> dict[str, Any]:
 
     Raises UserError with one sentence: the key, its value, what is allowed, and a near miss if there is one.
     """
-    schema = _schema()
+    allowed = schema()
     study = _plain(config)
     for path, number in _numbers(study):
         if not math.isfinite(number):
             raise UserError(f"{where}: {_path(path)} is {number}; it must be a finite number")
-    errors = jsonschema.Draft202012Validator(schema).iter_errors(study)
+    errors = jsonschema.Draft202012Validator(allowed).iter_errors(study)
     error = min(errors, key=lambda error: (len(error.absolute_path), str(error.absolute_path)), default=None)
     if error is not None:
         raise UserError(f"{where}: {_sentence(error)}")
-    _fill(study, schema, schema)
+    _fill(study, allowed, allowed)
     try:
         _check(study)
     except UserError as error:
@@ -42,8 +43,18 @@ def read(config: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 @functools.cache
-def _schema() -> dict[str, Any]:
-    return yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
+def schema() -> dict[str, Any]:
+    """The schema of a study: its file, with the sources and figures that are registered."""
+    content = yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
+    content["$defs"]["dataset"]["properties"]["source"]["enum"] = list(registered("source"))
+    figures = registered("figure")
+    content["properties"]["figures"] |= {
+        "default": dict.fromkeys(figures),
+        "properties": {
+            name: {"$ref": "#/$defs/figure", "description": text.partition("\n")[0]} for name, text in figures.items()
+        },
+    }
+    return content
 
 
 def _numbers(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], float]]:

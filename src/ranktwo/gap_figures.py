@@ -12,6 +12,7 @@ from ranktwo.drawing import (
     MARKERS,
     TRIVIAL,
     ZERO_COLOUR,
+    ZERO_MARKER,
     Data,
     against_decay,
     decay_axis,
@@ -28,6 +29,7 @@ from ranktwo.drawing import (
     rank_ticks,
     say,
     shade_trivial,
+    truncation_axis,
 )
 
 
@@ -37,10 +39,10 @@ def gap(data: Data) -> Figure:
     drawn, parts = panels(data, 3)
     for title, rows, three in parts:
         if (rows["task"] == "regression").all():
-            shown = {"matched_loss_gap": "loss gap", "matched_r2_gap": "$R^2$ gap", "test_r2": "test $R^2$"}
+            shown = {"matched_loss_gap": loss_gap(rows), "matched_r2_gap": "$R^2$ gap", "test_r2": "test $R^2$"}
         else:
             shown = {
-                "matched_loss_gap": "loss gap",
+                "matched_loss_gap": loss_gap(rows),
                 "matched_accuracy_gap": "error gap",
                 "test_accuracy": "test accuracy",
             }
@@ -53,16 +55,22 @@ def gap(data: Data) -> Figure:
     return drawn
 
 
+def loss_gap(rows: pandas.DataFrame) -> str:
+    """The axis of a loss gap, with its unit."""
+    return "loss gap (sd$^2$ of $y$)" if (rows["task"] == "regression").all() else "loss gap (nats)"
+
+
 @figure
 def gap_against_rank(data: Data) -> Figure:
     """Loss gap against the effective rank of V, a point for each cell."""
     drawn, parts = panels(data, 1)
     for title, rows, (axes,) in parts:
-        axes.set(title=title, xlabel="effective rank of $V$", ylabel="loss gap")
-        for _, cell in rows[rows["status"].isin(["ok", "unfit"])].iterrows():
-            colour = data.colour(cell["weight_decay"])
-            face = colour if cell["status"] == "ok" else "white"
-            axes.plot(cell["effective_rank"], cell["matched_loss_gap"], "o", color=colour, markerfacecolor=face)
+        axes.set(title=title, xlabel="effective rank of $V$", ylabel=loss_gap(rows))
+        drawn_cells = rows[rows["status"].isin(["ok", "unfit"])]
+        for (weight_decay, status), cells in drawn_cells.groupby(["weight_decay", "status"]):
+            style = data.style(weight_decay) | {"linestyle": "none", "marker": "o" if weight_decay else ZERO_MARKER}
+            style |= {} if status == "ok" else {"markerfacecolor": "white"}
+            axes.plot(cells["effective_rank"], cells["matched_loss_gap"], **style)
         rank_ticks(axes.xaxis)
         axes.axhline(0, color="0.3", linewidth=0.7, linestyle="--")
         lost = rows.loc[rows["status"].isin(["collapsed", "diverged"]), "status"].value_counts(sort=False)
@@ -70,7 +78,7 @@ def gap_against_rank(data: Data) -> Figure:
             note = ", ".join(f"{count} {name}" for name, count in lost.items())
             axes.set_title(f"{title}\nnot drawn: {note}")
     decay_colours(drawn, data, [axes for *_, (axes,) in parts])
-    zero = Line2D([], [], linestyle="none", marker="o", color=ZERO_COLOUR, label="$\\mu$ = 0")
+    zero = Line2D([], [], linestyle="none", marker=ZERO_MARKER, color=ZERO_COLOUR, label="$\\mu$ = 0")
     legend(drawn, data, [zero], statuses=("unfit",))
     return drawn
 
@@ -96,11 +104,11 @@ def bounds(data: Data) -> Figure:
             place = decay_axis(axes, data.gaps["weight_decay"])
             axes.set(title=title, ylabel=f"{'loss' if regression else 'error'} gap, {kind}s", yscale="log")
             for name in names:
-                marked(axes, rows, name, place, **styles[name])
+                marked(axes, rows, name, place, **styles[name], label=name.replace("_", " "))
             seeds = over_seeds(rows[rows["status"].isin(["ok", "unfit"])], "weight_decay", measured)
-            line(axes, place(seeds.index), _positive(seeds), color="black", linewidth=2.5)
+            line(axes, place(seeds.index), _positive(seeds), color="black", linewidth=2.5, label="measured gap")
             below = seeds.index[seeds["median"] <= 0]
-            mark_edge(axes, place(below), "v", 0.0)
+            mark_edge(axes, place(below), "v", 0.0, label="measured gap, 0 or less")
             mark_failures(axes, rows, place)
             if not regression:
                 shade_trivial(axes)
@@ -143,11 +151,12 @@ def truncation(data: Data) -> Figure:
                 curves = curves.explode(["truncation_ranks", column]).astype(float)
                 seeds = over_seeds(curves, "truncation_ranks", column)
                 colour = data.colour(weight_decay)
-                line(axes, seeds.index, seeds, color=colour)
+                line(axes, seeds.index, seeds, **data.style(weight_decay))
                 if column == "truncated_test_score":
                     rank = functional[weight_decay]
-                    axes.plot(rank, np.interp(rank, seeds.index, seeds["median"]), "o", color=colour)
-            rank_ticks(axes.xaxis)
+                    score_there = np.interp(rank, seeds.index, seeds["median"])
+                    axes.plot(rank, score_there, "o", color=colour, label="functional rank")
+            truncation_axis(axes, max((ranks[-1] for ranks in nets["truncation_ranks"]), default=1))
         pair[1].sharey(pair[0])
     zero = decay_colours(drawn, data, [axes for *_, pair in parts for axes in pair])
     mark = Line2D(

@@ -1,6 +1,7 @@
 """One row per cell: its axes, losses and generalization gaps after training, its ranks, and whether it counts."""
 
 import argparse
+import hashlib
 import json
 from pathlib import Path
 
@@ -90,6 +91,12 @@ def read(paths: list[Path]) -> pandas.DataFrame:
     """The rows of several Parquet files as one frame; whole numbers stay whole beside nulls."""
     tables = [files.read_parquet(path)[0] for path in paths]
     return pyarrow.concat_tables(tables).to_pandas(types_mapper=_nullable)
+
+
+def origin(cells: pandas.DataFrame) -> str:
+    """Which gaps.parquet a figure or table was made from: its number of cells, and a hash of all its values."""
+    digest = hashlib.sha256(cells.to_csv(index=False).encode()).hexdigest()[:12]
+    return f"{len(cells)} cells of gaps.parquet, values {digest}"
 
 
 def _nullable(kind: pyarrow.DataType) -> pandas.api.extensions.ExtensionDtype | None:

@@ -9,23 +9,33 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ranktwo.registry import names
+
 PACKAGE = Path(__file__).parent
 
 
 @cache
-def fingerprint(*modules: str) -> str:
+def fingerprint(*modules: str, **only: str) -> str:
     """Hash of the syntax trees, without docstrings, of these modules and of all package modules they import.
 
-    A comment, a docstring, white space or a new date on a file leaves it as it is; any other edit changes it.
+    A comment, a docstring, white space or a new date on a file leaves it as it is; any other edit changes it. With
+    `figure="ranks"`, say, functions that `@figure` registers under other names are left out: a figure does not depend
+    on another one.
     """
     digest = hashlib.sha256()
-    for name in sorted(_closure(modules)):
-        tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
-        digest.update(f"{name}\n{ast.dump(_without_docstrings(tree))}\n".encode())
+    for name in sorted(_closure(modules, only)):
+        digest.update(f"{name}\n{ast.dump(_without_docstrings(_tree(name, only)))}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _closure(modules: tuple[str, ...]) -> set[str]:
+def _tree(module: str, only: dict[str, str]) -> ast.Module:
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    for decorator, wanted in only.items():
+        tree.body = [node for node in tree.body if wanted in (names(node, decorator) or [wanted])]
+    return tree
+
+
+def _closure(modules: tuple[str, ...], only: dict[str, str]) -> set[str]:
     found: set[str] = set()
     waiting = list(modules)
     while waiting:
@@ -33,10 +43,9 @@ def _closure(modules: tuple[str, ...]) -> set[str]:
         if name in found:
             continue
         found.add(name)
-        tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
-        waiting += [module for node in ast.walk(tree) for module in _imported(node)]
+        waiting += [module for node in ast.walk(_tree(name, only)) for module in _imported(node)]
     # Types, sentences and the writing of files: whatever they do, a number stays what it is.
-    return found - {"grid", "errors", "files", "provenance"}
+    return found - {"grid", "errors", "files", "provenance", "registry"}
 
 
 def _imported(node: ast.AST) -> list[str]:

@@ -18,6 +18,7 @@ from ranktwo.drawing import (
     COLOURS,
     MARKERS,
     MINI_OR_FULL,
+    STANDS_FOR,
     TRIVIAL,
     Data,
     against_decay,
@@ -32,6 +33,7 @@ from ranktwo.drawing import (
     marked,
     over_seeds,
     panels,
+    plain,
     rank_ticks,
     say,
     shade_trivial,
@@ -67,17 +69,18 @@ def spectrum(data: Data) -> Figure:
             seeds = pandas.DataFrame(
                 {"median": np.median(values, 0), "least": values.min(0), "greatest": values.max(0)}
             )
-            dashes = {"linestyle": "-" if status[weight_decay] == ["ok"] else (0, (3, 1.5))}
-            line(axes, index, seeds, color=data.colour(weight_decay), **dashes)
+            dashes = {} if status[weight_decay] == ["ok"] else {"linestyle": (0, (4, 1.5))}
+            line(axes, index, seeds, **data.style(weight_decay) | dashes)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.set_xlim(left=0)
         axes.set_ylim(greatest * 1e-8, greatest * 3) if greatest else None
         failed = rows.loc[rows["status"] != "ok", "status"].value_counts(sort=False)
         if len(failed):
             note = ", ".join(f"{count} {name}" for name, count in failed.items())
             axes.set_title(f"{title}\n{note} of {len(rows)}")
     zero = decay_colours(drawn, data, [axes for *_, (axes,) in parts])
-    dashed = Line2D([], [], color="0.2", linestyle=(0, (3, 1.5)), label="some seeds unfit, collapsed or diverged")
-    drawn.legend(handles=[zero, dashed], loc="outside upper center", ncols=2)
+    dashed = Line2D([], [], color="0.2", linestyle=(0, (4, 1.5)), label="some seeds unfit, collapsed or diverged")
+    legend(drawn, data, [zero, dashed], statuses=())
     return drawn
 
 
@@ -98,7 +101,8 @@ def ranks(data: Data) -> Figure:
         right.set(ylabel="rank of $V$")
         rank_ticks(right.yaxis)
         right.axhline(2, color="0.3", linewidth=0.7, linestyle="--")
-    legend(drawn, data, [*entries(residuals), *entries(rules)], columns=5)
+    legend(drawn, data, entries(residuals), columns=2, place="left", title="left: distance from rank $r$")
+    legend(drawn, data, entries(rules), columns=4, place="right", title="right: rank by each rule")
     return drawn
 
 
@@ -115,11 +119,11 @@ def training(data: Data) -> Figure:
             step_axis(axes)
             for weight_decay, cells in family.groupby("weight_decay"):
                 seeds = over_seeds(cells, "step", column)
-                line(axes, seeds.index, seeds, color=data.colour(weight_decay))
+                line(axes, seeds.index, seeds, **data.style(weight_decay))
         pair[0].set_ylim(-0.02, 1.02)
         rank_ticks(pair[1].yaxis)
     zero = decay_colours(drawn, data, [axes for *_, pair in parts for axes in pair])
-    drawn.legend(handles=[zero], loc="outside upper center")
+    legend(drawn, data, [zero], statuses=())
     return drawn
 
 
@@ -128,24 +132,21 @@ def chain(axes: Axes, rows: pandas.DataFrame, by: str, place: Callable[[Any], An
     upper, lower = (over_seeds(rows, by, f"bound_{end}")["median"] for end in ("upper", "lower"))
     both = upper.index.intersection(lower.index)
     colour = COLOURS[list(CHAIN).index("bound_upper")]
-    axes.fill_between(place(both), lower[both], upper[both], color=colour, alpha=0.35, linewidth=0)
+    ends = f"{CHAIN['bound_upper']}, from end to end"
+    axes.fill_between(place(both), lower[both], upper[both], color=colour, alpha=0.35, linewidth=0, label=ends)
     if rows["data_floor"].notna().any():
-        axes.axhline(rows["data_floor"].median(), color="0.3", linestyle="--")
+        axes.axhline(rows["data_floor"].median(), color="0.3", linestyle="--", label="data floor")
     axes.set_ylabel("relative to $\\|V\\|$")
     shade_trivial(axes)
 
 
-def chain_legend(drawn: Figure, data: Data, markers: bool) -> None:
+def chain_legend(drawn: Figure, data: Data, statuses: tuple[str, ...]) -> None:
     """Entries of CHAIN, less the bounds that no cell has, and of what `chain` adds."""
     has = data.certificates.notna().any()
     handles = [entry for entry, column in zip(entries(CHAIN), CHAIN, strict=True) if has[column]]
-    if not markers:
-        for handle in handles:
-            handle.set_marker("")
     floor = Line2D(
         [], [], color="0.3", linestyle="--", label="data floor of $\\mathrm{max}_i$ and of the paper's bound"
     )
-    statuses = ("unfit", "collapsed", "diverged") if markers else ()
     legend(drawn, data, [*handles, floor, TRIVIAL], columns=3, statuses=statuses)
 
 
@@ -164,11 +165,11 @@ def distance(data: Data) -> Figure:
                 say(axes, "no such weight decay at which all seeds fit")
                 continue
             axes.set_title(f"{title}, $\\mu$ = {decays.max():g}")
-            for column, colour in zip(CHAIN, COLOURS, strict=False):
+            for (column, label), marker, colour in zip(CHAIN.items(), MARKERS, COLOURS, strict=False):
                 seeds = over_seeds(cells, "step", column)
-                line(axes, seeds.index, seeds, color=colour)
+                line(axes, seeds.index, seeds, color=colour, marker=marker, label=label)
             chain(axes, cells, "step", lambda step: step)
-    chain_legend(drawn, data, markers=False)
+    chain_legend(drawn, data, statuses=())
     return drawn
 
 
@@ -184,7 +185,7 @@ def vacuity(data: Data) -> Figure:
         family = cells[cells["cell"].isin(rows["cell"])]
         against_decay(axes, family, CHAIN, place)
         chain(axes, family[family["status"].isin(["ok", "unfit"])], "weight_decay", place)
-    chain_legend(drawn, data, markers=True)
+    chain_legend(drawn, data, statuses=("unfit", "collapsed", "diverged"))
     return drawn
 
 
@@ -200,9 +201,10 @@ def critical_decay(data: Data) -> Figure:
         ratio = rows.groupby("weight_decay")["decay_ratio"].median()
         axis = decay_axis(axes, data.gaps["decay_ratio"], "$\\mu/\\mu_c$")
         axes.set(title=title, ylabel="effective rank of $V$")
-        against_decay(axes, rows, {"effective_rank": ""}, lambda mu, axis=axis, ratio=ratio: axis(ratio[mu]))
+        place = lambda mu, axis=axis, ratio=ratio: axis(ratio[mu])  # noqa: E731
+        against_decay(axes, rows, {"effective_rank": "effective rank"}, place)
         rank_ticks(axes.yaxis)
-        axes.axvline(1, color=COLOURS[1], linestyle="--")
+        axes.axvline(1, color=COLOURS[1], linestyle="--", label="$\\mu = \\mu_c$")
         axes.set_xlim(right=max(2, axes.get_xlim()[1]))
         axes.axhline(2, color="0.3", linewidth=0.7, linestyle="--")
     critical = Line2D([], [], color=COLOURS[1], linestyle="--", label="$\\mu = \\mu_c$")
@@ -237,7 +239,7 @@ def scaling(data: Data) -> Figure:
         for axes, (column, label) in zip(pair, RANK_AND_RESIDUAL.items(), strict=True):
             axes.set(title=title, xlabel="$B/(\\eta\\mu)$", ylabel=label, xscale="log")
             for time, same in rows.groupby("time"):
-                marked(axes, same, column, np.asarray, by="ratio", **styles[time])
+                marked(axes, same, column, np.asarray, by="ratio", **styles[time], label=f"$\\eta\\mu T$ = {time:g}")
             mark_failures(axes, rows, np.asarray, by="ratio")
         rank_ticks(pair[0].yaxis)
         pair[1].set_ylim(-0.02, 1.02)
@@ -266,7 +268,7 @@ def full_batch(data: Data) -> Figure:
             place = decay_axis(axes, data.gaps["weight_decay"])
             axes.set(title=title, ylabel=label)
             for (name, _), cells in rows.groupby(["kind", "learning_rate"]):
-                marked(axes, cells, column, place, **styles[name])
+                marked(axes, cells, column, place, **styles[name], label=name)
             mark_failures(axes, rows, place)
         rank_ticks(pair[0].yaxis)
         pair[1].set_ylim(-0.02, 1.02)
@@ -300,23 +302,26 @@ def classes(data: Data) -> Figure:
         height=2.4,
         without="no classification at a known $\\mu/\\mu_c$ that all seeds fit",
     )
+    lines = {"$C$": "-", "$C - 1$": ":"}
     for title, rows, (axes,) in parts:
         labels = rows.groupby("label", sort=False)["classes"].first()
         position = pandas.Series(np.arange(len(labels)), labels.index, dtype=float)
         for number, (column, marker, colour) in enumerate(zip(rules, MARKERS, COLOURS, strict=False)):
             seeds = over_seeds(rows, "label", column)
             x = position[seeds.index] + 0.15 * (number - 1)
-            reach = [seeds["median"] - seeds["least"], seeds["greatest"] - seeds["median"]]
-            axes.errorbar(x, seeds["median"], reach, fmt=marker, color=colour, elinewidth=1)
-        for below, style in ((0, "-"), (1, ":")):
-            axes.hlines(labels - below, position - 0.35, position + 0.35, color="black", linestyle=style, linewidth=1)
+            axes.vlines(x, seeds["least"], seeds["greatest"], color=colour, linewidth=1, label=rules[column])
+            axes.plot(x, seeds["median"], marker, color=colour, label=rules[column])
+        for below, (name, style) in enumerate(lines.items()):
+            ends = (position - 0.35, position + 0.35)
+            axes.hlines(labels - below, *ends, color="black", linestyle=style, linewidth=1, label=name)
         axes.axhline(2, color="0.3", linewidth=0.7, linestyle="--")
         rank_ticks(axes.yaxis)
         axes.set(title=title, ylabel="rank of $V$", xlim=(-0.6, len(labels) - 0.4))
-        slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(labels) > 5 else {}
-        axes.set_xticks(position, labels.index, **slant)
-    marks = [Line2D([], [], color="black", linestyle=style, label=name) for name, style in (("C", "-"), ("C - 1", ":"))]
-    rank_two = Line2D([], [], color="0.3", linewidth=0.7, linestyle="--", label="2")
+        slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+        axes.set_xticks(position, labels.index, **slant if len(labels) > (5 if data.width == "page" else 2) else {})
+        STANDS_FOR[axes] = lambda x, names=list(labels.index): plain(names[round(x)])
+    marks = [Line2D([], [], color="black", linestyle=style, label=name) for name, style in lines.items()]
+    rank_two = Line2D([], [], color="0.3", linewidth=0.7, linestyle="--", label="rank two")
     handles = entries(rules)
     for handle in handles:
         handle.set_linestyle("none")
@@ -334,12 +339,15 @@ def neurons(data: Data) -> Figure:
         low = rows[(rows["status"] == "ok") & (rows["residual_2"] < 0.1)].sort_values(["weight_decay", "seed"])
         nets = data.truncation.dropna(subset=["plane_1"]).set_index("cell")
         low = low[low["cell"].isin(nets.index)]
+        title = title.rpartition(" ")[0]  # n is of no account: one net is drawn
         axes.set(title=title, xlabel="along $v_1$", ylabel="along $v_2$")
         if low.empty:
             say(axes, "no net that fits\nwith $d_2 < 0.1\\,\\|V\\|$")
             continue
         net, chosen = nets.loc[low["cell"].iloc[0]], low.iloc[0]
-        axes.set_title(f"{title}\n$\\mu$ = {chosen['weight_decay']:g}, seed {chosen['seed']}")
+        axes.set_title(
+            f"{title}\n$\\mu$ = {chosen['weight_decay']:g}, seed {chosen['seed']} of {rows['seed'].nunique()}"
+        )
         x, y, outgoing = (np.asarray(net[name], dtype=float) for name in ("plane_1", "plane_2", "outgoing"))
         axes.scatter(
             x,
@@ -351,10 +359,12 @@ def neurons(data: Data) -> Figure:
             edgecolors="0.3",
             linewidths=0.4,
             s=14,
+            label="outgoing weight",
         )
         means = np.column_stack([net["mean_1"], net["mean_2"]]).astype(float)
         reach = np.hypot(x, y).max()
         for mean in reach * means / np.linalg.norm(means, axis=1, keepdims=True):
+            axes.plot(*np.column_stack([[0, 0], mean]), color="black", label="mean vector")
             axes.arrow(0, 0, *mean, head_width=0.06 * reach, length_includes_head=True, color="black")
         axes.set_aspect("equal", "datalim")
     if parts:
