@@ -37,7 +37,7 @@ rule all:
             "{results}/figures/{figure}.{kind}",
             results=RESULTS,
             figure=STUDY["figures"],
-            kind=["pdf", "png"],
+            kind=["pdf", "png", "csv"],
         ),
         expand(
             "{results}/tables/{table}.{kind}",

@@ -88,3 +88,18 @@ def test_documented_columns_are_the_columns():
         "run python -m ranktwo.reference and put it in docs/columns.md"
     )
     assert columns.schema(["norm"]).field("norm").metadata[b"description"]
+
+
+def test_a_registered_function_is_no_part_of_what_others_depend_on(package, tmp_path):
+    figures = "def figure(f):\n    return f\n\n\n@figure\ndef one(x):\n    return x\n\n\n@figure\ndef two(x):\n    return x + 1\n"
+
+    def both(source: str) -> tuple[str, str]:
+        (tmp_path / "figures.py").write_text(source)
+        provenance.fingerprint.cache_clear()
+        return provenance.fingerprint("figures", figure="one"), provenance.fingerprint("figures", figure="two")
+
+    first, second = both(figures)
+    assert both(figures.replace("x + 1", "x + 2"))[0] == first
+    assert both(figures.replace("x + 1", "x + 2"))[1] != second
+    added = both(figures + "\n\n@figure\ndef three(x):\n    import ranktwo.nets\n")
+    assert added == (first, second)

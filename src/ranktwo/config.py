@@ -34,6 +34,8 @@ def read(config: dict[str, Any], where: str) -> dict[str, Any]:
     error = min(errors, key=lambda error: (len(error.absolute_path), str(error.absolute_path)), default=None)
     if error is not None:
         raise UserError(f"{where}: {_sentence(error)}")
+    if "figures" in study:
+        study["figures"] = {name: {} if settings is None else settings for name, settings in study["figures"].items()}
     _fill(study, allowed, allowed)
     try:
         _check(study)
@@ -49,7 +51,7 @@ def schema() -> dict[str, Any]:
     content["$defs"]["dataset"]["properties"]["source"]["enum"] = list(registered("source"))
     figures = registered("figure")
     content["properties"]["figures"] |= {
-        "default": dict.fromkeys(figures),
+        "default": {name: {} for name in figures},
         "properties": {
             name: {"$ref": "#/$defs/figure", "description": text.partition("\n")[0]} for name, text in figures.items()
         },
@@ -118,7 +120,7 @@ def _check(study: dict[str, Any]) -> None:
                 "a batch has at most all training rows"
             )
     for figure, settings in study["figures"].items():
-        for axis, wanted in ((settings or {}).get("where") or {}).items():
+        for axis, wanted in settings["where"].items():
             asked = {value for entry in study["grids"] for value in _values(entry[axis])}
             missing = [value for value in _values(wanted) if value not in asked]
             if missing:

@@ -140,10 +140,10 @@ class Data:
         for key, rows in self.gaps.groupby(by, sort=False):
             values = dict(zip(by, key, strict=True))
             # A title breaks between its parts only.
-            details = [_unbroken(SYMBOLS[axis].format(_short(values[axis]))) for axis in varying[values["dataset"]]]
+            details = [unbroken(SYMBOLS[axis].format(_short(values[axis]))) for axis in varying[values["dataset"]]]
             seeds = rows.groupby([*dict.fromkeys([*FAMILY, "weight_decay"])])["seed"].nunique()
             count = str(seeds.min()) if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
-            result.append((", ".join([values["dataset"], *details]) + " " + _unbroken(f"($n$ = {count})"), rows))
+            result.append((", ".join([values["dataset"], *details]) + " " + unbroken(f"($n$ = {count})"), rows))
         return result
 
     def colour(self, weight_decay: float) -> Any:
@@ -158,10 +158,10 @@ class Data:
 
 def decay_map() -> Colormap:
     """The style's colour map without its lightest end, which white paper swallows."""
-    return ListedColormap(plt.get_cmap()(np.linspace(0, 0.92, 256)))
+    return ListedColormap(plt.get_cmap()(np.linspace(0, 0.9, 256)))
 
 
-def _unbroken(text: str) -> str:
+def unbroken(text: str) -> str:
     return text.replace(" ", "\u00a0")
 
 
@@ -188,7 +188,7 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-CHARACTERS = 15
+CHARACTERS = 17
 """Of a title that stand in an inch."""
 Parts = list[tuple[str, pandas.DataFrame]]
 
@@ -203,8 +203,8 @@ def panels(
 ) -> tuple[Figure, list[tuple[str, pandas.DataFrame, Any]]]:
     """A figure with `columns` axes for every family, or for other parts of the study: (title, rows, axes [columns]).
 
-    `across` axes share a row, by default three if a part has one and otherwise as many as it has; in a column, one.
-    With no part at all the figure is the sentence `without`.
+    `across` axes share a row, by default two or three if a part has one and otherwise as many as it has; in a column,
+    one. With no part at all the figure is the sentence `without`.
     """
     parts = data.families() if parts is None else parts
     width = WIDTHS[data.width]
@@ -212,7 +212,8 @@ def panels(
         drawn = plt.figure(figsize=(width, 1.0))
         drawn.text(0.5, 0.5, textwrap.fill(without, round(width * CHARACTERS)), ha="center", va="center")
         return drawn, []
-    across = 1 if data.width == "column" else across or (3 if columns == 1 else columns)
+    across = across or ((2 if len(parts) in (2, 4) else 3) if columns == 1 else columns)
+    across = 1 if data.width == "column" else across
     down = math.ceil(len(parts) * columns / across)
     height = max(LEAST_HEIGHT, min(height, (HEIGHT - 0.6) / down))
     drawn, axes = plt.subplots(down, across, figsize=(width, height * down + 0.6), squeeze=False)
@@ -396,13 +397,15 @@ def legend(
     place: str = "center",
     title: str = "",
 ) -> None:
-    """One legend above the panels, with the marks of those statuses that occur."""
+    """One legend above the panels, with the marks of those statuses that occur; in a column the `right` one is below."""
     handles = handles + [STATUS_MARKS[status] for status in statuses if (data.gaps["status"] == status).any()]
+    edge = "upper"
     if data.width == "column":
-        place, columns = "center", 1 if max((len(handle.get_label()) for handle in handles), default=0) > 24 else 2
+        edge, place = "lower" if place == "right" else "upper", "center"
+        columns = 1 if max((len(handle.get_label()) for handle in handles), default=0) > 24 else 2
     if handles:
         columns = min(len(handles), columns)
-        drawn.legend(handles=handles, loc=f"outside upper {place}", ncols=columns, title=title or None)
+        drawn.legend(handles=handles, loc=f"outside {edge} {place}", ncols=columns, title=title or None)
 
 
 def decay_colours(drawn: Figure, data: Data, axes: Any) -> Line2D:

@@ -35,7 +35,13 @@ from ranktwo.drawing import (
 
 @figure
 def gap(data: Data) -> Figure:
-    """Generalization gap in loss and in error (R^2 in regression), and the test score, against weight decay."""
+    """Generalization gap in loss and in error (R^2 in regression), and the test score, against weight decay.
+
+    Test minus training loss, test minus training error (R^2 in regression) and the test score, against weight
+    decay. If weight decay helps generalization, gaps fall and the score does not; a gap that falls because the net
+    no longer fits (hollow markers) is no support. Test sets are small and the split is fixed: a step of one test
+    row can be as large as the differences between weight decays.
+    """
     drawn, parts = panels(data, 3)
     for title, rows, three in parts:
         if (rows["task"] == "regression").all():
@@ -62,7 +68,12 @@ def loss_gap(rows: pandas.DataFrame) -> str:
 
 @figure
 def gap_against_rank(data: Data) -> Figure:
-    """Loss gap against the effective rank of V, a point for each cell."""
+    """Loss gap against the effective rank of V, a point for each cell.
+
+    Loss gap against the effective rank of V, a point for each net, coloured by weight decay. If low rank is why
+    nets generalize, the gap falls with rank also among points of one colour; if only colours differ, weight decay
+    explains as much. Weight decay moves rank, norm and fit at once, so the cloud alone shows no cause.
+    """
     drawn, parts = panels(data, 1)
     for title, rows, (axes,) in parts:
         axes.set(title=title, xlabel="effective rank of $V$", ylabel=loss_gap(rows))
@@ -85,7 +96,14 @@ def gap_against_rank(data: Data) -> Figure:
 
 @figure
 def bounds(data: Data) -> Figure:
-    """Every bound with explicit constants (left) and every rate (right) beside the gap, against weight decay."""
+    """Every bound with explicit constants (left) and every rate (right) beside the gap, against weight decay.
+
+    Bounds with explicit constants (left) and rates, whose constants are dropped (right), beside the measured gap,
+    the thick black line, against weight decay. A bound in the shaded region, above 1 in error, explains nothing,
+    and one that rises where the gap falls ranks nets wrongly. A gap of zero or less has no place on this axis and
+    is a triangle at the lower edge; margin bounds are undefined where the tenth percentile of the margins is
+    negative, a rate below 1 is no guarantee, and in regression the gap is that of the loss.
+    """
     from ranktwo.bounds import REGISTRY  # here, since it takes torch along, which no other figure needs
 
     drawn, parts = panels(data, 2, height=2.2)
@@ -131,7 +149,15 @@ def _positive(seeds: pandas.DataFrame) -> pandas.DataFrame:
 
 @figure
 def truncation(data: Data) -> Figure:
-    """Test score of the net with V cut to rank r (left), and with all of V shrunk to the same norm (right)."""
+    """Test score of the net with V cut to rank r (left), and with all of V shrunk to the same norm (right).
+
+    Test score of the trained net with V cut to rank r (left), and with all of V shrunk to the norm that it has then
+    (right), coloured by weight decay; dots mark the functional rank, the least within 1 % of the whole net's score.
+    If rank and not norm carries what the net knows, the left falls at small r and the right does not; if low rank
+    helps, cutting a net of full rank raises its score. Scaling V only scales the outputs, so accuracy on the right
+    cannot change, and only R^2 and losses are controls there; at most five weight decays at which all seeds fit are
+    shown.
+    """
     drawn, parts = panels(data, 2)
     lists = ["truncation_ranks", "truncated_test_score", "shrunk_test_score"]
     for title, rows, pair in parts:

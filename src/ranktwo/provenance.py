@@ -4,9 +4,11 @@ import ast
 import hashlib
 import platform
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ranktwo.registry import names
@@ -28,14 +30,14 @@ def fingerprint(*modules: str, **only: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _tree(module: str, only: dict[str, str]) -> ast.Module:
+def _tree(module: str, only: Mapping[str, str]) -> ast.Module:
     tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
     for decorator, wanted in only.items():
         tree.body = [node for node in tree.body if wanted in (names(node, decorator) or [wanted])]
     return tree
 
 
-def _closure(modules: tuple[str, ...], only: dict[str, str]) -> set[str]:
+def _closure(modules: tuple[str, ...], only: Mapping[str, str] = MappingProxyType({})) -> set[str]:
     found: set[str] = set()
     waiting = list(modules)
     while waiting:

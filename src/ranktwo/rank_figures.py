@@ -38,6 +38,7 @@ from ranktwo.drawing import (
     say,
     shade_trivial,
     step_axis,
+    unbroken,
 )
 
 RANK_AND_RESIDUAL = {"effective_rank": "effective rank of $V$", "residual_2": "$d_2/\\|V\\|$"}
@@ -55,7 +56,13 @@ CHAIN = {
 
 @figure
 def spectrum(data: Data) -> Figure:
-    """Singular values of V after training, by weight decay."""
+    """Singular values of V after training, by weight decay.
+
+    Singular values of V after training, a line for each weight decay: the median over seeds, with a band from the
+    least to the greatest. V of rank two would be two large values and a cliff after them, which is what the claim
+    predicts and what the lines show or do not show for each data set. Values near 1e-7 of the largest are rounding
+    of the float32 weights, and dashed lines include seeds that do not fit, collapsed or diverged.
+    """
     drawn, parts = panels(data, 1)
     for title, rows, (axes,) in parts:
         axes.set(title=title, xlabel="index $i$", ylabel="$s_i(V)$", yscale="log")
@@ -86,7 +93,13 @@ def spectrum(data: Data) -> Figure:
 
 @figure
 def ranks(data: Data) -> Figure:
-    """Rank-r residuals and ranks by every rule, against weight decay."""
+    """Rank-r residuals and ranks by every rule, against weight decay.
+
+    Relative distance of V from rank one, two and three (left) and its rank by every rule (right), against weight
+    decay. The claim needs d_2 near 0 at weight decays at which the net still fits (filled markers), and not at 0,
+    left of the dotted line. Which rank V has depends on the rule; the rules that know the initial noise (gavish-
+    donoho, marchenko-pastur) count directions that training has made, not directions that V needs.
+    """
     drawn, parts = panels(data, 2)
     residuals = {f"residual_{r}": f"$d_{r}/\\|V\\|$" for r in (1, 2, 3)}
     rules = {
@@ -101,14 +114,19 @@ def ranks(data: Data) -> Figure:
         right.set(ylabel="rank of $V$")
         rank_ticks(right.yaxis)
         right.axhline(2, color="0.3", linewidth=0.7, linestyle="--")
-    legend(drawn, data, entries(residuals), columns=2, place="left", title="left: distance from rank $r$")
-    legend(drawn, data, entries(rules), columns=4, place="right", title="right: rank by each rule")
+    legend(drawn, data, entries(residuals), columns=2, place="left", title="residual: distance from rank $r$")
+    legend(drawn, data, entries(rules), columns=4, statuses=(), place="right", title="rank by each rule")
     return drawn
 
 
 @figure
 def training(data: Data) -> Figure:
-    """Rank-two residual and effective rank over training, by weight decay."""
+    """Rank-two residual and effective rank over training, by weight decay.
+
+    Relative distance of V from rank two (left) and its effective rank (right) over training, coloured by weight
+    decay. Where a line is still falling at its end, the net was not trained enough for the claim to say anything of
+    it. Snapshots are log-spaced, so what happens between two of them is not seen.
+    """
     drawn, parts = panels(data, 2)
     for title, rows, pair in parts:
         family = data.spectra[data.spectra["cell"].isin(rows["cell"])]
@@ -152,7 +170,15 @@ def chain_legend(drawn: Figure, data: Data, statuses: tuple[str, ...]) -> None:
 
 @figure
 def distance(data: Data) -> Figure:
-    """Distances of V from rank one and two over training and what bounds them, at two weight decays that all fit."""
+    """Distances of V from rank one and two over training and what bounds them, at two weight decays that all fit.
+
+    Distances of V from rank one and two over training, relative to its norm, and all that bounds them: the
+    distances to -g_i/mu of the closest and the farthest sample, the paper's bound with both ends of epsilon, and
+    the bound by the mean gradient; left a weaker and right the strongest weight decay at which every seed fits. A
+    bound in the shaded region, 1 or more, says nothing of V, and no training can push the paper's bound under the
+    dashed data floor, so that what makes d_2 small is not what the paper's theorem sees. Medians over few seeds;
+    distances near 1e-7 are rounding, and with full batches the paper's bound is undefined and absent.
+    """
     drawn, parts = panels(data, 2)
     for title, rows, pair in parts:
         family = data.certificates[data.certificates["cell"].isin(rows["cell"])]
@@ -164,7 +190,7 @@ def distance(data: Data) -> Figure:
             if cells.empty:
                 say(axes, "no such weight decay at which all seeds fit")
                 continue
-            axes.set_title(f"{title}, $\\mu$ = {decays.max():g}")
+            axes.set_title(f"{title}, " + unbroken(f"$\\mu$ = {decays.max():g}"))
             for (column, label), marker, colour in zip(CHAIN.items(), MARKERS, COLOURS, strict=False):
                 seeds = over_seeds(cells, "step", column)
                 line(axes, seeds.index, seeds, color=colour, marker=marker, label=label)
@@ -175,7 +201,13 @@ def distance(data: Data) -> Figure:
 
 @figure
 def vacuity(data: Data) -> Figure:
-    """Distances of V from rank one and two after training, and what bounds them, against weight decay."""
+    """Distances of V from rank one and two after training, and what bounds them, against weight decay.
+
+    What V's distances from rank one and two are after training, relative to its norm, and what each bound says of
+    them, against weight decay. The claim rests on the paper's bound (a band between both ends of epsilon) being
+    below 1, the shaded region's edge; the bound by the mean gradient gets there first. At weight decay 0 no bound
+    is defined, with full batches the paper's is not, and collapsed nets are marked but have no value.
+    """
     last = data.certificates[data.certificates["step"] == data.certificates["steps"]]
     cells = last.drop(columns="status", errors="ignore").merge(data.gaps[["cell", "status"]], on="cell")
     drawn, parts = panels(data, 1, across=2)
@@ -191,7 +223,14 @@ def vacuity(data: Data) -> Figure:
 
 @figure
 def critical_decay(data: Data) -> Figure:
-    """Effective rank of V against weight decay in units of the critical one, above which zero is the global minimum."""
+    """Effective rank of V against weight decay in units of the critical one, above which zero is the global minimum.
+
+    Effective rank of V against weight decay in units of mu_c, above which zero is the global minimum of the
+    penalised loss. It puts data sets on one scale: rank falls as mu/mu_c rises and V collapses beyond the vertical
+    line, so the low rank of the claim lives in a window below it whose width the data set decides. mu_c is a
+    numerical lower bound of a maximum and exists for nets of two layers only; near the line, collapse takes longer
+    than the run.
+    """
     known = [(title, rows.dropna(subset=["decay_ratio"])) for title, rows in data.families()]
     drawn, parts = panels(
         data, 1, parts=[part for part in known if len(part[1])], without="no cell has a critical weight decay"
@@ -214,7 +253,14 @@ def critical_decay(data: Data) -> Figure:
 
 @figure
 def scaling(data: Data) -> Figure:
-    """Effective rank and distance from rank two against B/(eta mu); a line joins the nets of equal eta mu T."""
+    """Effective rank and distance from rank two against B/(eta mu); a line joins the nets of equal eta mu T.
+
+    Effective rank of V and its relative distance from rank two against B/(eta mu); a line joins nets of equal eta
+    mu T, so that the initial weights have decayed alike. If the rank follows B/(eta mu), as the trajectory bound of
+    Galanti et al. suggests, lines rise and fall onto one curve; a flat line says that the batch size does not
+    matter once eta mu T is fixed. Values of eta mu T count as equal if they agree to two digits; without such nets
+    the figure says so.
+    """
     comparable = []
     for title, rows in data.families(MINI_OR_FULL):
         rows = rows[rows["weight_decay"] > 0]
@@ -250,7 +296,13 @@ def scaling(data: Data) -> Figure:
 
 @figure
 def full_batch(data: Data) -> Figure:
-    """Effective rank and distance from rank two, mini-batches beside full batches; the longest runs at each decay."""
+    """Effective rank and distance from rank two, mini-batches beside full batches; the longest runs at each decay.
+
+    Effective rank of V and its relative distance from rank two against weight decay, mini-batches beside full
+    batches. The paper's argument needs batches that differ, so low rank under full batches too would show that
+    mini-batch noise is not its cause. Runs may differ in learning rate and steps; where several lengths exist, the
+    longest is shown.
+    """
     is_full = data.gaps["batch_size"] == data.gaps["train_size"]
     both = [part for part in data.families(MINI_OR_FULL) if is_full[part[1].index].nunique() == 2]
     drawn, parts = panels(data, 2, parts=both, without="no data set was trained with mini-batches and full batches")
@@ -278,7 +330,13 @@ def full_batch(data: Data) -> Figure:
 
 @figure
 def classes(data: Data) -> Figure:
-    """Rank of V by three rules beside the number of classes C, at like weight decays in units of the critical one."""
+    """Rank of V by three rules beside the number of classes C, at like weight decays in units of the critical one.
+
+    Rank of V by three rules for each classification task, with lines at the number of classes C, at C - 1 and at
+    two, where weight decay is near 0.05 and near 0.2 of the critical one. The claim says two for every task; ranks
+    that rise with C contradict it for more than two classes. Each task stands at the nearest weight decay at which
+    all seeds fit, if within a factor of three, so the comparison is rough, and ranks depend on the rule.
+    """
     rules = {"effective_rank": "effective rank", "rank_relative": "relative", "rank_energy": "energy"}
     families = [(title, rows) for title, rows in data.families() if (rows["task"] != "regression").all()]
     families.sort(key=lambda family: family[1]["outputs"].max())
@@ -331,7 +389,14 @@ def classes(data: Data) -> Figure:
 
 @figure
 def neurons(data: Data) -> Figure:
-    """Rows of V in the plane of its first two directions, at the weakest weight decay that fits near rank two."""
+    """Rows of V in the plane of its first two directions, at the weakest weight decay that fits near rank two.
+
+    Rows of V, one point per neuron, in the plane of its first two right singular vectors, coloured by the outgoing
+    weight; the arrow is the direction of the mean vector of the data, projected on the plane. In a net of rank two
+    they lie on two rays, one for each sign of the outgoing weight: the two of the claim would be one direction per
+    sign of one output. One seed of each task, at the weakest weight decay at which it fits with d_2 under a tenth
+    of the norm; colours are relative to the largest outgoing weight of that net.
+    """
     one = [(title, rows) for title, rows in data.families() if (rows["outputs"] == 1).all()]
     drawn, parts = panels(data, 1, height=2.4, parts=one, without="no net has one output")
     signs = colormaps["PuOr"]

@@ -15,6 +15,7 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 from ranktwo import config as configuration, grid
 from ranktwo.errors import UserError
 from ranktwo.provenance import fingerprint
+from ranktwo.registry import registered
 
 try:
     STUDY = configuration.read(
@@ -51,8 +52,3 @@ def job(stack: str, *modules: str, **settings) -> str:
 def every(pattern: str) -> list[str]:
     """The file of each stack."""
     return expand(pattern, stack=STACKS)
-
-
-def where(figure: str) -> dict:
-    """The cells that the config wants in a figure."""
-    return (STUDY["figures"][figure] or {}).get("where", {})

@@ -1,7 +1,13 @@
-"""Needs gaps.parquet, the spectra, the certificates and the truncated nets. Makes each figure as PDF and PNG."""
+"""Needs gaps.parquet, spectra, certificates and truncated nets. Makes each figure as PDF, PNG, and CSV of what it shows."""
 
 STYLE = SOURCE / "ranktwo" / "style.mplstyle"
-CAPTIONS = Path(workflow.basedir) / "workflow" / "report" / "figures"
+SEEDS = len({cell.seed for cells in STACKS.values() for cell in cells})
+
+
+def caption(figure: str) -> str:
+    """What the figure's function says after its first line, and over how many seeds."""
+    seen, _, meaning = registered("figure")[figure].partition("\n\n")
+    return f"{meaning or seen}\n\nThe study has {SEEDS} seeds; n in a title is the number of those behind that panel."
 
 
 rule figure:
@@ -19,16 +25,21 @@ rule figure:
             category="Figures",
             labels={"figure": "{figure}"},
         ),
+        csv=f"{RESULTS}/figures/{{figure}}.csv",
     log:
         f"{RESULTS}/logs/figures/{{figure}}.log",
     params:
         identity=lambda wildcards: grid.canonical(
-            [where(wildcards.figure), fingerprint("figures")]
+            [
+                STUDY["figures"][wildcards.figure],
+                fingerprint("figures", figure=wildcards.figure),
+            ]
         ),
-        where=lambda wildcards: grid.canonical(where(wildcards.figure)),
-        caption=lambda wildcards: (CAPTIONS / f"{wildcards.figure}.rst").read_text(
-            encoding="utf-8"
+        where=lambda wildcards: grid.canonical(
+            STUDY["figures"][wildcards.figure]["where"]
         ),
+        width=lambda wildcards: STUDY["figures"][wildcards.figure]["width"],
+        caption=lambda wildcards: caption(wildcards.figure),
     shell:
         "python -m ranktwo.figures {wildcards.figure:q}"
         " --gaps {input.gaps:q}"
@@ -36,7 +47,9 @@ rule figure:
         " --certificates {input.certificates:q}"
         " --truncation {input.truncation:q}"
         " --where {params.where:q}"
+        " --width {params.width}"
         " --style {input.style:q}"
         " --pdf {output.pdf:q}"
         " --png {output.png:q}"
+        " --csv {output.csv:q}"
         " --log {log:q}"

@@ -1,6 +1,6 @@
 """Needs gaps.parquet. Makes each table as CSV (numbers in full), Markdown and LaTeX."""
 
-TABLES = ["results", "grid"]
+TABLES = list(registered("table"))
 
 
 rule table:
@@ -13,7 +13,7 @@ rule table:
     log:
         f"{RESULTS}/logs/tables/{{table}}.log",
     params:
-        identity=fingerprint("tables"),
+        identity=lambda wildcards: fingerprint("tables", table=wildcards.table),
     shell:
         "python -m ranktwo.tables {wildcards.table:q}"
         " --gaps {input:q}"
