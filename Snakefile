@@ -22,6 +22,8 @@ include: "workflow/rules/verdicts.smk"
 include: "workflow/rules/predictors.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/numbers.smk"
+include: "workflow/rules/study.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -33,6 +35,8 @@ rule all:
         f"{RESULTS}/gaps.parquet",
         f"{RESULTS}/verdicts.md",
         f"{RESULTS}/predictors.md",
+        f"{RESULTS}/numbers.tex",
+        f"{RESULTS}/study.html",
         expand(
             "{results}/figures/{figure}.{kind}",
             results=RESULTS,
@@ -48,6 +52,10 @@ rule all:
 
 
 onsuccess:
+    print(closing())
+
+
+onerror:
     print(
-        f"\nFigures: {RESULTS}/figures  Tables: {RESULTS}/tables  One row per cell: {RESULTS}/gaps.parquet"
+        f"\nWhat failed says why above, in a line that begins with `ranktwo:`, and in {RESULTS}/logs/."
     )

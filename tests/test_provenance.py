@@ -91,7 +91,9 @@ def test_documented_columns_are_the_columns():
 
 
 def test_a_registered_function_is_no_part_of_what_others_depend_on(package, tmp_path):
-    figures = "def figure(f):\n    return f\n\n\n@figure\ndef one(x):\n    return x\n\n\n@figure\ndef two(x):\n    return x + 1\n"
+    figures = (
+        "def figure(f):\n    return f\n\n@figure\ndef one(x):\n    return x\n\n@figure\ndef two(x):\n    return x + 1\n"
+    )
 
     def both(source: str) -> tuple[str, str]:
         (tmp_path / "figures.py").write_text(source)

@@ -397,7 +397,7 @@ def legend(
     place: str = "center",
     title: str = "",
 ) -> None:
-    """One legend above the panels, with the marks of those statuses that occur; in a column the `right` one is below."""
+    """One legend above the panels, with the marks of statuses that occur; in a column a `right` one is below."""
     handles = handles + [STATUS_MARKS[status] for status in statuses if (data.gaps["status"] == status).any()]
     edge = "upper"
     if data.width == "column":

@@ -27,6 +27,7 @@ The maximum in robust_sign_error makes its resamples lean upwards: the lower end
 """
 
 import argparse
+import inspect
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -260,10 +261,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gaps", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
-    for kind in ("csv", "md", "tex"):
+    for kind in ("csv", "md", "tex", "html"):
         parser.add_argument(f"--{kind}", type=Path, required=True)
     arguments = parser.parse_args()
-    scored = predictors(gaps.read([arguments.gaps]))
+    cells = gaps.read([arguments.gaps])
+    scored, origin = predictors(cells), gaps.origin(cells)
     schema = columns.schema(["dataset", *(name for name in scored.columns if name != "dataset")])
     rows = pyarrow.Table.from_pandas(scored, schema=schema, preserve_index=False)
     files.write_parquet(arguments.output, rows, provenance.circumstances())
@@ -271,8 +273,11 @@ def main() -> None:
     tables.write(
         {
             arguments.csv: tables.to_csv(rows.to_pandas()),
-            arguments.md: tables.to_markdown(text),
-            arguments.tex: tables.to_latex(text),
+            arguments.md: tables.to_markdown(origin, text),
+            arguments.tex: tables.to_latex(origin, text),
+            arguments.html: tables.to_html(
+                "Which measure predicts the gap", origin, inspect.cleandoc(summary.__doc__ or ""), text
+            ),
         }
     )
 

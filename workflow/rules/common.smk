@@ -1,5 +1,6 @@
 """Checks the config; makes the cells and stacks and the strings that say what each job's result depends on."""
 
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -46,6 +47,25 @@ def job(stack: str, *modules: str, **settings) -> str:
         STUDY["datasets"][cells[0].dataset],
         fingerprint=fingerprint(*modules),
         **settings,
+    )
+
+
+def closing() -> str:
+    """What a finished run says: the verdicts, where there are some, and what to open."""
+    page = Path(RESULTS) / "verdicts.md"
+    rows = page.read_text(encoding="utf-8").splitlines() if page.exists() else []
+    columns = [
+        [part.strip() for part in row.split("|")[1:3]]
+        for row in itertools.takewhile(str.strip, rows[2:])
+    ]
+    lines = [f"  {verdict:<13} {claim}" for claim, verdict in columns]
+    return "\n".join(
+        [
+            f"\nVerdicts, by {page}:" if lines else "",
+            *lines,
+            f"Figures: {RESULTS}/figures/  Tables: {RESULTS}/tables/  Macros: {RESULTS}/numbers.tex  "
+            f"One row per cell: {RESULTS}/gaps.parquet  All in one file: make report",
+        ]
     )
 
 

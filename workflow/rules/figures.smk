@@ -10,6 +10,11 @@ def caption(figure: str) -> str:
     return f"{meaning or seen}\n\nThe study has {SEEDS} seeds; n in a title is the number of those behind that panel."
 
 
+def numbered(figure: str) -> str:
+    """`03 ranks`: the report sorts by name, and figures are to be read in the config's order."""
+    return f"{list(STUDY['figures']).index(figure) + 1:02d} {figure}"
+
+
 rule figure:
     input:
         gaps=f"{RESULTS}/gaps.parquet",
@@ -22,8 +27,8 @@ rule figure:
         png=report(
             f"{RESULTS}/figures/{{figure}}.png",
             caption="../report/figure.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
+            category="2 Figures",
+            labels=lambda wildcards: {"figure": numbered(wildcards.figure)},
         ),
         csv=f"{RESULTS}/figures/{{figure}}.csv",
     log:

@@ -8,6 +8,12 @@ rule verdicts:
         parquet=f"{RESULTS}/verdicts.parquet",
         md=f"{RESULTS}/verdicts.md",
         tex=f"{RESULTS}/verdicts.tex",
+        html=report(
+            f"{RESULTS}/verdicts.html",
+            caption="../report/verdicts.rst",
+            category="1 Verdicts",
+            labels={"page": "verdicts"},
+        ),
     log:
         f"{RESULTS}/logs/verdicts.log",
     params:
@@ -20,4 +26,5 @@ rule verdicts:
         " --output {output.parquet:q}"
         " --md {output.md:q}"
         " --tex {output.tex:q}"
+        " --html {output.html:q}"
         " --log {log:q}"
