@@ -77,8 +77,8 @@ def main() -> None:
     parser.add_argument("--verdicts", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    cells = gaps.read([arguments.gaps])
-    found = macros(gaps.read([arguments.verdicts]), cells)
+    cells = gaps.read("gaps", arguments.gaps)
+    found = macros(gaps.read("verdicts", arguments.verdicts), cells)
     tables.write({arguments.output: to_latex(found, gaps.origin(cells))})
 
 

@@ -264,11 +264,13 @@ def main() -> None:
     for kind in ("csv", "md", "tex", "html"):
         parser.add_argument(f"--{kind}", type=Path, required=True)
     arguments = parser.parse_args()
-    cells = gaps.read([arguments.gaps])
+    cells = gaps.read("gaps", arguments.gaps)
     scored, origin = predictors(cells), gaps.origin(cells)
     schema = columns.schema(["dataset", *(name for name in scored.columns if name != "dataset")])
     rows = pyarrow.Table.from_pandas(scored, schema=schema, preserve_index=False)
-    files.write_parquet(arguments.output, rows, provenance.circumstances())
+    files.write_parquet(
+        arguments.output, rows, {"provenance": provenance.circumstances("predictors", [arguments.gaps])}
+    )
     text = summary(scored)
     tables.write(
         {

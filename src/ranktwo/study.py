@@ -17,8 +17,8 @@ def main() -> None:
     for kind in ("yaml", "html"):
         parser.add_argument(f"--{kind}", type=Path, required=True)
     arguments = parser.parse_args()
-    made = files.read_parquet(arguments.gaps)[1]
-    origin = gaps.origin(gaps.read([arguments.gaps]))
+    made = files.read_metadata(arguments.gaps)["provenance"]
+    origin = gaps.origin(gaps.read("gaps", arguments.gaps))
     config, made_by = (yaml.safe_dump(part, sort_keys=False, width=100) for part in (arguments.config, made))
     # A study's file: it can be given to --configfile as it is.
     content = {arguments.yaml: f"# As run, with every default; from {origin}.\n{config}"}

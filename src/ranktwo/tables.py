@@ -226,7 +226,7 @@ def main() -> None:
     for kind in ("csv", "md", "tex", "html"):
         parser.add_argument(f"--{kind}", type=Path, required=True)
     arguments = parser.parse_args()
-    cells = gaps.read([arguments.gaps])
+    cells = gaps.read("gaps", arguments.gaps)
     made, origin = TABLES[arguments.name](cells), gaps.origin(cells)
     said, *_ = registered("table")[arguments.name].split("\n\n")
     write(

@@ -612,10 +612,10 @@ def main() -> None:
     for kind in ("md", "tex", "html"):
         parser.add_argument(f"--{kind}", type=Path, required=True)
     arguments = parser.parse_args()
-    cells = gaps.read([arguments.gaps])
+    cells = gaps.read("gaps", arguments.gaps)
     rows = verdicts(cells, Limits(**arguments.thresholds))
     table = pyarrow.Table.from_pandas(rows, schema=columns.schema(NAMES), preserve_index=False)
-    files.write_parquet(arguments.output, table, provenance.circumstances())
+    files.write_parquet(arguments.output, table, {"provenance": provenance.circumstances("verdicts", [arguments.gaps])})
     origin, parts = gaps.origin(cells), page(rows, cells)
     shown = rows[rows["headline"] & (rows["dataset"] != OVERALL)]
     tables.write(

@@ -40,6 +40,7 @@ rule figure:
                 fingerprint("figures", figure=wildcards.figure),
             ]
         ),
+        stacks=grid.packed(grid.canonical(list(STACKS))),
         where=lambda wildcards: grid.canonical(
             STUDY["figures"][wildcards.figure]["where"]
         ),
@@ -48,9 +49,8 @@ rule figure:
     shell:
         "python -m ranktwo.figures {wildcards.figure:q}"
         " --gaps {input.gaps:q}"
-        " --spectra {input.spectra:q}"
-        " --certificates {input.certificates:q}"
-        " --truncation {input.truncation:q}"
+        " --results {RESULTS:q}"
+        " --stacks {params.stacks:q}"
         " --where {params.where:q}"
         " --width {params.width}"
         " --style {input.style:q}"
