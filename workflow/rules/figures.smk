@@ -21,6 +21,7 @@ rule figure:
         ),
     log:
         f"{RESULTS}/logs/figures/{{figure}}.log",
+    localrule: True
     params:
         identity=lambda wildcards: grid.canonical(
             [where(wildcards.figure), fingerprint("figures")]

@@ -11,6 +11,7 @@ rule predictors:
         tex=f"{RESULTS}/predictors.tex",
     log:
         f"{RESULTS}/logs/predictors.log",
+    localrule: True
     params:
         identity=fingerprint("predictors"),
     shell:

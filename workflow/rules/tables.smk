@@ -12,6 +12,7 @@ rule table:
         tex=f"{RESULTS}/tables/{{table}}.tex",
     log:
         f"{RESULTS}/logs/tables/{{table}}.log",
+    localrule: True
     params:
         identity=fingerprint("tables"),
     shell:

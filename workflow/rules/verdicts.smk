@@ -10,6 +10,7 @@ rule verdicts:
         tex=f"{RESULTS}/verdicts.tex",
     log:
         f"{RESULTS}/logs/verdicts.log",
+    localrule: True
     params:
         identity=grid.canonical([STUDY["verdicts"], fingerprint("verdicts")]),
         thresholds=grid.canonical(STUDY["verdicts"]),
