@@ -37,6 +37,13 @@ os.environ[STUDY_VARIABLE] = grid.canonical(
 )
 
 
+# Snakemake takes a limit of zero for no limit at all, and would start every training job at once on the same GPU.
+if workflow.global_resources.get("gpu").value == 0:
+    sys.exit(
+        "ranktwo: --resources gpu=0 limits nothing in Snakemake; give the number of GPUs, or set `device: cpu` in the config"
+    )
+
+
 wildcard_constraints:
     dataset="[a-z0-9-]+",
     stack="[^/]+",

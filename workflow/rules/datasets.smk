@@ -6,6 +6,7 @@ rule dataset:
         f"{RESULTS}/datasets/{{dataset}}.safetensors",
     log:
         f"{RESULTS}/logs/datasets/{{dataset}}.log",
+    localrule: True
     params:
         # Snakemake compares the set of a job's parameters, so one of them holds all that the result depends on.
         identity=lambda wildcards: grid.canonical(

@@ -33,6 +33,7 @@ rule figure:
         csv=f"{RESULTS}/figures/{{figure}}.csv",
     log:
         f"{RESULTS}/logs/figures/{{figure}}.log",
+    localrule: True
     params:
         identity=lambda wildcards: grid.canonical(
             [

@@ -17,6 +17,7 @@ rule predictors:
         ),
     log:
         f"{RESULTS}/logs/predictors.log",
+    localrule: True
     params:
         identity=fingerprint("predictors"),
     shell:

@@ -18,6 +18,7 @@ rule table:
         ),
     log:
         f"{RESULTS}/logs/tables/{{table}}.log",
+    localrule: True
     params:
         identity=lambda wildcards: fingerprint("tables", table=wildcards.table),
         caption=lambda wildcards: registered("table")[wildcards.table],

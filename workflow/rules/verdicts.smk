@@ -16,6 +16,7 @@ rule verdicts:
         ),
     log:
         f"{RESULTS}/logs/verdicts.log",
+    localrule: True
     params:
         identity=grid.canonical([STUDY["verdicts"], fingerprint("verdicts")]),
         thresholds=grid.canonical(STUDY["verdicts"]),
