@@ -80,14 +80,11 @@ def test_a_result_says_what_it_was_made_with():
     assert found["commit"] is None or re.fullmatch("[0-9a-f]{40}", found["commit"])
 
 
-def test_documented_columns_are_the_columns():
-    shown = subprocess.run(
-        [sys.executable, "-m", "ranktwo.reference"], capture_output=True, text=True, check=True
-    ).stdout
-    assert shown in (ROOT / "docs" / "columns.md").read_text(), (
-        "run python -m ranktwo.reference and put it in docs/columns.md"
-    )
-    assert columns.schema(["norm"]).field("norm").metadata[b"description"]
+@pytest.mark.parametrize("page", ["columns", "config"])
+def test_reference_pages_say_what_the_code_says(page):
+    command = [sys.executable, "-m", "ranktwo.reference", page]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert (ROOT / "docs" / f"{page}.md").read_text().endswith(shown), f"put the output of {command[1:]} into it"
 
 
 def test_a_registered_function_is_no_part_of_what_others_depend_on(package, tmp_path):

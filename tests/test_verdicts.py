@@ -8,9 +8,10 @@ from conftest import SGD_AXES
 
 from ranktwo import bounds, files, gaps, numbers, predictors, tables, verdicts
 from ranktwo.columns import COLUMNS
+from ranktwo.spectra import COLUMNS as RANK_COLUMNS
 from ranktwo.verdicts import CLAIMS, Effect, Finding, Limits
 
-RULES = [name for name in COLUMNS if name.startswith("rank_")]
+RULES = list(RANK_COLUMNS)
 LIMITS = Limits(resamples=500)
 
 

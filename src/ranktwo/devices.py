@@ -49,7 +49,7 @@ def name(device: str) -> str:
 
 
 def installed() -> list[str]:
-    """UUIDs of this machine's GPUs, or of their MIG slices, in nvidia-smi's order; none where it has no such program."""
+    """UUIDs of this machine's GPUs or their MIG slices, in nvidia-smi's order; none where there is no such program."""
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):

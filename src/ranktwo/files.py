@@ -160,7 +160,7 @@ def _bytes(array: pyarrow.Array) -> Iterator[bytes]:
     if pyarrow.types.is_list(array.type):
         yield from _bytes(array.value_lengths())
         yield from _bytes(array.flatten())
-    elif pyarrow.types.is_string(array.type):
+    elif pyarrow.types.is_string(array.type) or pyarrow.types.is_large_string(array.type):
         yield json.dumps(array.to_pylist()).encode()
     else:
         yield str(array.type).encode()

@@ -156,9 +156,10 @@ def main() -> None:
     )
     inputs = {stage: paths(arguments.results, stage, arguments.stacks) for stage in STAGES}
     bounds = files.read_parquet(inputs["bounds"][0], "bounds")[0].schema
-    ranks = [name for name in table.columns if name.startswith("rank_")]
-    fields = schema([*SCHEMA_NAMES, *ranks, "functional_rank"])
-    for field in bounds:
+    spectra = files.read_parquet(inputs["spectra"][0], "spectra")[0].schema
+    fields = schema(SCHEMA_NAMES)
+    ranks = [field for field in spectra if field.name.startswith("rank_")]
+    for field in [*ranks, schema(["functional_rank"]).field(0), *bounds]:
         fields = fields if field.name in fields.names else fields.append(field)
     rows = pyarrow.Table.from_pandas(table[fields.names], schema=fields, preserve_index=False)
     origin = provenance.circumstances("gaps", itertools.chain(*inputs.values()))
