@@ -21,7 +21,7 @@ from ranktwo.datasets import SOURCES
 from ranktwo.drawing import OPTIONAL, Data, colour_scale, finish
 from ranktwo.figures import FIGURES, TABLES, select
 from ranktwo.registry import registered
-from ranktwo.spectra import COLUMNS as RANK_COLUMNS
+from ranktwo.spectra import described
 
 LISTS = ("plane_1", "plane_2", "outgoing", "mean_1", "mean_2", "truncation_ranks")
 SCORES = ("truncated_test_score", "shrunk_test_score")
@@ -33,7 +33,7 @@ def study(**changes: dict[str, str]) -> Data:
     cells, spectra, certificates, truncation = [], [], [], []
     random = np.random.default_rng(0)
     optional = [name for name in OPTIONAL["gaps"] + OPTIONAL["certificates"] if name not in COLUMNS]
-    known = COLUMNS | RANK_COLUMNS
+    known = COLUMNS | described()
     numbers = optional + [name for name, (kind, _) in known.items() if str(kind) in ("double", "int64")]
     for batch_size in (16, 50):
         for mu in (0.0, 1e-3, 1e-2, 1.0):

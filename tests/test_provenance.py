@@ -87,6 +87,10 @@ def test_reference_pages_say_what_the_code_says(page):
     assert (ROOT / "docs" / f"{page}.md").read_text().endswith(shown), f"put the output of {command[1:]} into it"
 
 
+def test_columns_carry_their_meaning():
+    assert columns.schema(["norm"]).field("norm").metadata[b"description"]
+
+
 def test_a_registered_function_is_no_part_of_what_others_depend_on(package, tmp_path):
     figures = (
         "def figure(f):\n    return f\n\n@figure\ndef one(x):\n    return x\n\n@figure\ndef two(x):\n    return x + 1\n"

@@ -8,10 +8,10 @@ from conftest import SGD_AXES
 
 from ranktwo import bounds, files, gaps, numbers, predictors, tables, verdicts
 from ranktwo.columns import COLUMNS
-from ranktwo.spectra import COLUMNS as RANK_COLUMNS
+from ranktwo.spectra import described
 from ranktwo.verdicts import CLAIMS, Effect, Finding, Limits
 
-RULES = list(RANK_COLUMNS)
+RULES = list(described())
 LIMITS = Limits(resamples=500)
 
 

@@ -522,11 +522,16 @@ def inverse_margin(net: Net) -> float:
 # The stage
 
 
-COLUMNS: dict[str, columns.Column] = {
-    name: (columns.REAL, f"{bound.kind.capitalize()}. {bound.source.splitlines()[0]}")
-    for name, bound in REGISTRY.items()
-}
-SCHEMA = columns.schema(["cell", "margin"], COLUMNS)
+def described() -> dict[str, columns.Column]:
+    """Columns of what is registered, each with its kind and the first line of its docstring."""
+    return {
+        name: (columns.REAL, f"{bound.kind.capitalize()}. {bound.source.splitlines()[0]}")
+        for name, bound in REGISTRY.items()
+    }
+
+
+def table_schema() -> pyarrow.Schema:
+    return columns.schema(["cell", "margin"], described())
 
 
 def row(name: str, record: Record, data: datasets.Dataset, settings: dict[str, float]) -> dict[str, Any]:
@@ -546,7 +551,7 @@ def main() -> None:
     rows = [row(name, record, data, arguments.settings) for name, record in records.items()]
     files.write_parquet(
         arguments.output,
-        pyarrow.Table.from_pylist(rows, schema=SCHEMA),
+        pyarrow.Table.from_pylist(rows, schema=table_schema()),
         {"provenance": provenance.circumstances("bounds", [arguments.weights, arguments.history, arguments.dataset])},
     )
 

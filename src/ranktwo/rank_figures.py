@@ -97,8 +97,7 @@ def ranks(data: Data) -> Figure:
 
     Relative distance of V from rank one, two and three (left) and its rank by every rule (right), against weight
     decay. The claim needs d_2 near 0 at weight decays at which the net still fits (filled markers), and not at 0,
-    left of the dotted line. Which rank V has depends on the rule; the rules that know the initial noise (gavish-
-    donoho, marchenko-pastur) count directions that training has made, not directions that V needs.
+    left of the dotted line. Which rank V has depends on the rule; the rules that know the initial noise (gavish-donoho, marchenko-pastur) count directions that training has made, not directions that V needs.
     """
     drawn, parts = panels(data, 2)
     residuals = {f"residual_{r}": f"$d_{r}/\\|V\\|$" for r in (1, 2, 3)}

@@ -11,7 +11,7 @@ from ranktwo.errors import run
 def of_columns() -> Iterator[str]:
     """A line for each column of any Parquet file."""
     yield "| column | type | meaning |\n|---|---|---|"
-    for name, (kind, text) in (columns.COLUMNS | spectra.COLUMNS | bounds.COLUMNS).items():
+    for name, (kind, text) in (columns.COLUMNS | spectra.described() | bounds.described()).items():
         yield f"| `{name}` | {kind} | {_cell(text)} |"
 
 

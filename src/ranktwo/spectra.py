@@ -164,7 +164,7 @@ def singular_values(matrices: torch.Tensor) -> Array:
 
 def table(record: Record, name: str) -> dict[str, list[Any]]:
     """Columns of one cell's rows: a row for each matrix and snapshot, null where undefined."""
-    result: dict[str, list[Any]] = {column: [] for column in SCHEMA.names}
+    result: dict[str, list[Any]] = {column: [] for column in table_schema().names}
     for matrix, weights in record.weights.items():
         snapshots, rows, columns = weights.shape
         finite = weights.isfinite().flatten(1).all(1)
@@ -181,31 +181,33 @@ def table(record: Record, name: str) -> dict[str, list[Any]]:
             row = record.cell | {"cell": name, "step": step, "matrix": matrix, "rows": rows, "columns": columns}
             row["singular_values"] = s[index].tolist() if finite[index] else None
             row |= {column: None if math.isnan(found[index]) else found[index] for column, found in values.items()}
-            for column in SCHEMA.names:
+            for column in result:
                 result[column].append(row[column])
     return result
 
 
-COLUMNS: dict[str, Column] = {
-    f"rank_{name}": (WHOLE, (function.__doc__ or "").partition("\n\n")[0].replace("\n    ", " "))
-    for name, function in RULES.items()
-}
-"""Columns of the rank rules, each described by the first paragraph of its rule."""
-SCHEMA = schema(
-    [
+def described() -> dict[str, Column]:
+    """Columns of the rank rules, each described by the first paragraph of its rule."""
+    return {
+        f"rank_{name}": (WHOLE, (function.__doc__ or "").partition("\n\n")[0].replace("\n    ", " "))
+        for name, function in RULES.items()
+    }
+
+
+def table_schema() -> pyarrow.Schema:
+    names = [
         *("cell", *AXIS_COLUMNS, "step", "matrix", "rows", "columns", "singular_values"),
         *("norm", "nuclear_norm", "schatten_half", "stable_rank", "effective_rank", "participation_ratio"),
         *("residual_1", "residual_2", "residual_3", "residual_c", "residual_c1"),
-    ],
-    COLUMNS,
-)
+    ]
+    return schema(names, described())
 
 
 def main() -> None:
     arguments = stage_parser(__doc__).parse_args()
     torch.set_num_threads(1)
     records = load_records(arguments.job, arguments.weights, arguments.history)
-    tables = [pyarrow.table(table(record, name), schema=SCHEMA) for name, record in records.items()]
+    tables = [pyarrow.table(table(record, name), schema=table_schema()) for name, record in records.items()]
     files.write_parquet(
         arguments.output,
         pyarrow.concat_tables(tables),

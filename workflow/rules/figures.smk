@@ -2,12 +2,13 @@
 
 STYLE = SOURCE / "ranktwo" / "style.mplstyle"
 SEEDS = len({cell.seed for cells in STACKS.values() for cell in cells})
+MEDIANS = "lines are their medians, bands reach from the least to the greatest."
 
 
 def caption(figure: str) -> str:
     """What the figure's function says after its first line, and over how many seeds."""
     seen, _, meaning = registered("figure")[figure].partition("\n\n")
-    return f"{meaning or seen}\n\nThe study has {SEEDS} seeds; n in a title is the number of those behind that panel."
+    return f"{meaning or seen}\n\nThe study has {SEEDS} seeds, n of which are behind a panel; {MEDIANS}"
 
 
 def numbered(figure: str) -> str:
