@@ -226,3 +226,47 @@ def test_commands_in_documents_exist(document, command, snakemake_help):
         )
     else:
         assert (ROOT / words[1]).exists(), command
+
+
+def test_the_rule_graph_in_the_readme_is_the_workflows():
+    done = subprocess.run(
+        ["snakemake", "--rulegraph", "mermaid-js"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = dict(re.findall(r"^\s*(id\d+)\[(\w+)\]$", done.stdout, flags=re.MULTILINE))
+    drawn = re.findall(r"^\s*(id\d+) --> (id\d+)$", done.stdout, flags=re.MULTILINE)
+    edges = {(names[a], names[b]) for a, b in drawn if names[b] != "all"}
+    graph = dict(BLOCK.findall((ROOT / "README.md").read_text()))["mermaid"]
+    assert edges == set(re.findall(r"^    (\w+) --> (\w+)$", graph, flags=re.MULTILINE))
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 100
+
+
+LINTS = {
+    "Environment variable": "The workflow sets PYTHONPATH and PATH and may go without RANKTWO_DATA; it needs none.",
+    "Specify a conda environment": "The environment is requirements.lock: jobs run by the Python that runs Snakemake.",
+    "Shell command directly uses variable": "Where a job's files lie and what it runs on does not decide what it makes; "
+    "as a parameter it would train a study again that is moved to a GPU.",
+}
+"""What `snakemake --lint` says that is so on purpose, and why."""
+
+
+def test_the_linters_have_nothing_to_say_but_what_is_argued():
+    done = subprocess.run(["snakemake", "--lint"], cwd=ROOT, env=environment(), capture_output=True, text=True)
+    said = re.findall(r"^    \* (.*)$", done.stdout + done.stderr, flags=re.MULTILINE)
+    assert [line for line in said if not line.startswith(tuple(LINTS))] == []
+    assert len(said) > 5
+
+
+@pytest.mark.parametrize(
+    "command", ["ruff check .", "ruff format --check .", "snakefmt --check Snakefile workflow", "mypy"]
+)
+def test_style_and_types(command):
+    done = subprocess.run(command.split(), cwd=ROOT, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -31,6 +31,8 @@ DATA_FOLDER = STUDY["data_folder"] or os.environ.get("RANKTWO_DATA") or "data"
 DOWNLOAD = "--download" if STUDY["download"] else "--no-download"
 DEVICE = STUDY["device"]
 CHECKPOINT = STUDY["checkpoint"]
+SEEDS = len({cell.seed for cells in STACKS.values() for cell in cells})
+MEDIANS = "lines are their medians, bands reach from the least to the greatest."
 # For provenance: jobs write into their results which config asked for them.
 os.environ[STUDY_VARIABLE] = grid.canonical(
     {"config": CONFIG_FILE, "hash": grid.short_hash(STUDY)}
@@ -79,6 +81,17 @@ def closing() -> str:
             f"One row per cell: {RESULTS}/gaps.parquet  All in one file: make report",
         ]
     )
+
+
+def caption(figure: str) -> str:
+    """What the figure's function says after its first line, and over how many seeds."""
+    seen, _, meaning = registered("figure")[figure].partition("\n\n")
+    return f"{meaning or seen}\n\nThe study has {SEEDS} seeds, n of which are behind a panel; {MEDIANS}"
+
+
+def numbered(figure: str) -> str:
+    """`03 ranks`: the report sorts by name, and figures are to be read in the config's order."""
+    return f"{list(STUDY['figures']).index(figure) + 1:02d} {figure}"
 
 
 def every(pattern: str) -> list[str]:

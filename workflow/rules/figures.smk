@@ -1,19 +1,6 @@
 """Needs gaps.parquet, spectra, certificates and truncated nets. Makes each figure as PDF, PNG, and CSV of what it shows."""
 
 STYLE = SOURCE / "ranktwo" / "style.mplstyle"
-SEEDS = len({cell.seed for cells in STACKS.values() for cell in cells})
-MEDIANS = "lines are their medians, bands reach from the least to the greatest."
-
-
-def caption(figure: str) -> str:
-    """What the figure's function says after its first line, and over how many seeds."""
-    seen, _, meaning = registered("figure")[figure].partition("\n\n")
-    return f"{meaning or seen}\n\nThe study has {SEEDS} seeds, n of which are behind a panel; {MEDIANS}"
-
-
-def numbered(figure: str) -> str:
-    """`03 ranks`: the report sorts by name, and figures are to be read in the config's order."""
-    return f"{list(STUDY['figures']).index(figure) + 1:02d} {figure}"
 
 
 rule figure:
