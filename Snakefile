@@ -4,11 +4,6 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-# A study is one file: --configfile replaces the default study, it is not merged over it.
-if not workflow.overwrite_configfiles:
-
-    configfile: "config.yaml"
-
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/datasets.smk"

@@ -2,15 +2,16 @@
 
 import copy
 import math
+import time
 
 import jsonschema
 import pytest
 import yaml
 from conftest import ROOT
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ranktwo import config, datasets
+from ranktwo import config, datasets, grid
 from ranktwo.errors import UserError
 from ranktwo.figures import FIGURES
 from ranktwo.grid import AXES
@@ -151,8 +152,10 @@ def test_a_missing_axis_is_named(key):
         config.read(changed(["grids", 0, key], None, drop=True), "test")
 
 
+ODD = [*"\0\n{}'\"$`é漢 ", "nan", "-0", "1e999", "null", "../..", "a" * 5000, "\u202e", "full", "all"]
+NUMBERS = [0, -1, 1, 2**63, -(2**63), 10**400, 1e308, 5e-324, -0.0, math.nan, math.inf, -math.inf, True, 0.5]
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from([*ODD, *NUMBERS]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
@@ -165,10 +168,92 @@ PLACES = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
-@given(place=st.sampled_from(PLACES), value=ANYTHING)
-def test_any_value_anywhere_is_read_or_refused_in_a_sentence(place, value):
+def read_and_expand(study: dict) -> None:
+    """What Snakemake's parsing does with a config: all of it, or one sentence."""
     try:
-        config.read(changed(place, value), "test")
+        found = config.read(study, "test")
+        stacks = grid.stacks(grid.expand(found["grids"]), found["stack"], found["datasets"])
     except UserError as error:
         assert "\n" not in str(error)
+        assert len(str(error)) < 1000
+        return
+    for cells in stacks.values():
+        assert grid.decode(grid.encode(cells, found["datasets"][cells[0].dataset]))[0] == cells
+
+
+@settings(max_examples=600, deadline=None)
+@given(places=st.lists(st.sampled_from(PLACES), min_size=1, max_size=3), values=st.lists(ANYTHING, min_size=3))
+def test_any_values_anywhere_are_read_or_refused_in_a_sentence(places, values):
+    study = copy.deepcopy(STUDY)
+    for place, value in zip(places, values, strict=False):
+        at = study
+        try:
+            for key in place[:-1]:
+                at = at[key]
+            at[place[-1]] = value
+        except (TypeError, KeyError, IndexError):
+            continue  # an earlier value took the place away
+    read_and_expand(study)
+
+
+@settings(max_examples=200, deadline=None)
+@given(sizes=st.lists(st.integers(0, 3000), min_size=4, max_size=4))
+def test_a_grid_of_any_size_is_expanded_or_its_count_is_named(sizes):
+    axes = {"seed": sizes[0], "steps": sizes[1], "weight_decay": sizes[2], "learning_rate": sizes[3]}
+    study = copy.deepcopy(STUDY)
+    study["grids"][0] |= {axis: [number + 1 for number in range(size)] for axis, size in axes.items()}
+    count = math.prod(sizes)
+    if 0 < count < 5000:
+        read_and_expand(study)
+    elif count == 0 or count > grid.MOST_CELLS:
+        start = time.monotonic()
+        with pytest.raises(UserError, match="is empty" if count == 0 else f"{count:,} cells are asked for"):
+            config.read(study, "test")
+        assert time.monotonic() - start < 20  # and not the hours that 10^9 cells take
+
+
+def check(tmp_path, content: bytes) -> str | None:
+    path = tmp_path / "my.yaml"
+    path.write_bytes(content)
+    try:
+        config.check(path)
+    except UserError as error:
+        assert "\n" not in str(error)
+        assert str(path) in str(error)
+        return str(error)
+    return None
+
+
+TEXTS = {
+    b"a: 1\nb: 2\na: 3": "line 3: the key a stands twice",
+    b"grids:\n- {seed: 0, seed: 1}": "line 2: the key seed stands twice",
+    b"a: [1\nb: {": "line 2",
+    b"a: b: c": "line 1",
+    b"\ta: 1": "line 1",
+    b"- 1\n- 2": "has no keys",
+    b"": "has no keys",
+    b"\xff\xfe": "is not UTF-8 text",
+    b"a: \x00": "is not YAML",
+    b"a: &a [*a]": "refers to itself",
+    b"a: !!python/object/apply:os.system [ls]": "line 1",
+    b"[" * 5000: "nested too deeply",
+    b"a: 2020-13-45": "is not YAML",
+    b"? [1, 2]\n: 3": "line 1",
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_that_is_no_config_is_refused_in_a_sentence_that_says_where(tmp_path, text):
+    assert TEXTS[text] in (check(tmp_path, text) or "accepted")
+
+
+def test_yaml_that_means_one_thing_passes(tmp_path):
+    assert check(tmp_path, b"base: &b {x: 1, y: 2}\na: {<<: *b, x: 3}\n1e-3: 4\n") is None
+    with pytest.raises(UserError, match="nowhere.yaml cannot be read"):
+        config.check(tmp_path / "nowhere.yaml")
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(max_size=40) | st.text(alphabet="ab:-[]{}&*!|>#,'\"\n\t 01?%@`", max_size=40))
+def test_any_text_passes_or_is_refused_in_a_sentence(tmp_path, text):
+    check(tmp_path, text.encode("utf-8", "surrogatepass"))

@@ -44,6 +44,49 @@ def read(config: dict[str, Any], where: str) -> dict[str, Any]:
     return study
 
 
+def load(path: Path) -> dict[str, Any]:
+    """The study in a file, as `read` gives it."""
+    check(path)
+    return read(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+
+
+def check(path: Path) -> None:
+    """Refuse in one sentence a file that is absent, is no YAML, or gives a key twice, which YAML readers let pass."""
+    try:
+        # Rounds of aliases are found by looking, for a loader follows them for ever.
+        loaded = yaml.load(path.read_text(encoding="utf-8"), _Strict)
+        _plain(loaded)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); name a config with --configfile") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = " ".join(str(error.problem or error.context).split())
+        raise UserError(f"{path}{line}: {problem}; mend the YAML there") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise UserError(f"{path} refers to itself or is nested too deeply; write its values out") from error
+    if not isinstance(loaded, dict):
+        raise UserError(f"{path} has no keys; it has to be a mapping of keys to values such as config.yaml")
+
+
+class _Strict(yaml.SafeLoader):
+    """A loader to which a key that stands twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else None
+            if name in seen:
+                mark = key.start_mark
+                raise yaml.MarkedYAMLError(problem=f"the key {name} stands twice", problem_mark=mark)
+            seen |= {name} - {None, "<<"}
+        return super().construct_mapping(node, deep)
+
+
 @functools.cache
 def schema() -> dict[str, Any]:
     """The schema of a study: its file, with the sources and figures that are registered."""
@@ -105,6 +148,9 @@ def _fill(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> None:
 
 def _check(study: dict[str, Any]) -> None:
     """What the schema cannot say."""
+    for key in ("results", "data_folder"):
+        if study[key] and (not study[key].isprintable() or set(study[key]) & set("{}")):
+            raise UserError(f"{key} is {_shown(study[key])}; a folder's name has no braces and no control characters")
     names = list(study["datasets"])
     for number, entry in enumerate(study["grids"]):
         datasets = entry["dataset"]

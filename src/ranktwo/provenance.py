@@ -1,11 +1,16 @@
-"""Where a result comes from: the meaning of the code that made it, and the software and machine it ran on."""
+"""Where a result comes from: the meaning of the code that made it, and the software and machine it ran on.
 
+`python -m ranktwo.provenance FILE` prints it.
+"""
+
+import argparse
 import ast
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -16,6 +21,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ranktwo import files
+from ranktwo.errors import run
 from ranktwo.registry import names
 
 PACKAGE = Path(__file__).parent
@@ -143,3 +149,56 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def described(path: Path) -> str:
+    """What a person wants to know of where a file comes from, and whether what it was made from is still there."""
+    metadata = files.read_metadata(path)
+    origin = metadata["provenance"]
+    study, runs = origin["study"], metadata.get("runs", [])
+    lines = {
+        "made by": f"ranktwo.{origin['stage']}, begun {origin['started']}, {origin['seconds']:.1f} s",
+        "study": f"{study['config']}, hash {study['hash']}" if study else "none: a command run by hand",
+        "commit": (origin["commit"] or "unknown") + (", with uncommitted changes" if origin["dirty"] else ""),
+        "code": ", ".join(f"{stage} {' and '.join(prints)}" for stage, prints in sorted(origin["code"].items())),
+        "versions": ", ".join(f"{name} {version}" for name, version in origin["versions"].items()),
+        "machine": f"{origin['machine']}; {origin['device']}, {origin['threads']} thread(s)",
+        "data sets": ", ".join(f"{name} {checksum[:16]}" for name, checksum in sorted(origin["datasets"].items())),
+    }
+    text = [str(path), *(f"  {name:<10} {value}" for name, value in lines.items())]
+    if "cells" in metadata:
+        text.append(f"  {'cells':<10} {len(metadata['cells'])}, trained in {len(runs)} run(s)")
+        text += [f"    {name}: run {', '.join(map(str, cell['runs']))}" for name, cell in metadata["cells"].items()]
+        text += [
+            f"    run {number}: begun {run['started']}, {run['seconds']:.1f} s, on {run['device']}, "
+            f"commit {(run['commit'] or 'unknown')[:7]}, torch {run['versions']['torch']}"
+            for number, run in enumerate(runs)
+        ]
+    states = {source: _state(Path(source), digits) for source, digits in origin["inputs"].items()}
+    text.append(
+        f"  {'made from':<10} {len(states)} file(s)" + (", all as they were" if not any(states.values()) else "")
+    )
+    text += [f"    {source}: {state}" for source, state in states.items() if state]
+    text.append(f"  {'to repeat':<10} {shlex.join(origin['command'])}")
+    return "\n".join(text)
+
+
+def _state(path: Path, digits: str) -> str:
+    """Empty if a file has the content it had."""
+    try:
+        return "" if file_hash(path) == digits else "has changed since"
+    except OSError:
+        return "is not there (paths count from the folder in which snakemake ran)"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Where a result file comes from, and how to repeat it.")
+    parser.add_argument("file", type=Path, nargs="+", help="a .parquet or .safetensors file of a results folder")
+    parser.add_argument("--json", action="store_true", help="print all metadata as JSON instead")
+    arguments = parser.parse_args()
+    for path in arguments.file:
+        print(json.dumps(files.read_metadata(path), indent=1) if arguments.json else described(path))
+
+
+if __name__ == "__main__":
+    run(main)

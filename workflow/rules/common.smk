@@ -18,7 +18,19 @@ from ranktwo.errors import UserError
 from ranktwo.provenance import STUDY as STUDY_VARIABLE, fingerprint
 from ranktwo.registry import registered
 
-CONFIG_FILE = os.path.relpath((workflow.configfiles or ["config"])[-1])
+# A study is one file: --configfile replaces the default study, it is not merged over it.
+CONFIG_FILE = os.path.relpath(
+    (workflow.overwrite_configfiles or [Path(workflow.basedir) / "config.yaml"])[-1]
+)
+try:
+    configuration.check(Path(CONFIG_FILE))
+except UserError as error:
+    sys.exit(f"ranktwo: {error}")
+
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
 
 try:
     STUDY = configuration.read(config, where=CONFIG_FILE)
