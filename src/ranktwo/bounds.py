@@ -89,7 +89,7 @@ class Net:
         gamma = float("nan")
         if task != "regression":
             gamma = float(np.percentile(margins(outputs.double(), targets, task).numpy(), percentile))
-        norms = x.square().sum(1)
+        lengths = torch.linalg.vector_norm(x, dim=1)
         return cls(
             task=task,
             weights=tuple(w.numpy() for w in weights),
@@ -97,9 +97,9 @@ class Net:
             singular_values=tuple(s.double().numpy() for s in singular_values),
             samples=len(x),
             margin=gamma,
-            largest_input=float(norms.max().sqrt()),
-            total_input=float(norms.sum().sqrt()),
-            initial_activity=float((x @ initial[0].T).relu_().square().sum(1).mean().sqrt()),
+            largest_input=float(lengths.max()),
+            total_input=float(torch.linalg.vector_norm(lengths)),
+            initial_activity=float(torch.linalg.vector_norm((x @ initial[0].T).relu_())) / sqrt(len(x)),
             delta=delta,
             epsilon=torch.finfo(trained_in).eps,
         )
