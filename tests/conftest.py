@@ -9,7 +9,7 @@ import pyarrow
 import pytest
 import torch
 
-from ranktwo import datasets, files, train
+from ranktwo import datasets, files, provenance, records, train
 from ranktwo.grid import Cell, cell_name, encode
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +52,7 @@ def a_dataset(task: str, outputs: int, x: torch.Tensor, y: torch.Tensor, train_s
     return datasets.Dataset(**facts, **parts)
 
 
-def a_record(weights: list[torch.Tensor], data: datasets.Dataset, **axes: object) -> train.Record:
+def a_record(weights: list[torch.Tensor], data: datasets.Dataset, **axes: object) -> records.Record:
     """What training would leave of a net that ended with these matrices and began with others."""
     generator = torch.Generator().manual_seed(1)
     names = ["U", *(f"W{layer}" for layer in range(2, len(weights))), "V"]  # in the order in which a file has them
@@ -63,7 +63,7 @@ def a_record(weights: list[torch.Tensor], data: datasets.Dataset, **axes: object
     }
     size = axes.pop("train_size", len(data.train_x))
     facts = {"task": data.task, "inputs": data.inputs, "outputs": data.outputs, "train_size": size, "widths": "6"}
-    return train.Record(cell=vars(a_cell(**axes)) | facts, identity="", steps=[0, 50], weights=snapshots)
+    return records.Record(cell=vars(a_cell(**axes)) | facts, identity="", steps=[0, 50], weights=snapshots)
 
 
 @pytest.fixture(scope="session")
@@ -75,9 +75,9 @@ def run_stage(tmp_path_factory) -> Callable[..., pyarrow.Table]:
     data = datasets.load(folder / "dataset")
     changes = [{"seed": 1}, {"label_noise": 0.2}, {"learning_rate": 1e4}]
     cells = [a_cell(train_size=80, **change) for change in changes]
-    trained = train.train(cells, data, snapshots=3, device="cpu", progress=train.Progress("toy", 3, 50))
-    names = [cell_name(cell, {"source": "iris"}) for cell in cells]
-    train.write_records(folder / "weights", folder / "history", dict(zip(names, trained, strict=True)), {})
+    wanted = {cell_name(cell, {"source": "iris"}): cell for cell in cells}
+    trained = train.train(wanted, data, snapshots=3, device="cpu", progress=train.Progress("toy", 3, 50))
+    records.write_records(folder / "weights", folder / "history", trained, provenance.circumstances("train"))
     paths = {name: folder / name for name in ("weights", "history", "dataset", "output")}
 
     def run(stage: object, *reads: str, wanted: list[Cell] = cells, **more: str) -> pyarrow.Table:
@@ -86,9 +86,9 @@ def run_stage(tmp_path_factory) -> Callable[..., pyarrow.Table]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["stage", *(f"--{name}={value}" for name, value in arguments.items())])
             stage.main()
-        return files.read_parquet(paths["output"])[0]
+        return files.read_parquet(paths["output"], stage.__name__.partition(".")[2])[0]
 
     run.cells = cells
-    run.records = dict(zip(names, trained, strict=True))
-    run.data = train.load_data(folder / "dataset")
+    run.records = trained
+    run.data = records.load_data(folder / "dataset")
     return run

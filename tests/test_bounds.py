@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from ranktwo import bounds, nets, train
+from ranktwo import bounds, nets, records
 from ranktwo.columns import COLUMNS
 
 # A net whose every norm can be read off.
@@ -367,7 +367,7 @@ def test_the_stage_writes_the_registry_of_each_cell(run_stage):
     rows = {row.pop("cell"): row for row in table.to_pylist()}
     assert list(rows) == list(run_stage.records)
     for name, record in run_stage.records.items():
-        x, y = train.training_data(record.cell, run_stage.data)
+        x, y = records.training_data(record.cell, run_stage.data)
         pairs = [(record.weights[matrix][-1], record.weights[matrix][0]) for matrix in ("V", "U")]
         net = bounds.Net.of(*zip(*pairs, strict=True), x, y, "multiclass", percentile=20, delta=0.05)
         expected = {"margin": net.margin, **bounds.evaluate(net)}

@@ -246,8 +246,8 @@ def rewrite(path, *, tensors=None, **changes):
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (lambda p: p.write_bytes(p.read_bytes()[:-5] + b"\1" + p.read_bytes()[-4:]), "checksum differs|labels|finite"),
-        (lambda p: p.write_bytes(flipped(p.read_bytes(), len(p.read_bytes()) // 2)), "checksum differs"),
+        (lambda p: p.write_bytes(p.read_bytes()[:-5] + b"\1" + p.read_bytes()[-4:]), "another checksum"),
+        (lambda p: p.write_bytes(flipped(p.read_bytes(), len(p.read_bytes()) // 2)), "another checksum"),
         (lambda p: p.write_bytes(p.read_bytes()[:-8]), "damaged"),
         (lambda p: p.unlink(), "does not exist"),
         (lambda p: rewrite(p, inputs=5), "other shapes"),

@@ -1,8 +1,12 @@
 """Files are whole or absent, and what is damaged is never read as good."""
 
+import math
 import os
+import platform
+import random
 import subprocess
 import sys
+import time
 
 import pyarrow
 import pytest
@@ -11,19 +15,20 @@ import torch
 from ranktwo import files
 from ranktwo.errors import UserError
 
+METADATA = {"provenance": {"stage": "gaps"}}
 TABLE = pyarrow.table({"a": [1.0, None], "b": [[1.0, 2.0], None]})
 
 
 def test_parquet_and_tensors_come_back_with_their_metadata(tmp_path):
-    files.write_parquet(tmp_path / "t.parquet", TABLE, {"k": [1]})
-    table, metadata = files.read_parquet(tmp_path / "t.parquet")
+    files.write_parquet(tmp_path / "t.parquet", TABLE, METADATA)
+    table, metadata = files.read_parquet(tmp_path / "t.parquet", "gaps")
     assert table.to_pylist() == TABLE.to_pylist()
-    assert metadata == {"k": [1]}
+    assert metadata == METADATA == files.read_metadata(tmp_path / "t.parquet")
     tensors = {"x": torch.arange(6.0).view(2, 3).T}
     files.write_tensors(tmp_path / "t.safetensors", tensors, {"k": 2})
     back, metadata = files.read_tensors(tmp_path / "t.safetensors")
     assert torch.equal(back["x"], tensors["x"])
-    assert metadata == {"k": 2}
+    assert metadata == {"k": 2} == files.read_metadata(tmp_path / "t.safetensors")
     assert sorted(os.listdir(tmp_path)) == ["t.parquet", "t.safetensors"]
 
 
@@ -51,26 +56,149 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("reader", [files.read_parquet, files.read_tensors])
-@pytest.mark.parametrize("content", [b"", b"junk", None, "truncated"])
-def test_a_damaged_or_absent_file_is_one_sentence(tmp_path, reader, content):
+def read_table(path):
+    return files.read_parquet(path, "gaps")
+
+
+@pytest.mark.parametrize("reader", [read_table, files.read_tensors])
+@pytest.mark.parametrize("content", [b"", b"junk", b"PAR1", None, "truncated"])
+def test_a_damaged_or_absent_file_is_one_sentence_and_is_put_aside(tmp_path, reader, content):
     path = tmp_path / "file"
     if content == "truncated":
-        if reader is files.read_parquet:
-            files.write_parquet(path, TABLE, {})
-        else:
-            files.write_tensors(path, {"x": torch.ones(100)}, {})
+        write_large(path, reader)
         path.write_bytes(path.read_bytes()[:-20])
     elif content is not None:
         path.write_bytes(content)
     with pytest.raises(UserError, match="does not exist" if content is None else "is damaged or was not written"):
         reader(path)
+    assert os.listdir(tmp_path) == ([] if content is None else ["file.damaged"])
 
 
-def test_a_parquet_file_of_somebody_else_is_refused(tmp_path):
+def write_large(path, reader) -> None:
+    numbers = torch.randn(2000, generator=torch.Generator().manual_seed(0))
+    if reader is read_table:
+        files.write_parquet(path, pyarrow.table({"a": numbers.double().numpy()}), METADATA)
+    else:
+        files.write_tensors(path, {"x": numbers}, METADATA)
+
+
+@pytest.mark.parametrize("reader", [read_table, files.read_tensors])
+def test_no_flipped_bit_is_read_as_good(tmp_path, reader):
+    """A file with a flipped bit is refused, or what is read is what was written."""
+    write_large(tmp_path / "good", reader)
+    content, good = (tmp_path / "good").read_bytes(), reader(tmp_path / "good")
+    chance, refused, path = random.Random(0), 0, tmp_path / "bad"
+    for _ in range(300):
+        place = chance.randrange(len(content))
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << chance.randrange(8)]) + content[place + 1 :])
+        try:
+            found = reader(path)
+        except UserError:
+            refused += 1
+            continue
+        assert found[1] == good[1]
+        if reader is read_table:
+            assert found[0].equals(good[0])
+        else:
+            assert torch.equal(found[0]["x"], good[0]["x"])
+    assert refused > 250
+
+
+def test_a_file_of_somebody_else_or_of_another_stage_is_refused(tmp_path):
     pyarrow.parquet.write_table(TABLE, tmp_path / "other.parquet")
     with pytest.raises(UserError, match="not written by ranktwo"):
-        files.read_parquet(tmp_path / "other.parquet")
+        read_table(tmp_path / "other.parquet")
+    files.write_parquet(tmp_path / "spectra.parquet", TABLE, {"provenance": {"stage": "spectra"}})
+    with pytest.raises(UserError, match="made by spectra, not by gaps"):
+        read_table(tmp_path / "spectra.parquet")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_numbers_that_are_not_finite_are_neither_written_nor_read(tmp_path, monkeypatch, value):
+    table = pyarrow.table({"a": [[1.0], [value]]})
+    with pytest.raises(AssertionError):
+        files.write_parquet(tmp_path / "file", table, METADATA)
+    monkeypatch.setattr(files, "_all_finite", lambda table: True)
+    files.write_parquet(tmp_path / "file.parquet", table, METADATA)
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="not finite"):
+        read_table(tmp_path / "file.parquet")
+
+
+# Writers that were killed, and writers at once.
+
+
+def test_the_next_writer_removes_what_a_killed_one_left_and_nothing_of_a_living_one(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host = platform.node()
+    left = {
+        f".t.{host}-{dead.pid}.abc.tmp.parquet": False,
+        f".t.{host}-{os.getpid()}.abc.tmp.parquet": True,
+        ".t.elsewhere-1.abc.tmp.parquet": True,
+        f".other.{host}-{dead.pid}.abc.tmp.parquet": True,
+        "t.parquet.damaged": True,
+    }
+    for name in left:
+        (tmp_path / name).write_text("")
+    old = tmp_path / ".t.elsewhere-2.abc.tmp.parquet"
+    old.write_text("")
+    os.utime(old, (time.time() - 2 * files.PATIENCE,) * 2)
+    files.write_parquet(tmp_path / "t.parquet", TABLE, METADATA)
+    assert sorted(os.listdir(tmp_path)) == sorted(["t.parquet", *(name for name, stays in left.items() if stays)])
+
+
+WRITER = """
+import sys, pyarrow, torch
+from pathlib import Path
+from ranktwo import files
+number = int(sys.argv[2])
+for _ in range(60):
+    files.write_tensors(Path(sys.argv[1]), {"x": torch.full((50_000,), float(number))}, {"n": number})
+"""
+
+
+def test_a_reader_sees_one_whole_file_whoever_writes(tmp_path):
+    path = tmp_path / "file.safetensors"
+    files.write_tensors(path, {"x": torch.full((50_000,), 0.0)}, {"n": 0})
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(number)]) for number in (1, 2)]
+    seen = set()
+    while any(writer.poll() is None for writer in writers):
+        tensors, metadata = files.read_tensors(path)
+        assert (tensors["x"] == metadata["n"]).all()
+        seen.add(metadata["n"])
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert seen >= {1, 2}
+    assert os.listdir(tmp_path) == ["file.safetensors"]
+
+
+FULL = """
+import resource, signal, sys, pyarrow, torch
+from pathlib import Path
+from ranktwo import files
+from ranktwo.errors import run
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+x = torch.randn(100_000)
+write = {
+    "parquet": lambda path: files.write_parquet(path, pyarrow.table({"x": x.numpy()}), {}),
+    "safetensors": lambda path: files.write_tensors(path, {"x": x}, {}),
+}
+path = Path(sys.argv[1])
+run(lambda: write[path.suffix[1:]](path))
+"""
+
+
+@pytest.mark.parametrize("kind", ["parquet", "safetensors"])
+def test_no_space_left_is_one_sentence_and_the_old_file_stays(tmp_path, kind):
+    path = tmp_path / f"file.{kind}"
+    path.write_text("old")
+    done = subprocess.run([sys.executable, "-c", FULL, str(path)], capture_output=True, text=True)
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"ranktwo: cannot write {path}: ")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == [path.name]
 
 
 SCRIPT = """

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import a_cell
 
-from ranktwo import engine, nets, spectra, train
+from ranktwo import engine, nets, records, spectra
 from ranktwo.spectra import RULES, Spectra
 
 
@@ -112,10 +112,10 @@ def test_residuals_are_distances_to_the_nearest_matrix_of_that_rank():
         assert found[f"residual_{r}"] == pytest.approx(np.linalg.norm(matrix - nearest) / np.linalg.norm(matrix))
 
 
-def a_record(weights: dict[str, torch.Tensor], **axes: object) -> train.Record:
+def a_record(weights: dict[str, torch.Tensor], **axes: object) -> records.Record:
     facts = {"task": "binary", "inputs": 4, "outputs": 1, "train_size": 20, "batch_size": 4, "widths": "6"}
     cell = vars(a_cell(**axes)) | facts
-    return train.Record(cell=cell, identity="", steps=[0, 10, 50], weights=weights)
+    return records.Record(cell=cell, identity="", steps=[0, 10, 50], weights=weights)
 
 
 def test_collapsed_and_non_finite_matrices_have_null_ranks():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import a_cell, a_dataset, a_record
 
-from ranktwo import spectra, train, truncation
+from ranktwo import records, spectra, truncation
 from ranktwo.errors import UserError
 from ranktwo.labels import noisy_targets, targets
 
@@ -204,11 +204,11 @@ def test_a_stage_has_the_cells_of_its_job_in_its_order(run_stage):
 
 
 def test_a_cell_that_was_not_trained_is_named(run_stage):
-    with pytest.raises(UserError, match="lacks 1 cells, .*wd0.5.* for one; delete it"):
+    with pytest.raises(UserError, match="lacks 1 cells, .*wd0.5.* for one; run snakemake with .--forcerun train"):
         run_stage(spectra, wanted=[a_cell(weight_decay=0.5)])
 
 
 def test_training_data_are_those_of_training(run_stage):
-    noise = train.training_data(list(run_stage.records.values())[1].cell, run_stage.data)[1]
+    noise = records.training_data(list(run_stage.records.values())[1].cell, run_stage.data)[1]
     clean = targets(run_stage.data.train_y[:80], "multiclass", 3)
     assert (noise != clean).any(1).sum() == 16

@@ -276,12 +276,15 @@ def test_a_run_named_twice_counts_once():
 
 def command(module, tmp_path, monkeypatch, cells, *kinds, **options):
     source = tmp_path / "gaps.parquet"
-    files.write_parquet(source, pyarrow.Table.from_pandas(cells, preserve_index=False), {})
+    files.write_parquet(
+        source, pyarrow.Table.from_pandas(cells, preserve_index=False), {"provenance": {"stage": "gaps"}}
+    )
     made = {kind: tmp_path / f"made.{kind}" for kind in ("parquet", *kinds)}
     arguments = [f"--gaps={source}", f"--output={made['parquet']}", *(f"--{kind}={made[kind]}" for kind in kinds)]
     monkeypatch.setattr("sys.argv", ["command", *arguments, *(f"--{name}={value}" for name, value in options.items())])
     module.main()
-    return files.read_parquet(made["parquet"])[0], *(made[kind].read_text() for kind in kinds)
+    stage = module.__name__.partition(".")[2]
+    return files.read_parquet(made["parquet"], stage)[0], *(made[kind].read_text() for kind in kinds)
 
 
 def test_the_command_writes_rows_markdown_and_latex(tmp_path, monkeypatch):

@@ -26,9 +26,10 @@ import torch
 from numpy import log2, sqrt
 from torch import Tensor
 
-from ranktwo import columns, datasets, files, nets, provenance, train
+from ranktwo import columns, datasets, files, nets, provenance
 from ranktwo.errors import run
 from ranktwo.nets import Task
+from ranktwo.records import Record, defined, load_data, load_records, stage_parser, training_data
 
 Kind = Literal["rate", "bound", "measure"]
 ALL: tuple[Task, ...] = get_args(Task)
@@ -528,22 +529,26 @@ COLUMNS: dict[str, columns.Column] = {
 SCHEMA = columns.schema(["cell", "margin"], COLUMNS)
 
 
-def row(name: str, record: train.Record, data: datasets.Dataset, settings: dict[str, float]) -> dict[str, Any]:
+def row(name: str, record: Record, data: datasets.Dataset, settings: dict[str, float]) -> dict[str, Any]:
     """One cell's margin and registered values after training, null where undefined; settings as in `Net.of`."""
-    net = Net.of(record.net(-1), record.net(0), *train.training_data(record.cell, data), data.task, **settings)
+    net = Net.of(record.net(-1), record.net(0), *training_data(record.cell, data), data.task, **settings)
     values = {"margin": net.margin, **evaluate(net)}
-    return {"cell": name} | {column: train.defined(value) for column, value in values.items()}
+    return {"cell": name} | {column: defined(value) for column, value in values.items()}
 
 
 def main() -> None:
-    parser = train.stage_parser(__doc__, "dataset")
+    parser = stage_parser(__doc__, "dataset")
     parser.add_argument("--settings", type=json.loads, required=True, help="JSON: percentile and delta of `Net.of`")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    data = train.load_data(arguments.dataset)
-    records = train.load_records(arguments.job, arguments.weights, arguments.history)
+    data = load_data(arguments.dataset)
+    records = load_records(arguments.job, arguments.weights, arguments.history)
     rows = [row(name, record, data, arguments.settings) for name, record in records.items()]
-    files.write_parquet(arguments.output, pyarrow.Table.from_pylist(rows, schema=SCHEMA), provenance.circumstances())
+    files.write_parquet(
+        arguments.output,
+        pyarrow.Table.from_pylist(rows, schema=SCHEMA),
+        {"provenance": provenance.circumstances("bounds", [arguments.weights, arguments.history, arguments.dataset])},
+    )
 
 
 if __name__ == "__main__":

@@ -17,11 +17,12 @@ import pyarrow
 import torch
 from torch import Tensor
 
-from ranktwo import datasets, engine, files, nets, provenance, train
+from ranktwo import datasets, engine, files, nets, provenance
 from ranktwo.columns import AXIS_COLUMNS, schema
 from ranktwo.critical import critical_decay, inverse
 from ranktwo.errors import run
 from ranktwo.nets import Task, deltas, forward
+from ranktwo.records import Record, load_data, load_records, stage_parser, training_data
 
 NEEDS_SMALLER_BATCH = frozenset({"bound_lower", "bound_upper", "vacuity_lower", "vacuity_upper"})
 NEEDS_DECAY = NEEDS_SMALLER_BATCH | {
@@ -481,13 +482,13 @@ SCHEMA = schema(
 )
 
 
-def table(records: dict[str, train.Record], data: datasets.Dataset) -> pyarrow.Table:
+def table(records: dict[str, Record], data: datasets.Dataset) -> pyarrow.Table:
     """A row for each cell, snapshot and weight matrix of a stack; the data's inputs in float64."""
     first = next(iter(records.values()))
     cells = [record.cell for record in records.values()]
     size, batch_size = first.cell["train_size"], first.cell["batch_size"]
     x = data.train_x[:size]
-    noisy = [train.training_data(cell, data)[1].double() for cell in cells]
+    noisy = [training_data(cell, data)[1].double() for cell in cells]
     targets = noisy[0] if all(cell["label_noise"] == 0 for cell in cells) else torch.stack(noisy)
     by_norm = torch.tensor([cell["decay_rule"] == "input-norm" for cell in cells])
     mu = torch.tensor([cell["weight_decay"] for cell in cells], dtype=torch.float64)
@@ -548,7 +549,7 @@ def _pair_bounds(
     return result
 
 
-def _trajectory(records: list[train.Record], index: int, max_rank: int) -> dict[str, Tensor]:
+def _trajectory(records: list[Record], index: int, max_rank: int) -> dict[str, Tensor]:
     """`trajectory_bound` of V at a snapshot from the norm recorded a few steps before, and `memory_rank`, [K] each."""
     names = ("trajectory_rank", "trajectory_bound", "trajectory_against_generic", "memory_rank")
     result = {name: torch.full((len(records),), math.nan, dtype=torch.float64) for name in names}
@@ -579,11 +580,19 @@ def _trajectory(records: list[train.Record], index: int, max_rank: int) -> dict[
 
 
 def main() -> None:
-    arguments = train.stage_parser(__doc__, "dataset").parse_args()
+    arguments = stage_parser(__doc__, "dataset").parse_args()
     torch.set_num_threads(1)
-    records = train.load_records(arguments.job, arguments.weights, arguments.history)
-    result = table(records, train.load_data(arguments.dataset))
-    files.write_parquet(arguments.output, result, provenance.circumstances())
+    records = load_records(arguments.job, arguments.weights, arguments.history)
+    result = table(records, load_data(arguments.dataset))
+    files.write_parquet(
+        arguments.output,
+        result,
+        {
+            "provenance": provenance.circumstances(
+                "certificates", [arguments.weights, arguments.history, arguments.dataset]
+            )
+        },
+    )
 
 
 if __name__ == "__main__":

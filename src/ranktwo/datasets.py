@@ -34,6 +34,7 @@ from ranktwo.errors import UserError, run
 from ranktwo.files import read_tensors, write_tensors
 from ranktwo.labels import targets
 from ranktwo.nets import Task
+from ranktwo.provenance import circumstances
 
 Scaling = Literal["feature", "global", "unit", "none"]
 
@@ -620,7 +621,9 @@ def main() -> None:
         prepared = prepare(arguments.name, read_options(arguments.options), arguments.folder, arguments.download)
     except UserError as error:
         raise UserError(f"data set {arguments.name}: {error}") from error
-    write_tensors(arguments.output, *prepared)
+    tensors, metadata = prepared
+    origin = circumstances("datasets") | {"datasets": {metadata["name"]: metadata["checksum"]}}
+    write_tensors(arguments.output, tensors, {**metadata, "provenance": origin})
 
 
 if __name__ == "__main__":

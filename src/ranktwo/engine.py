@@ -72,6 +72,11 @@ class Batches:
         self._ahead = ahead[:, count:]
         return ahead[self._cell_stream, :count].transpose(0, 1).contiguous()
 
+    def skip(self, count: int) -> None:
+        """Leave out the next `count` batches, as if they had been taken."""
+        for done in range(0, count, CHUNK):
+            self.take(min(CHUNK, count - done))
+
     def keep(self, cells: Tensor) -> None:
         """Go on with these cells only (bool [K])."""
         self._cell_stream = self._cell_stream[cells]
@@ -254,7 +259,7 @@ class Training:
     def advance_to(self, step: int, tick: Callable[[int], None] = lambda steps: None) -> None:
         """Train to `step`. A cell that diverges is taken out of the stack; the others never notice.
 
-        `tick` is called with the number of steps taken since its last call.
+        `tick` is called with the number of steps taken since its last call; what it sees is whole and can be resumed.
         """
         while self.stack.step < step and len(self.alive):
             stack = self.stack
@@ -262,16 +267,23 @@ class Training:
             before = stack.state()
             rows = self.batches.take(count)
             stack.advance(rows, count)
-            tick(count)
             finite = stack.finite().cpu()
-            if finite.all():
-                continue
-            # Cells do not depend on each other: the diverged ones alone, again from before, show at which step.
-            after = stack.state(copy=False)
-            stack.restore(before)
-            suspects = stack.keep(~finite)
-            stack.restore(after)
-            self.freeze(~finite, _first_bad_steps(suspects, None if rows is None else rows[:, ~finite], count))
+            if not finite.all():
+                # Cells do not depend on each other: the diverged ones alone, again from before, show at which step.
+                after = stack.state(copy=False)
+                stack.restore(before)
+                suspects = stack.keep(~finite)
+                stack.restore(after)
+                self.freeze(~finite, _first_bad_steps(suspects, None if rows is None else rows[:, ~finite], count))
+            tick(count)
+
+    def resume(self, step: int, weights: list[Tensor], slots: list[list[Tensor]]) -> None:
+        """Go on after `step` steps, none of which were taken here, from what `Stack.state` was then."""
+        self.batches.skip(step)
+        self.stack.step = step
+        for mine, then in zip([self.stack.weights, *self.stack.slots], [weights, *slots], strict=True):
+            for matrix, values in zip(mine, then, strict=True):
+                matrix.copy_(values)
 
     def freeze(self, cells: Tensor, steps: list[int]) -> None:
         """Mark these cells of the stack (bool) as diverged at `steps` and go on without them."""

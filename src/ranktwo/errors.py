@@ -1,6 +1,7 @@
 """What a user did wrong or the machine refused, said in one sentence."""
 
 import contextlib
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -37,6 +38,7 @@ def run(main: Callable[[], None]) -> None:
     With `--log FILE` among the arguments, standard error is also written to FILE; the traceback of an error that is
     ours goes there and nowhere else.
     """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     arguments, log = sys.argv, None
     if "--log" in arguments[:-1]:
         position = arguments.index("--log")
@@ -58,10 +60,8 @@ def run(main: Callable[[], None]) -> None:
         except KeyboardInterrupt:
             sys.exit(130)
         except Exception as error:
-            if not log:
-                raise
-            traceback.print_exc(file=file)
-            print(
-                f"ranktwo: an error of ours: {type(error).__name__}: {error}; {log} has its traceback", file=sys.stderr
-            )
+            if log:
+                traceback.print_exc(file=file)
+            where = f"{log} has its traceback" if log else "add `--log FILE` to keep its traceback in FILE"
+            print(f"ranktwo: an error of ours: {type(error).__name__}: {error}; {where}", file=sys.stderr)
             sys.exit(1)

@@ -11,6 +11,7 @@ import pandas
 from ranktwo import files, gap_figures, gaps, rank_figures  # noqa: F401, modules that register their figures
 from ranktwo.drawing import FIGURES, Data, colour_scale
 from ranktwo.errors import UserError, run
+from ranktwo.grid import stack_names
 
 TABLES = ("spectra", "certificates", "truncation")
 """Tables that a figure may read beside gaps.parquet."""
@@ -35,14 +36,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(FIGURES))
     parser.add_argument("--gaps", type=Path, required=True)
-    for name in TABLES:
-        parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
+    parser.add_argument(
+        "--results", type=Path, required=True, help=f"folder in which the tables lie: {', '.join(TABLES)}"
+    )
+    parser.add_argument("--stacks", type=stack_names, required=True, help="JSON: the stacks that a table is read of")
     parser.add_argument("--where", type=json.loads, default={}, help="JSON: the cells to draw, by axis")
     parser.add_argument("--style", type=Path, default=Path(__file__).with_name("style.mplstyle"))
     parser.add_argument("--pdf", type=Path, required=True)
     parser.add_argument("--png", type=Path, required=True)
     arguments = parser.parse_args()
-    study = gaps.read([arguments.gaps])
+    study = gaps.read("gaps", arguments.gaps)
     rows = select(study, arguments.where)
     if rows.empty:
         raise UserError(
@@ -50,7 +53,11 @@ def main() -> None:
         )
     plt.style.use(arguments.style)
     norm = colour_scale(study["weight_decay"])
-    drawn = FIGURES[arguments.name](Data(gaps=rows, read=lambda name: gaps.read(vars(arguments)[name]), norm=norm))
+
+    def table(name: str) -> pandas.DataFrame:
+        return gaps.read(name, *gaps.paths(arguments.results, name, arguments.stacks))
+
+    drawn = FIGURES[arguments.name](Data(gaps=rows, read=table, norm=norm))
     # Laid out once: the layout takes longer than the drawing.
     drawn.draw_without_rendering()
     with plt.rc_context({"figure.constrained_layout.use": False}):

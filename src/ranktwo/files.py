@@ -3,27 +3,40 @@
 import contextlib
 import json
 import os
+import platform
+import sys
 import tempfile
+import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pyarrow
+import pyarrow.compute
 import pyarrow.parquet
 
 from ranktwo.errors import UserError
+
+# A temporary file of another machine, which may be at work on it, is left alone for a day.
+PATIENCE = 86_400
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; renamed to `path` if the block succeeds, removed if it does not.
 
-    A reader sees the old file or the new one, never a part. Raises UserError where the folder cannot be written.
+    A reader sees the old file or the new one, never a part; of two writers, the last one's file stays. What a killed
+    writer of `path` left is removed. Raises UserError where the folder cannot be written or is full.
     """
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".tmp{path.suffix}", dir=path.parent)
+        for leftover in leftovers(path.parent, path):
+            leftover.unlink(missing_ok=True)
+        prefix = f".{path.stem}.{platform.node()}-{os.getpid()}."
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=f".tmp{path.suffix}", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -40,6 +53,44 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in this block for `folder`; keep others waiting. A lock dies with its process."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / "lock")
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            print(f"{folder.name}: waiting for another process that is at work on it", file=sys.stderr, flush=True)
+            lock.acquire()
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror}; free some space or choose another folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def leftovers(folder: Path, path: Path | None = None) -> list[Path]:
+    """Temporary files of writers that are no more, of `path` or of any file in the folder."""
+    pattern = f".{path.stem}.*.tmp{path.suffix}" if path else ".*.tmp*"
+    return [found for found in folder.glob(pattern) if not _writer_lives(found)]
+
+
+def _writer_lives(temporary: Path) -> bool:
+    host, _, pid = temporary.name.split(".tmp")[0].rpartition(".")[0].rpartition("-")
+    try:
+        if not host.endswith(f".{platform.node()}"):
+            return time.time() - temporary.stat().st_mtime < PATIENCE
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    except (PermissionError, ValueError):
+        pass
+    return True
+
+
 def _umask() -> int:
     """The process's file-creation mask, which mkstemp ignores and a user's other files follow."""
     mask = os.umask(0)
@@ -48,48 +99,155 @@ def _umask() -> int:
 
 
 def write_parquet(path: Path, table: pyarrow.Table, metadata: dict[str, Any]) -> None:
-    """Write `table` with `metadata` (JSON under the key `ranktwo`)."""
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"ranktwo": json.dumps(metadata).encode()})
+    """Write `table` with `metadata` (JSON under the key `ranktwo`) and a checksum of both.
+
+    Undefined is null: all other numbers have to be finite.
+    """
+    assert _all_finite(table), f"{path} would hold numbers that are not finite"
+    text = json.dumps(metadata)
+    own = {b"ranktwo": text.encode(), b"crc32": _table_checksum(table, text).encode()}
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **own})
     with replacing(path) as temporary:
         pyarrow.parquet.write_table(table, temporary, compression="zstd")
 
 
-def read_parquet(path: Path) -> tuple[pyarrow.Table, dict[str, Any]]:
-    """A table and its metadata; UserError where the file is absent, damaged or not one of ours."""
+def read_parquet(path: Path, stage: str) -> tuple[pyarrow.Table, dict[str, Any]]:
+    """A table that `stage` made, and its metadata; UserError where the file is absent, damaged or another's.
+
+    A file that is damaged is put aside, so that the next run makes it anew.
+    """
     try:
         table = pyarrow.parquet.read_table(path, partitioning=None)
-        return table, json.loads((table.schema.metadata or {})[b"ranktwo"])
-    except (OSError, pyarrow.ArrowException, KeyError, ValueError) as error:
+        own = table.schema.metadata or {}
+        text = own[b"ranktwo"].decode()
+        if own[b"crc32"].decode() != _table_checksum(table, text):
+            raise ValueError("another checksum")
+        metadata = json.loads(text)
+        if metadata["provenance"]["stage"] != stage:
+            raise ValueError(f"made by {metadata['provenance']['stage']}, not by {stage}")
+        if not _all_finite(table):
+            raise ValueError("numbers that are not finite")
+        return table, metadata
+    except (OSError, pyarrow.ArrowException, KeyError, TypeError, ValueError) as error:
         raise _unreadable(path, error) from error
+
+
+def _all_finite(table: pyarrow.Table) -> bool:
+    for column in table.columns:
+        values = column.combine_chunks()
+        if pyarrow.types.is_list(values.type):
+            values = values.flatten()
+        if (
+            pyarrow.types.is_floating(values.type)
+            and not pyarrow.compute.all(pyarrow.compute.is_finite(values), min_count=0).as_py()
+        ):
+            return False
+    return True
+
+
+def _table_checksum(table: pyarrow.Table, text: str) -> str:
+    """CRC-32 over a text and a table's names, types, nulls and values."""
+    value = zlib.crc32(text.encode())
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        value = zlib.crc32(f"{name}:{len(column)}".encode(), value)
+        for part in _bytes(column.combine_chunks()):
+            value = zlib.crc32(part, value)
+    return f"{value:08x}"
+
+
+def _bytes(array: pyarrow.Array) -> Iterator[bytes]:
+    yield array.is_valid().to_numpy(zero_copy_only=False).tobytes()
+    if pyarrow.types.is_list(array.type):
+        yield from _bytes(array.value_lengths())
+        yield from _bytes(array.flatten())
+    elif pyarrow.types.is_string(array.type):
+        yield json.dumps(array.to_pylist()).encode()
+    else:
+        yield str(array.type).encode()
+        yield array.fill_null(0).to_numpy(zero_copy_only=False).tobytes()
 
 
 def write_tensors(path: Path, tensors: dict[str, Any], metadata: dict[str, Any]) -> None:
-    """Write torch tensors as safetensors with `metadata` (JSON under the key `ranktwo`)."""
+    """Write torch tensors as safetensors with `metadata` (JSON under the key `ranktwo`) and a checksum of both."""
     import safetensors.torch
 
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(metadata)
     with replacing(path) as temporary:
-        safetensors.torch.save_file(
-            {name: tensor.contiguous() for name, tensor in tensors.items()},
-            temporary,
-            {"ranktwo": json.dumps(metadata)},
-        )
+        try:
+            # One key: safetensors writes several in an order that changes from run to run.
+            safetensors.torch.save_file(tensors, temporary, {"ranktwo": f"{_tensor_checksum(tensors, text)} {text}"})
+        except safetensors.SafetensorError as error:  # for want of space, say
+            raise OSError(str(error)) from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Tensors by name and the metadata; UserError where the file is absent, damaged or not one of ours."""
-    import safetensors
+    """Tensors by name and the metadata; UserError where the file is absent, damaged or not one of ours.
+
+    A file that is damaged is put aside, so that the next run makes it anew.
+    """
+    import safetensors.torch
 
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {})["ranktwo"])
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
-    except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
+        # At once and not by name: between two looks at a name, another writer may replace the file.
+        content = path.read_bytes()
+        length = int.from_bytes(content[:8], "little")
+        checksum, _, text = json.loads(content[8 : 8 + length])["__metadata__"]["ranktwo"].partition(" ")
+        tensors = safetensors.torch.load(content)
+        if checksum != _tensor_checksum(tensors, text):
+            raise ValueError("another checksum")
+        return tensors, json.loads(text)
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise _unreadable(path, error) from error
 
 
+def _tensor_checksum(tensors: dict[str, Any], text: str) -> str:
+    """CRC-32 over a text and the names, types, shapes and bytes of tensors, in the order of their names."""
+    value = zlib.crc32(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        value = zlib.crc32(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode(), value)
+        if tensor.numel():
+            value = zlib.crc32(tensor.numpy().reshape(-1).view("uint8"), value)
+    return f"{value:08x}"
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """A result file's metadata, without its content and without moving it; UserError where there is none to be had."""
+    import safetensors
+
+    try:
+        with open(path, "rb") as file:
+            parquet = file.read(4) == b"PAR1"
+        if parquet:
+            return json.loads((pyarrow.parquet.read_schema(path).metadata or {})[b"ranktwo"])
+        with safetensors.safe_open(path, framework="np") as tensors:
+            return json.loads((tensors.metadata() or {})["ranktwo"].partition(" ")[2])
+    except FileNotFoundError as error:
+        raise _unreadable(path, error) from error
+    except (OSError, pyarrow.ArrowException, safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{path} is damaged or was not written by ranktwo; name a .parquet or .safetensors file of a results folder"
+        ) from error
+
+
+def put_aside(path: Path) -> bool:
+    """Rename a file that cannot be used to NAME.damaged, so that the next run makes it anew; False if it cannot be."""
+    try:
+        os.replace(path, path.with_name(f"{path.name}.damaged"))
+    except OSError:
+        return False
+    return True
+
+
 def _unreadable(path: Path, error: Exception) -> UserError:
-    if not path.exists():
+    if isinstance(error, FileNotFoundError):
         return UserError(f"{path} does not exist; run snakemake to make it")
-    return UserError(
-        f"{path} is damaged or was not written by ranktwo ({type(error).__name__}); delete it and run snakemake again"
+    if isinstance(error, OSError) and error.errno is not None:
+        return UserError(f"{path} cannot be read: {error.strerror or error}; check the folder and run snakemake again")
+    kind = type(error).__name__ if not isinstance(error, ValueError) else str(error).splitlines()[0][:60]
+    remedy = (
+        f"it was put aside as {path.name}.damaged, run snakemake again to make it anew"
+        if put_aside(path)
+        else "delete it and run snakemake again"
     )
+    return UserError(f"{path} is damaged or was not written by ranktwo ({kind}); {remedy}")

@@ -1,6 +1,7 @@
 """One row per cell: its axes, losses and generalization gaps after training, its ranks, and whether it counts."""
 
 import argparse
+import itertools
 import json
 from pathlib import Path
 
@@ -10,12 +11,15 @@ import pyarrow
 from ranktwo import files, provenance
 from ranktwo.columns import AXIS_COLUMNS, schema
 from ranktwo.errors import UserError, run
+from ranktwo.grid import stack_names
 
 RANKS = [
     *("stable_rank", "effective_rank", "participation_ratio", "residual_1", "residual_2", "residual_3"),
     *("residual_c", "residual_c1"),
 ]
 
+STAGES = ("spectra", "certificates", "bounds", "truncation", "train")
+"""Stages that make a file of each stack, from which the rows are put together."""
 
 CERTIFICATES = [
     *("critical_decay", "vacuity_lower", "vacuity_upper", "data_floor", "weyl_slack", "mean_residual_2", "pair_bound"),
@@ -86,9 +90,40 @@ SCHEMA_NAMES = [
 ]
 
 
-def read(paths: list[Path]) -> pandas.DataFrame:
-    """The rows of several Parquet files as one frame; whole numbers stay whole beside nulls."""
-    tables = [files.read_parquet(path)[0] for path in paths]
+def read(stage: str, *paths: Path) -> pandas.DataFrame:
+    """The rows of files that one stage made, as one frame; whole numbers stay whole beside nulls."""
+    return _frame([files.read_parquet(path, stage)[0] for path in paths])
+
+
+def paths(results: Path, stage: str, stacks: list[str]) -> list[Path]:
+    """The file that a stage made of each stack."""
+    return [
+        results / "runs" / stack / "history.parquet" if stage == "train" else results / stage / f"{stack}.parquet"
+        for stack in stacks
+    ]
+
+
+def read_stacks(results: Path, stacks: list[str]) -> dict[str, pandas.DataFrame]:
+    """The rows of all stacks by the stage that made them; UserError where a stack's files are not of the same cells."""
+    tables: dict[str, list[pyarrow.Table]] = {stage: [] for stage in STAGES}
+    for stack in stacks:
+        wanted = None
+        for stage in STAGES:
+            [path] = paths(results, stage, [stack])
+            table, _ = files.read_parquet(path, stage)
+            cells = set(table["cell"].to_pylist())
+            wanted = wanted or cells
+            # A history keeps the cells that no config asks for any more.
+            if not (wanted <= cells if stage == "train" else wanted == cells):
+                files.put_aside(path)
+                raise UserError(
+                    f"{path} has other cells than the stack's spectra; it was put aside, run snakemake again"
+                )
+            tables[stage].append(table)
+    return {stage: _frame(found) for stage, found in tables.items()}
+
+
+def _frame(tables: list[pyarrow.Table]) -> pandas.DataFrame:
     return pyarrow.concat_tables(tables).to_pandas(types_mapper=_nullable)
 
 
@@ -98,26 +133,29 @@ def _nullable(kind: pyarrow.DataType) -> pandas.api.extensions.ExtensionDtype | 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("history", "spectra", "certificates", "bounds", "truncation"):
-        parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
+    parser.add_argument("--results", type=Path, required=True, help="folder with the results of the other stages")
+    parser.add_argument("--stacks", type=stack_names, required=True, help="JSON: the stacks whose cells get a row")
     parser.add_argument("--status", type=json.loads, required=True, help="JSON: the thresholds of `gaps`")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    bounds = files.read_parquet(arguments.bounds[0])[0].schema
+    made = read_stacks(arguments.results, arguments.stacks)
     table = gaps(
-        read(arguments.history),
-        read(arguments.spectra),
-        read(arguments.certificates),
-        read(arguments.bounds),
-        read(arguments.truncation)[["cell", "functional_rank"]],
+        made["train"],
+        made["spectra"],
+        made["certificates"],
+        made["bounds"],
+        made["truncation"][["cell", "functional_rank"]],
         **arguments.status,
     )
+    inputs = {stage: paths(arguments.results, stage, arguments.stacks) for stage in STAGES}
+    bounds = files.read_parquet(inputs["bounds"][0], "bounds")[0].schema
     ranks = [name for name in table.columns if name.startswith("rank_")]
     fields = schema([*SCHEMA_NAMES, *ranks, "functional_rank"])
     for field in bounds:
         fields = fields if field.name in fields.names else fields.append(field)
     rows = pyarrow.Table.from_pandas(table[fields.names], schema=fields, preserve_index=False)
-    files.write_parquet(arguments.output, rows, provenance.circumstances())
+    origin = provenance.circumstances("gaps", itertools.chain(*inputs.values()))
+    files.write_parquet(arguments.output, rows, {"provenance": origin})
 
 
 if __name__ == "__main__":

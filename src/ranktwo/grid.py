@@ -1,9 +1,11 @@
 """Cells, the points of a study's grids, and the stacks that train them together."""
 
+import base64
 import hashlib
 import itertools
 import json
 import math
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
@@ -11,6 +13,10 @@ from typing import Any, Literal
 from ranktwo.errors import UserError
 
 MOST_CELLS = 200_000
+MOST_IN_STACK = 10_000
+# Linux takes no argument of more than 131,072 bytes.
+LONGEST_ARGUMENT = 120_000
+PACKED = "zlib:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +127,34 @@ def stacks(cells: list[Cell], stacked: list[str], datasets: dict[str, dict[str, 
         shared = {axis: value for axis, value in asdict(cell).items() if axis in split}
         name = f"{cell.slug(split)}_{short_hash([shared, datasets[cell.dataset]])}"
         result.setdefault(name, []).append(cell)
+    for name, members in result.items():
+        if len(members) > MOST_IN_STACK:
+            raise UserError(
+                f"stack: {name} has {len(members):,} cells, and {MOST_IN_STACK:,} are the most; "
+                "take an axis with many values out of `stack`"
+            )
+    if len(packed(canonical(list(result)))) > LONGEST_ARGUMENT:
+        raise UserError(
+            f"stack: {len(cells):,} cells make {len(result):,} stacks, too many for one command; add an axis to `stack`"
+        )
     return result
+
+
+def packed(text: str) -> str:
+    """The text, compressed if it is too long to be read anyway: as an argument, it has to be short."""
+    if len(text) < LONGEST_ARGUMENT // 4:
+        return text
+    return PACKED + base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def unpacked(text: str) -> str:
+    """What was packed; ValueError if it is damaged."""
+    if not text.startswith(PACKED):
+        return text
+    try:
+        return zlib.decompress(base64.b64decode(text.removeprefix(PACKED), validate=True)).decode()
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
 
 
 def encode(cells: list[Cell], options: dict[str, Any], **settings: Any) -> str:
@@ -133,13 +166,21 @@ def encode(cells: list[Cell], options: dict[str, Any], **settings: Any) -> str:
     shared = {axis: rows[0][axis] for axis in AXES if all(row[axis] == rows[0][axis] for row in rows)}
     differing = [axis for axis in AXES if axis not in shared]
     values = [[row[axis] for axis in differing] for row in rows]
-    return canonical({"shared": shared, "axes": differing, "cells": values, "options": options, **settings})
+    return packed(canonical({"shared": shared, "axes": differing, "cells": values, "options": options, **settings}))
+
+
+def stack_names(text: str) -> list[str]:
+    """A command's argument that lists stacks: JSON, maybe packed."""
+    try:
+        return list(map(str, json.loads(unpacked(text))))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"the stacks given to this command are not a list of names ({error})") from error
 
 
 def decode(text: str) -> tuple[list[Cell], dict[str, Any], dict[str, Any]]:
     """Cells, data set options and settings of a string made by `encode`."""
     try:
-        job = json.loads(text)
+        job = json.loads(unpacked(text))
         shared, axes, values, options = (job.pop(key) for key in ("shared", "axes", "cells", "options"))
         points = [shared | dict(zip(axes, row, strict=True)) for row in values]
         return [Cell(**point | {"widths": tuple(point["widths"])}) for point in points], options, job

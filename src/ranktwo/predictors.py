@@ -263,10 +263,12 @@ def main() -> None:
     for kind in ("csv", "md", "tex"):
         parser.add_argument(f"--{kind}", type=Path, required=True)
     arguments = parser.parse_args()
-    scored = predictors(gaps.read([arguments.gaps]))
+    scored = predictors(gaps.read("gaps", arguments.gaps))
     schema = columns.schema(["dataset", *(name for name in scored.columns if name != "dataset")])
     rows = pyarrow.Table.from_pandas(scored, schema=schema, preserve_index=False)
-    files.write_parquet(arguments.output, rows, provenance.circumstances())
+    files.write_parquet(
+        arguments.output, rows, {"provenance": provenance.circumstances("predictors", [arguments.gaps])}
+    )
     text = summary(scored)
     tables.write(
         {

@@ -2,14 +2,27 @@
 
 import ast
 import hashlib
+import importlib.metadata
+import json
+import os
 import platform
 import subprocess
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ranktwo import files
+
 PACKAGE = Path(__file__).parent
+STARTED = datetime.now(UTC)
+"""When this process began."""
+STUDY = "RANKTWO_STUDY"
+"""Environment variable in which Snakemake tells its jobs, as JSON, the config's file and the hash of what it says."""
+STAGES = {"train": ("evaluation",)}
+"""Modules whose meaning decides a stage's numbers, where they are not the stage's own."""
 
 
 @cache
@@ -64,23 +77,53 @@ def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def circumstances(device: str = "cpu", threads: int = 1) -> dict[str, Any]:
-    """Versions, commit, device and threads, to be written into a result's metadata; device as torch names it."""
+def circumstances(stage: str, inputs: Iterable[Path] = (), *, device: str = "cpu", threads: int = 1) -> dict[str, Any]:
+    """Where a result of `stage` comes from, to be written into its metadata; device as torch names it.
+
+    `command` repeats it; `inputs` gives each file it was made from the first 16 digits of its SHA-256; `datasets` and
+    `code` hold the checksums of the data sets and the fingerprints of the stages behind it, those of the inputs
+    included; `study` is the config that Snakemake ran with, null for a command run by hand; times in UTC and seconds.
+    """
+    inputs = list(inputs)
+    datasets: dict[str, str] = {}
+    code = {stage: {fingerprint(*STAGES.get(stage, (stage,)))}}
+    for path in inputs:
+        metadata = files.read_metadata(path)
+        if "checksum" in metadata:
+            datasets[metadata["name"]] = metadata["checksum"]
+        origin = metadata.get("provenance", {})
+        datasets |= origin.get("datasets", {})
+        for other, prints in origin.get("code", {}).items():
+            code.setdefault(other, set()).update(prints)
     packages = ("ranktwo", "torch", "numpy", "pandas", "pyarrow", "safetensors")
     return {
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+        "stage": stage,
+        "command": ["python", "-m", f"ranktwo.{stage}", *sys.argv[1:]],
+        "study": json.loads(os.environ.get(STUDY, "null")),
+        "inputs": {str(path): file_hash(path) for path in inputs},
+        "datasets": datasets,
+        "code": {other: sorted(prints) for other, prints in code.items()},
         "commit": _git("rev-parse", "HEAD"),
         "dirty": _git("status", "--porcelain", "--untracked-files=no") != "",
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
         "device": device,
         "machine": platform.platform(),
         "threads": threads,
+        "started": STARTED.isoformat(timespec="seconds"),
+        "seconds": round((datetime.now(UTC) - STARTED).total_seconds(), 3),
     }
+
+
+def file_hash(path: Path) -> str:
+    """The first 16 hexadecimal digits of a file's SHA-256."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _version(package: str) -> str | None:
     try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
         return None
 
 

@@ -14,9 +14,10 @@ import pyarrow
 import torch
 from numpy.typing import NDArray
 
-from ranktwo import engine, files, nets, provenance, train
+from ranktwo import engine, files, nets, provenance
 from ranktwo.columns import AXIS_COLUMNS, schema
 from ranktwo.errors import run
+from ranktwo.records import Record, load_records, stage_parser
 
 Array = NDArray[np.float64]
 
@@ -158,7 +159,7 @@ def singular_values(matrices: torch.Tensor) -> Array:
     return torch.linalg.svdvals(tall.double()).numpy()
 
 
-def table(record: train.Record, name: str) -> dict[str, list[Any]]:
+def table(record: Record, name: str) -> dict[str, list[Any]]:
     """Columns of one cell's rows: a row for each matrix and snapshot, null where undefined."""
     result: dict[str, list[Any]] = {column: [] for column in SCHEMA.names}
     for matrix, weights in record.weights.items():
@@ -193,11 +194,15 @@ SCHEMA = schema(
 
 
 def main() -> None:
-    arguments = train.stage_parser(__doc__).parse_args()
+    arguments = stage_parser(__doc__).parse_args()
     torch.set_num_threads(1)
-    records = train.load_records(arguments.job, arguments.weights, arguments.history)
+    records = load_records(arguments.job, arguments.weights, arguments.history)
     tables = [pyarrow.table(table(record, name), schema=SCHEMA) for name, record in records.items()]
-    files.write_parquet(arguments.output, pyarrow.concat_tables(tables), provenance.circumstances())
+    files.write_parquet(
+        arguments.output,
+        pyarrow.concat_tables(tables),
+        {"provenance": provenance.circumstances("spectra", [arguments.weights, arguments.history])},
+    )
 
 
 if __name__ == "__main__":

@@ -163,7 +163,7 @@ def main() -> None:
     for kind in ("csv", "md", "tex"):
         parser.add_argument(f"--{kind}", type=Path, required=True)
     arguments = parser.parse_args()
-    made = TABLES[arguments.name](gaps.read([arguments.gaps]))
+    made = TABLES[arguments.name](gaps.read("gaps", arguments.gaps))
     write(
         {arguments.csv: to_csv(made.numbers), arguments.md: to_markdown(made.text), arguments.tex: to_latex(made.text)}
     )

@@ -1,74 +1,58 @@
 """Train the cells of a stack and record their weights, losses and accuracies at each snapshot."""
 
 import argparse
+import functools
 import io
 import math
 import sys
 import time
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-import pyarrow
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from ranktwo import datasets, engine, files, nets, provenance
-from ranktwo.columns import schema
+from ranktwo.checkpoints import Checkpoint
 from ranktwo.errors import UserError, run
 from ranktwo.evaluation import Evaluation
 from ranktwo.grid import Cell, cell_name, decode, short_hash
-from ranktwo.labels import noisy_targets
+from ranktwo.records import METRICS, Record, Unfinished, defined, read_records, write_records
 
 # Weights of the nets trained at once: on a CPU they have to stay in the cache, on a GPU to fill it.
 CPU_BYTES, CPU_CELLS = 10_000_000, 32
 GPU_BYTES, GPU_CELLS = 2_000_000_000, 512
 
-METRICS = [
-    *(
-        f"{part}_{metric}"
-        for part in ("train", "clean_train", "test", "noisy_test")
-        for metric in ("loss", "accuracy", "r2")
-    ),
-    *("norm_before", "steps_before"),
-]
-HISTORY = schema(["cell", "step", "diverged_step", *METRICS])
 
-
-@dataclass
-class Record:
-    """What is kept of one cell."""
-
-    cell: dict[str, Any]
-    """Its axes, and facts about its data: task, inputs, outputs; train_size and batch_size are numbers here."""
-    identity: str
-    """Hash of all that determines its numbers: axes, data set, snapshots, and the training code's meaning."""
-    steps: list[int]
-    """Its snapshots, S of them."""
-    diverged: int | None = None
-    """First step after which a weight or loss was not finite."""
-    weights: dict[str, Tensor] = field(default_factory=dict)
-    """[S, out, in] by matrix; nan from the step of divergence on."""
-    history: dict[str, list[float | None]] = field(default_factory=dict)
-    """S values by metric; null where undefined."""
-
-    def net(self, snapshot: int) -> list[Tensor]:
-        """W_1 .. W_L, [out, in] each, at a snapshot, in float64."""
-        return [self.weights[name][snapshot].double() for name in nets.matrix_names(len(self.weights))]
+Now = Callable[[], tuple[dict[str, Record], dict[str, Unfinished]]]
+"""Gives the running cells that need no more training, and those that do with what they would go on from."""
 
 
 def train(
-    cells: list[Cell], data: datasets.Dataset, *, snapshots: int, device: str, progress: "Progress"
-) -> list[Record]:
-    """Train cells that share everything but the stackable axes, as many at once as the device does well."""
-    first = cells[0]
+    cells: dict[str, Cell],
+    data: datasets.Dataset,
+    *,
+    snapshots: int,
+    device: str,
+    progress: "Progress",
+    begun: dict[str, Unfinished] | None = None,
+    pause: Callable[[Now], None] = lambda now: None,
+) -> dict[str, Record]:
+    """Train cells that share everything but the stackable axes, as many at once as the device does well.
+
+    Cells in `begun` go on from where they were: their numbers are those of a training that was never broken off.
+    `pause` is called every few steps, when what `now` gives is whole.
+    """
+    begun = {name: found for name, found in (begun or {}).items() if name in cells}
+    first = next(iter(cells.values()))
     size = first.train_size or len(data.train_x)
     if size > len(data.train_x):
         raise UserError(f"train_size {size} is more than the {len(data.train_x)} training rows of {data.name}")
     if first.batch_size != "full" and first.batch_size > size:
         raise UserError(f"batch_size {first.batch_size} is more than the {size} training rows of {data.name}")
-    if data.task != "regression" and max(cell.label_noise for cell in cells) > 1:
+    if data.task != "regression" and max(cell.label_noise for cell in cells.values()) > 1:
         raise UserError(
             f"label_noise is a share of labels for {data.name}, a classification task; it must be at most 1"
         )
@@ -77,11 +61,33 @@ def train(
         at_once = max(1, min(GPU_CELLS, GPU_BYTES // (4 * parameters)))
     else:
         at_once = max(1, min(CPU_CELLS, CPU_BYTES // (4 * parameters)))
-    # Slices of nearly equal size: 33 cells are better cut 17 + 16 than 32 + 1.
-    slices = math.ceil(len(cells) / at_once)
-    bounds = [len(cells) * index // slices for index in range(slices + 1)]
-    parts = [cells[start:stop] for start, stop in zip(bounds, bounds[1:], strict=False)]
-    return [record for part in parts for record in _train_slice(part, data, size, snapshots, device, progress)]
+    together: dict[int, list[str]] = {}
+    for name in cells:
+        together.setdefault(begun[name].step if name in begun else 0, []).append(name)
+    records: dict[str, Record] = {}
+    for step in sorted(together, reverse=True):
+        for names in _slices(together[step], at_once):
+            running = _Slice({name: cells[name] for name in names}, data, size, snapshots, device)
+            if step:
+                running.resume(begun)
+            running.train(progress, functools.partial(_pause, pause, records, running))
+            records |= running.now()[0]
+    return {name: records[name] for name in cells}
+
+
+def _pause(pause: Callable[[Now], None], before: dict[str, Record], running: "_Slice") -> None:
+    def now() -> tuple[dict[str, Record], dict[str, Unfinished]]:
+        finished, unfinished = running.now()
+        return before | finished, unfinished
+
+    pause(now)
+
+
+def _slices(names: list[str], at_once: int) -> list[list[str]]:
+    """Slices of nearly equal size: 33 cells are better cut 17 + 16 than 32 + 1."""
+    count = math.ceil(len(names) / at_once)
+    bounds = [len(names) * index // count for index in range(count + 1)]
+    return [names[start:stop] for start, stop in zip(bounds, bounds[1:], strict=False)]
 
 
 def _shapes(cell: Cell, data: datasets.Dataset) -> list[tuple[int, int]]:
@@ -89,60 +95,115 @@ def _shapes(cell: Cell, data: datasets.Dataset) -> list[tuple[int, int]]:
     return list(zip(sizes, sizes[1:], strict=False))
 
 
-def _train_slice(
-    cells: list[Cell], data: datasets.Dataset, size: int, snapshots: int, device: str, progress: "Progress"
-) -> list[Record]:
-    x, labels = data.train_x[:size].to(device), data.train_y[:size]
-    training = engine.begin(cells, x, labels, data.task, data.outputs)
-    noise = [cell.label_noise for cell in cells]
-    evaluation = Evaluation(noise, data.task, data.outputs, x, labels, data.test_x, data.test_y)
-    steps = engine.snapshot_steps(cells[0].steps, snapshots)
-    names = nets.matrix_names(len(training.stack.weights))
-    weights = {
-        name: torch.full((len(cells), len(steps), *shape[::-1]), math.nan)
-        for name, shape in zip(names, _shapes(cells[0], data), strict=True)
-    }
-    history = {name: torch.full((len(cells), len(steps)), math.nan, dtype=torch.float64) for name in METRICS}
+class _Slice:
+    """Cells that are trained at once, from their beginning or all from one later step, and what is recorded of them."""
 
-    def advance(step: int) -> None:
-        training.advance_to(step, lambda count: progress.tick(count, len(training.alive), training.stack.step))
+    def __init__(self, cells: dict[str, Cell], data: datasets.Dataset, size: int, snapshots: int, device: str) -> None:
+        x, labels = data.train_x[:size].to(device), data.train_y[:size]
+        points = list(cells.values())
+        noise = [cell.label_noise for cell in points]
+        self._facts = {name: _facts(cell, data, size) for name, cell in cells.items()}
+        self._training = engine.begin(points, x, labels, data.task, data.outputs)
+        self._evaluation = Evaluation(noise, data.task, data.outputs, x, labels, data.test_x, data.test_y)
+        self._steps = engine.snapshot_steps(points[0].steps, snapshots)
+        self._recorded = 0
+        self._matrices = nets.matrix_names(len(self._training.stack.weights))
+        shape = (len(cells), len(self._steps))
+        self._weights = {
+            matrix: torch.full((*shape, *pair[::-1]), math.nan)
+            for matrix, pair in zip(self._matrices, _shapes(points[0], data), strict=True)
+        }
+        self._history = {metric: torch.full(shape, math.nan, dtype=torch.float64) for metric in METRICS}
+        self._runs: dict[str, list[dict[str, Any]]] = {}
 
-    for index, step in enumerate(steps):
-        # What a few steps can do to the rank of V follows from its norm before them: the fewest batches of q samples.
-        lag = (min(training.stack.weights[0].shape[1:]) - 1) // training.stack.recipe.batch_size
-        advance(max(step - lag, training.stack.step))
-        lag, norms = step - training.stack.step, torch.linalg.matrix_norm(training.stack.weights[0].double()).cpu()
-        before = dict(zip(training.alive.tolist(), norms.tolist(), strict=True))
-        advance(step)
-        metrics = evaluation.measure(training)
+    def resume(self, begun: dict[str, Unfinished]) -> None:
+        """Go on from where these cells were, all at the same step."""
+        found = [begun[name] for name in self._facts]
+        layers = [torch.stack(layer) for layer in zip(*(cell.weights for cell in found), strict=True)]
+        slots = zip(*(cell.slots for cell in found), strict=True)
+        stacked = [[torch.stack(layer) for layer in zip(*slot, strict=True)] for slot in slots]
+        self._training.resume(found[0].step, layers, stacked)
+        self._recorded = len(found[0].record.history[METRICS[0]])
+        for number, cell in enumerate(found):
+            for matrix, weights in cell.record.weights.items():
+                self._weights[matrix][number, : self._recorded] = weights
+            for metric, values in cell.record.history.items():
+                known = [math.nan if value is None else value for value in values]
+                self._history[metric][number, : self._recorded] = torch.tensor(known, dtype=torch.float64)
+        self._runs = {name: begun[name].record.runs for name in self._facts}
+
+    def train(self, progress: "Progress", pause: Callable[[], None]) -> None:
+        """Train all cells to their last step."""
+        training = self._training
+        progress.skip(training.stack.step, len(self._facts))
+
+        def count(steps: int) -> None:
+            progress.tick(steps, len(training.alive), training.stack.step)
+
+        def count_and_pause(steps: int) -> None:
+            count(steps)
+            pause()
+
+        for index in range(self._recorded, len(self._steps)):
+            step = self._steps[index]
+            # What a few steps can do to V's rank follows from its norm before them: the fewest batches of q samples.
+            lag = (min(training.stack.weights[0].shape[1:]) - 1) // training.stack.recipe.batch_size
+            training.advance_to(max(step - lag, training.stack.step), count_and_pause)
+            lag = step - training.stack.step
+            norms = torch.linalg.matrix_norm(training.stack.weights[0].double()).cpu()
+            before = dict(zip(training.alive.tolist(), norms.tolist(), strict=True))
+            training.advance_to(step, count)
+            self._record(index, lag, before)
+
+    def _record(self, index: int, lag: int, before: dict[int, float]) -> None:
+        """Record a snapshot; `before` has the norm of V `lag` steps ago by the cell's number."""
+        training = self._training
+        metrics = self._evaluation.measure(training)
         metrics["norm_before"] = torch.tensor(
             [before[number] for number in training.alive.tolist()], dtype=torch.float64
         )
         metrics["steps_before"] = torch.full_like(metrics["norm_before"], lag)
         finite = torch.stack([values.isfinite() for name, values in metrics.items() if name.endswith("loss")]).all(0)
         if not finite.all():
-            training.freeze(~finite, [step] * int((~finite).sum()))
+            training.freeze(~finite, [self._steps[index]] * int((~finite).sum()))
             metrics = {name: values[finite] for name, values in metrics.items()}
-        for name, values in metrics.items():
-            history[name][training.alive, index] = values
-        for name, weight in zip(names, training.stack.weights, strict=True):
-            weights[name][training.alive, index] = weight.float().cpu()
-    return [
-        Record(
-            cell=_facts(cell, data, size),
+        for metric, values in metrics.items():
+            self._history[metric][training.alive, index] = values
+        for matrix, weight in zip(self._matrices, training.stack.weights, strict=True):
+            self._weights[matrix][training.alive, index] = weight.float().cpu()
+        self._recorded = index + 1
+
+    def now(self) -> tuple[dict[str, Record], dict[str, Unfinished]]:
+        """The cells that need no more training, and those that do with what they would go on from."""
+        finished, unfinished = {}, {}
+        alive = self._training.alive.tolist() if self._recorded < len(self._steps) else []
+        weights, slots, step = self._training.stack.state(copy=False)
+        for number, name in enumerate(self._facts):
+            if number not in alive:
+                finished[name] = self._record_of(number, name, len(self._steps))
+                continue
+            place = alive.index(number)
+            unfinished[name] = Unfinished(
+                record=self._record_of(number, name, self._recorded),
+                step=step,
+                weights=[weight[place].cpu() for weight in weights],
+                slots=[[matrix[place].cpu() for matrix in slot] for slot in slots],
+            )
+        return finished, unfinished
+
+    def _record_of(self, number: int, name: str, snapshots: int) -> Record:
+        return Record(
+            cell=self._facts[name],
             identity="",
-            steps=steps,
-            diverged=training.diverged.get(number),
-            weights={name: weight[number] for name, weight in weights.items()},
-            history={name: [defined(value) for value in values[number].tolist()] for name, values in history.items()},
+            steps=self._steps,
+            diverged=self._training.diverged.get(number),
+            weights={matrix: weights[number, :snapshots] for matrix, weights in self._weights.items()},
+            history={
+                metric: [defined(value) for value in values[number, :snapshots].tolist()]
+                for metric, values in self._history.items()
+            },
+            runs=self._runs.get(name, []),
         )
-        for number, cell in enumerate(cells)
-    ]
-
-
-def defined(value: float) -> float | None:
-    """The value, or null where it is not finite."""
-    return value if math.isfinite(value) else None
 
 
 def _facts(cell: Cell, data: datasets.Dataset, size: int) -> dict[str, Any]:
@@ -171,6 +232,12 @@ class Progress:
         )
         self._shown = time.monotonic()
 
+    def skip(self, steps: int, cells: int) -> None:
+        """Leave out `steps` steps of `cells` cells, taken before: they count, but not for the rate."""
+        self._bar.n += steps * cells
+        self._bar.initial += steps * cells
+        self._bar.last_print_n = self._bar.n
+
     def tick(self, steps: int, cells: int, step: int) -> None:
         """Count `steps` steps of `cells` cells, which are now at `step`."""
         self._bar.set_postfix_str(f"step {step:,}/{self._steps:,}", refresh=False)
@@ -193,81 +260,6 @@ def identities(cells: list[Cell], data: datasets.Dataset, settings: dict[str, An
     return [short_hash([asdict(cell), data.checksum, settings]) for cell in cells]
 
 
-def read_records(weights: Path, history: Path) -> dict[str, Record]:
-    """Records by cell from a stack's two files, of the cells that are whole in both; none where a file is damaged."""
-    try:
-        tensors, metadata = files.read_tensors(weights)
-        table, history_metadata = files.read_parquet(history)
-    except UserError:
-        return {}
-    rows: dict[str, dict[str, list[Any]]] = {}
-    for row in table.to_pylist():
-        columns = rows.setdefault(row["cell"], {name: [] for name in METRICS})
-        for name in METRICS:
-            columns[name].append(row[name])
-    records = {}
-    for name, facts in metadata["cells"].items():
-        matrices = {key.partition("/")[2]: tensor for key, tensor in tensors.items() if key.partition("/")[0] == name}
-        same = history_metadata["identities"].get(name) == facts["identity"]
-        if same and matrices and len(rows.get(name, {}).get("train_loss", [])) == len(facts["steps"]):
-            records[name] = Record(**facts, weights=matrices, history=rows[name])
-    return records
-
-
-def stage_parser(description: str | None, *paths: str) -> argparse.ArgumentParser:
-    """Arguments of a stage that makes one file of what a stack's training wrote, and of the files named `paths`."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--job", required=True, help="the stack's cells, as ranktwo.grid.encode writes them")
-    for path in ("weights", "history", *paths, "output"):
-        parser.add_argument(f"--{path}", type=Path, required=True)
-    return parser
-
-
-def load_records(job: str, weights: Path, history: Path) -> dict[str, Record]:
-    """Records of a job's cells by name, in the job's order; UserError if the two files lack one."""
-    cells, options, _ = decode(job)
-    records = read_records(weights, history)
-    names = [cell_name(cell, options) for cell in cells]
-    missing = [name for name in names if name not in records]
-    if missing:
-        raise UserError(
-            f"{weights} lacks {len(missing)} cells, {missing[0]} for one; delete it and run snakemake again"
-        )
-    return {name: records[name] for name in names}
-
-
-def load_data(path: Path) -> datasets.Dataset:
-    """The data set in a file with its inputs in float64, in which stages evaluate nets; converted once, for all."""
-    data = datasets.load(path)
-    return replace(data, train_x=data.train_x.double(), test_x=data.test_x.double())
-
-
-def training_data(cell: dict[str, Any], data: datasets.Dataset) -> tuple[Tensor, Tensor]:
-    """x [N, n] and targets y [N, c], noise included, on which a record's cell was trained."""
-    size = cell["train_size"]
-    y = noisy_targets(data.train_y[:size], data.task, data.outputs, cell["label_noise"], cell["seed"])
-    return data.train_x[:size], y
-
-
-def write_records(weights: Path, history: Path, records: dict[str, Record], circumstances: dict[str, Any]) -> None:
-    """Write a stack's two files: weights as `cell/matrix` [S, out, in], and a row per cell and snapshot."""
-    facts = {
-        name: {"cell": record.cell, "identity": record.identity, "steps": record.steps, "diverged": record.diverged}
-        for name, record in records.items()
-    }
-    tensors = {f"{name}/{matrix}": w for name, record in records.items() for matrix, w in record.weights.items()}
-    columns: dict[str, list[Any]] = {name: [] for name in HISTORY.names}
-    for name, record in records.items():
-        columns["cell"] += [name] * len(record.steps)
-        columns["step"] += record.steps
-        columns["diverged_step"] += [record.diverged] * len(record.steps)
-        for metric in METRICS:
-            columns[metric] += record.history[metric]
-    identities = {name: record.identity for name, record in records.items()}
-    files.write_tensors(weights, tensors, {"cells": facts, **circumstances})
-    files.write_parquet(history, pyarrow.table(columns, schema=HISTORY), {"identities": identities, **circumstances})
-
-
 def pick_device(asked: str) -> str:
     """`cpu` or `cuda`: what was asked for, where `auto` is a GPU if PyTorch sees one."""
     if asked == "cuda" and not torch.cuda.is_available():
@@ -285,35 +277,75 @@ def main() -> None:
     parser.add_argument("--history", type=Path, required=True, help="Parquet file to write or to add to")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--checkpoint", type=float, default=60.0, help="seconds between checkpoints")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     # Decayed weights become denormal numbers, on which a CPU is ten times slower.
     torch.set_flush_denormal(True)
-    device = pick_device(arguments.device)
+    with files.only_writer(arguments.weights.parent):
+        _train_new(arguments, pick_device(arguments.device))
 
+
+def _train_new(arguments: argparse.Namespace, device: str) -> None:
+    """Train the cells that are neither in the stack's files nor in its checkpoint, and write those files."""
     cells, options, settings = decode(arguments.job)
     data = datasets.load(arguments.dataset)
     wanted = {cell_name(cell, options): cell for cell in cells}
     expected = dict(zip(wanted, identities(cells, data, settings), strict=True))
-    records = read_records(arguments.weights, arguments.history)
-    records = {name: r for name, r in records.items() if r.identity == expected.get(name, r.identity)}
-    new = {name: cell for name, cell in wanted.items() if name not in records}
-    progress = Progress(arguments.weights.parent.name, len(new), cells[0].steps)
-    start = time.monotonic()
-    if new:
-        trained = train(list(new.values()), data, snapshots=settings["snapshots"], device=device, progress=progress)
-        for name, record in zip(new, trained, strict=True):
-            record.identity = expected[name]
-            records[name] = record
-    seconds = time.monotonic() - start
-    name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
-    circumstances = provenance.circumstances(name, arguments.threads) | {"seconds": seconds}
-    write_records(arguments.weights, arguments.history, records, circumstances)
+    records = _kept(arguments.weights, arguments.history, expected)
+    stack, start = arguments.weights.parent.name, time.monotonic()
+    machine = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    here = provenance.circumstances("train", [arguments.dataset], device=machine, threads=arguments.threads)
+
+    def signed(found: dict[str, Record]) -> dict[str, Record]:
+        """Say in records made here what they are and where they were made."""
+        here["seconds"] = time.monotonic() - start
+        for name, record in ((name, record) for name, record in found.items() if not record.identity):
+            record.identity, record.runs = expected[name], [*record.runs, here]
+        return found
+
+    def now(running: Now) -> tuple[dict[str, Record], dict[str, Unfinished]]:
+        finished, unfinished = running()
+        signed({name: cell.record for name, cell in unfinished.items()})
+        return signed(finished), unfinished
+
+    with Checkpoint(arguments.weights.with_name("checkpoint.safetensors"), arguments.checkpoint, here) as checkpoint:
+        checkpoint.read(expected)
+        records |= checkpoint.finished
+        new = {name: cell for name, cell in wanted.items() if name not in records}
+        begun = {name: cell for name, cell in checkpoint.unfinished.items() if name in new}
+        progress = Progress(stack, len(new), cells[0].steps)
+        if new:
+            trained = train(
+                new,
+                data,
+                snapshots=settings["snapshots"],
+                device=device,
+                progress=progress,
+                begun=begun,
+                pause=lambda running: checkpoint.pause(lambda: now(running)),
+            )
+            records |= signed(trained)
+        write_records(arguments.weights, arguments.history, records, here)
+        checkpoint.remove()
     diverged = sum(records[name].diverged is not None for name in new)
-    notes = [f"{len(new)} cells trained in {seconds:.1f} s on {device}"]
+    notes = [f"{len(new)} cells trained in {time.monotonic() - start:.1f} s on {device}"]
+    notes += [f"{len(begun)} of them from a checkpoint"] if begun else []
     notes += [f"{diverged} diverged"] if diverged else []
     notes += [f"{len(wanted) - len(new)} kept from before"] if len(wanted) > len(new) else []
-    progress.close(f"{arguments.weights.parent.name}: {', '.join(notes)}")
+    progress.close(f"{stack}: {', '.join(notes)}")
+
+
+def _kept(weights: Path, history: Path, expected: dict[str, str]) -> dict[str, Record]:
+    """Records in a stack's files. Cells that no config asks for now stay; those that would now be others do not."""
+    if not (weights.exists() and history.exists()):
+        return {}
+    try:
+        records = read_records(weights, history)
+    except UserError as error:
+        print(f"ranktwo: {error}", file=sys.stderr)
+        return {}
+    return {name: record for name, record in records.items() if record.identity == expected.get(name, record.identity)}
 
 
 if __name__ == "__main__":

@@ -17,11 +17,12 @@ import pyarrow
 import torch
 from torch import Tensor
 
-from ranktwo import datasets, engine, files, nets, provenance, train
+from ranktwo import datasets, engine, files, nets, provenance
 from ranktwo.columns import AXIS_COLUMNS, schema
 from ranktwo.errors import run
 from ranktwo.evaluation import target_variance
 from ranktwo.labels import targets
+from ranktwo.records import Record, defined, load_data, load_records, stage_parser, training_data
 
 TOLERANCE = 0.01
 """How far from the full net's score one may be and still be the same to `functional_rank`."""
@@ -100,30 +101,38 @@ def plane(v: Tensor, qt: Tensor, following: Tensor, x: Tensor, y: Tensor) -> dic
     return result
 
 
-def row(name: str, record: train.Record, data: datasets.Dataset) -> dict[str, Any]:
+def row(name: str, record: Record, data: datasets.Dataset) -> dict[str, Any]:
     """One cell's columns after training; all but its axes null if a weight is not finite or V = 0."""
     result = dict.fromkeys(SCHEMA.names) | {"cell": name} | {axis: record.cell[axis] for axis in AXIS_COLUMNS}
     v, *above = record.net(-1)
     if not (all(weight.isfinite().all() for weight in (v, *above)) and v.any()):
         return result
-    x, y = train.training_data(record.cell, data)
+    x, y = training_data(record.cell, data)
     test_y = targets(data.test_y, data.task, data.outputs)
     ranks = truncation_ranks(min(v.shape))
     decomposed = torch.linalg.svd(v, full_matrices=False)
     for part, inputs, wanted in (("train", x, y), ("test", data.test_x, test_y)):
         for key, values in curves(decomposed, above, inputs, wanted, data.task, ranks).items():
-            result[key.replace("_", f"_{part}_")] = [train.defined(value) for value in values.tolist()]
+            result[key.replace("_", f"_{part}_")] = [defined(value) for value in values.tolist()]
     result |= {"truncation_ranks": ranks, "functional_rank": functional_rank(ranks, result["truncated_test_score"])}
     return result | plane(v, decomposed[2], above[0], x, y)
 
 
 def main() -> None:
-    arguments = train.stage_parser(__doc__, "dataset").parse_args()
+    arguments = stage_parser(__doc__, "dataset").parse_args()
     torch.set_num_threads(1)
-    data = train.load_data(arguments.dataset)
-    records = train.load_records(arguments.job, arguments.weights, arguments.history)
+    data = load_data(arguments.dataset)
+    records = load_records(arguments.job, arguments.weights, arguments.history)
     rows = [row(name, record, data) for name, record in records.items()]
-    files.write_parquet(arguments.output, pyarrow.Table.from_pylist(rows, schema=SCHEMA), provenance.circumstances())
+    files.write_parquet(
+        arguments.output,
+        pyarrow.Table.from_pylist(rows, schema=SCHEMA),
+        {
+            "provenance": provenance.circumstances(
+                "truncation", [arguments.weights, arguments.history, arguments.dataset]
+            )
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -622,10 +622,10 @@ def main() -> None:
     for kind in ("md", "tex"):
         parser.add_argument(f"--{kind}", type=Path, required=True)
     arguments = parser.parse_args()
-    cells = gaps.read([arguments.gaps])
+    cells = gaps.read("gaps", arguments.gaps)
     rows = verdicts(cells, Limits(**arguments.thresholds))
     table = pyarrow.Table.from_pandas(rows, schema=columns.schema(NAMES), preserve_index=False)
-    files.write_parquet(arguments.output, table, provenance.circumstances())
+    files.write_parquet(arguments.output, table, {"provenance": provenance.circumstances("verdicts", [arguments.gaps])})
     tables.write({arguments.md: markdown(rows, cells), arguments.tex: latex(rows)})
 
 

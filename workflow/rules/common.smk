@@ -14,12 +14,12 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 
 from ranktwo import config as configuration, grid
 from ranktwo.errors import UserError
-from ranktwo.provenance import fingerprint
+from ranktwo.provenance import STUDY as STUDY_VARIABLE, fingerprint
+
+CONFIG_FILE = os.path.relpath((workflow.configfiles or ["config"])[-1])
 
 try:
-    STUDY = configuration.read(
-        config, where=os.path.relpath((workflow.configfiles or ["config"])[-1])
-    )
+    STUDY = configuration.read(config, where=CONFIG_FILE)
     STACKS = grid.stacks(grid.expand(STUDY["grids"]), STUDY["stack"], STUDY["datasets"])
 except UserError as error:
     sys.exit(f"ranktwo: {error}")
@@ -28,6 +28,11 @@ RESULTS = STUDY["results"].rstrip("/")
 DATA_FOLDER = STUDY["data_folder"] or os.environ.get("RANKTWO_DATA") or "data"
 DOWNLOAD = "--download" if STUDY["download"] else "--no-download"
 DEVICE = STUDY["device"]
+CHECKPOINT = STUDY["checkpoint"]
+# For provenance: jobs write into their results which config asked for them.
+os.environ[STUDY_VARIABLE] = grid.canonical(
+    {"config": CONFIG_FILE, "hash": grid.short_hash(STUDY)}
+)
 
 
 # Snakemake takes a limit of zero for no limit at all, and would start every training job at once on the same GPU.

@@ -26,6 +26,7 @@ rule figure:
         identity=lambda wildcards: grid.canonical(
             [where(wildcards.figure), fingerprint("figures")]
         ),
+        stacks=grid.packed(grid.canonical(list(STACKS))),
         where=lambda wildcards: grid.canonical(where(wildcards.figure)),
         caption=lambda wildcards: (CAPTIONS / f"{wildcards.figure}.rst").read_text(
             encoding="utf-8"
@@ -33,9 +34,8 @@ rule figure:
     shell:
         "python -m ranktwo.figures {wildcards.figure:q}"
         " --gaps {input.gaps:q}"
-        " --spectra {input.spectra:q}"
-        " --certificates {input.certificates:q}"
-        " --truncation {input.truncation:q}"
+        " --results {RESULTS:q}"
+        " --stacks {params.stacks:q}"
         " --where {params.where:q}"
         " --style {input.style:q}"
         " --pdf {output.pdf:q}"

@@ -15,14 +15,12 @@ rule gaps:
     localrule: True
     params:
         identity=grid.canonical([STUDY["status"], fingerprint("gaps")]),
+        stacks=grid.packed(grid.canonical(list(STACKS))),
         status=grid.canonical(STUDY["status"]),
     shell:
         "python -m ranktwo.gaps"
-        " --history {input.history:q}"
-        " --spectra {input.spectra:q}"
-        " --certificates {input.certificates:q}"
-        " --bounds {input.bounds:q}"
-        " --truncation {input.truncation:q}"
+        " --results {RESULTS:q}"
+        " --stacks {params.stacks:q}"
         " --status {params.status:q}"
         " --output {output:q}"
         " --log {log:q}"

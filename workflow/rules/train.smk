@@ -26,4 +26,5 @@ rule train:
         " --history {output.history:q}"
         " --device {DEVICE}"
         " --threads {threads}"
+        " --checkpoint {CHECKPOINT}"
         " --log {log:q}"
