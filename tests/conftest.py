@@ -14,6 +14,18 @@ from ranktwo.grid import Cell, cell_name, encode
 
 ROOT = Path(__file__).parents[1]
 REAL_DATA = Path(os.environ.get("RANKTWO_DATA") or ROOT.parent / "shared" / "data")
+SGD_AXES = {
+    "train_size": 50,
+    "label_noise": 0.0,
+    "widths": "8",
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "schedule": "constant",
+    "batch_size": 16,
+    "decay_rule": "constant",
+    "steps": 10,
+}
+"""Axes of the cells of made-up tables, as gaps.parquet has them; a test sets the others."""
 # Commands that tests start are those of this checkout.
 os.environ["PYTHONPATH"] = str(ROOT / "src")
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import torch
+from conftest import a_dataset
 
 from ranktwo import certificates as module
 from ranktwo.certificates import (
@@ -19,7 +20,7 @@ from ranktwo.certificates import (
     pair_certificate,
     trajectory_bound,
 )
-from ranktwo.critical import critical_decay
+from ranktwo.critical import critical_decay, inverse
 from ranktwo.engine import relative_decays
 
 TASKS = {"regression": 2, "binary": 1, "multiclass": 3}
@@ -487,7 +488,34 @@ def test_memory_rank_in_both_conventions():
     assert math.isnan(memory_rank(e, learning_rate=eta, weight_decay=0.0, batch_size=4))
 
 
+def test_sines_of_nearly_parallel_rows_keep_their_digits():
+    v = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    tangents = torch.tensor([1e-9, 1e-6, 1e-3, 1.0, 1e3], dtype=torch.float64)
+    h = torch.cat([torch.stack([torch.ones(5), tangents], 1), torch.zeros(1, 2)])[None]
+    cosine, square = module._direction(h, inverse(h.norm(dim=2)), v)
+    expected = torch.cat([tangents.square() / (1 + tangents.square()), torch.ones(1)])
+    torch.testing.assert_close(square[0], expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(cosine[0, :5], (1 + tangents.square()).rsqrt(), rtol=1e-12, atol=0)
+    assert cosine[0, 5] == 0
+
+
 # Critical decay
+
+
+def test_critical_decays_are_worked_out_once_for_all_cells_with_the_same_targets(monkeypatch):
+    x, targets = make_data("binary")
+    data = a_dataset("binary", 1, x, targets[:, 0].long(), SAMPLES)
+    data.metadata["critical_decay"] = 7.0
+    asked = []
+    monkeypatch.setattr(module, "critical_decay", lambda *given: (float(asked.append(given) or len(asked)), None))
+    plain = {"optimizer": "sgd", "widths": "8", "label_noise": 0.0, "seed": 0}
+    changes = [{}, {"seed": 1}, {"label_noise": 0.2}, {"label_noise": 0.2, "seed": 1}, {"label_noise": 0.2}]
+    changes += [{"label_noise": 0.4}, {"optimizer": "adamw"}, {"widths": "8-8"}]
+    cells = [plain | change for change in changes]
+    found = module._critical_decays(cells, data, x, [targets] * len(cells))
+    assert found[:6] == [7, 7, 1, 2, 1, 3] and math.isnan(found[6]) and math.isnan(found[7])
+    asked.clear()
+    assert module._critical_decays(cells[:2], data, x[:-1], [targets[:-1]] * 2) == [1, 1]
 
 
 def force(v, x, delta):

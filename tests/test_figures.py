@@ -7,6 +7,7 @@ import numpy as np
 import pandas
 import pytest
 import yaml
+from conftest import SGD_AXES
 
 from ranktwo import drawing
 from ranktwo.bounds import REGISTRY
@@ -30,24 +31,17 @@ def study(**changes: dict[str, str]) -> Data:
             for seed in range(3):
                 status = changes.get(f"mu{mu:g}", "ok")
                 gone = status == "diverged"
-                row = {name: random.uniform(1, 9) for name in numbers} | {
+                row = {name: random.uniform(1, 9) for name in numbers} | SGD_AXES
+                row |= {
                     "cell": f"{batch_size}-{mu}-{seed}",
                     "dataset": "toy",
                     "task": "binary",
                     "outputs": 1,
-                    "train_size": 50,
-                    "label_noise": 0.0,
-                    "widths": "8",
-                    "optimizer": "sgd",
-                    "learning_rate": 0.1,
-                    "schedule": "constant",
                     "batch_size": batch_size,
                     "weight_decay": mu,
-                    "decay_rule": "constant",
                     "decay_ratio": mu / 0.05,
                     "residual_2": 0.05,
                     "data_floor": FLOOR,
-                    "steps": 10,
                     "seed": seed,
                     "status": status,
                 }

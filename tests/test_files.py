@@ -16,7 +16,9 @@ from ranktwo import files
 from ranktwo.errors import UserError
 
 METADATA = {"provenance": {"stage": "gaps"}}
-TABLE = pyarrow.table({"a": [1.0, None], "b": [[1.0, 2.0], None]})
+TABLE = pyarrow.table(
+    {"a": [1.0, None], "b": [[1.0, 2.0], None], "c": [True, None], "d": ["x", None], "e": [[1], []], "f": [None, 2]}
+)
 
 
 def test_parquet_and_tensors_come_back_with_their_metadata(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas
 import pyarrow
 import pytest
+from conftest import SGD_AXES
 
 from ranktwo import bounds, files, predictors, verdicts
 from ranktwo.columns import COLUMNS
@@ -21,16 +22,8 @@ def falls(mu, seed):
 def study(dataset="toy", decays=(0.0, 0.1, 0.2), seeds=3, status="ok", **changes):
     """Rows of gaps.parquet in which every claim but C5b is supported; a change is a value or a function of mu, seed."""
     values = {
+        **SGD_AXES,
         "task": "binary",
-        "train_size": 50,
-        "label_noise": 0.0,
-        "widths": "8",
-        "optimizer": "sgd",
-        "learning_rate": 0.1,
-        "schedule": "constant",
-        "batch_size": 16,
-        "decay_rule": "constant",
-        "steps": 10,
         "status": status,
         "residual_2": falls,
         "effective_rank": lambda mu, seed: 2 + seed if mu else 8 + seed,

@@ -34,7 +34,7 @@ NEEDS_DECAY = NEEDS_SMALLER_BATCH | {
     "mean_residual_1",
     "mean_residual_2",
 }
-CHUNK_ELEMENTS = 2**19  # activations of one layer worked on at once: 4 MB, about a core's own cache
+CHUNK_ELEMENTS = 2**18  # activations of one layer worked on at once: 2 MB, within a core's own cache
 frobenius = torch.linalg.matrix_norm
 
 
@@ -49,6 +49,7 @@ def certificates(
     sampled_batches: int = 8,
     ascent_steps: int = 2,
     seed: int = 0,
+    input_floor: Tensor | None = None,
 ) -> list[dict[str, Tensor]]:
     """For each weight matrix, input side first, a dict of [K] float64 tensors, under the names in quotes.
 
@@ -89,7 +90,8 @@ def certificates(
     whenever the decay of a batch is the mean of its samples' c_i), max_i ||W + g_i/c_i|| <= (2B - 1) eps / min_i c_i,
     minima and maxima over c_i > 0; gbar, G and mu of the last group are means.
 
-    weights: [K, out, in] each; x [N, n] or [K, N, n]; targets as in `nets`; weight_decay [K] or [K, N], >= 0.
+    weights: [K, out, in] each; x [N, n] or [K, N, n]; targets as in `nets`; weight_decay [K] or [K, N], >= 0;
+    input_floor `data_floor(x)` if known.
     """
     weights = [weight.double() for weight in weights]
     cells, samples = weights[0].shape[0], x.shape[-2]
@@ -99,7 +101,7 @@ def certificates(
     decay = weight_decay.double().reshape(cells, -1).expand(cells, samples)
     generator = torch.Generator().manual_seed(seed)
     batches = [torch.randperm(samples, generator=generator)[:batch_size].to(x.device) for _ in range(sampled_batches)]
-    floor = data_floor(x)  # once: the first matrix has the same inputs in every cell
+    floor = data_floor(x) if input_floor is None else input_floor
 
     rows: list[list[dict[str, Tensor]]] = []
     widest = max(max(weight.shape[1:]) for weight in weights)
@@ -109,10 +111,9 @@ def certificates(
         net = [weight[part] for weight in weights]
         inputs = x if x.ndim == 2 else x[part]
         labels = targets if targets.ndim == 2 else targets[part]
-        activations, derivatives, finite = _finite_passes(net, inputs, labels, task)
+        net, activations, derivatives, finite = _finite_passes(net, inputs, labels, task)
         rows.append([])
         for layer, (weight, h, delta) in enumerate(zip(net, activations, derivatives, strict=False)):
-            weight = torch.where(finite[:, None, None], weight, 0.0)
             row = _gradient_columns(weight, h, delta, decay[part], batches, batch_size, ascent_steps)
             row["data_floor"] = data_floor(h) if layer else floor.expand(cells)[part]
             row["dead_fraction"] = torch.full_like(row["norm"], math.nan)
@@ -148,20 +149,20 @@ def null_reason(
 
 def _finite_passes(
     weights: list[Tensor], x: Tensor, targets: Tensor, task: Task
-) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """Activations, deltas and, [K], whether a cell's gradients can be squared; one that fails is run as a zero net."""
+) -> tuple[list[Tensor], list[Tensor], list[Tensor], Tensor]:
+    """Weights, activations, deltas and, [K], whether a cell's gradients can be squared; if not, it is run as zero."""
     activations = forward(weights, x)
     derivatives = deltas(weights, activations, targets, task)
-    size = sum(weight.square().sum((1, 2)) for weight in weights)
+    size = sum(frobenius(weight).square() for weight in weights)
     for h, delta in zip(activations, derivatives, strict=False):
-        size = size + h.square().sum((1, 2)) * delta.square().sum((1, 2))
+        size = size + (frobenius(h) * frobenius(delta)).square()
     finite = size.isfinite()
     if not finite.all():
         # The factorisations raise on nan and inf, and one diverged cell must not cost the others their rows.
         weights = [torch.where(finite[:, None, None], weight, 0.0) for weight in weights]
         activations = forward(weights, x)
         derivatives = deltas(weights, activations, targets, task)
-    return activations, derivatives, finite
+    return weights, activations, derivatives, finite
 
 
 def _gradient_columns(
@@ -169,9 +170,9 @@ def _gradient_columns(
 ) -> dict[str, Tensor]:
     """The columns of `certificates` that follow from W [K, out, in], inputs h, deltas and decays [K, N]."""
     samples = h.shape[1]
-    left, singular, right = torch.linalg.svd(weight, full_matrices=False)
+    left, singular, right = _svd(weight)
     norm = frobenius(weight)
-    norms = sample_norms(weight, h, delta, decay, left[..., 0], singular, right[:, 0])
+    norms = sample_norms(weight, h, delta, decay, left, singular, right)
     mu = torch.where(decay.mean(1) > 0, decay.mean(1), math.nan)
     decayed = decay > 0
     distance = norms / torch.where(decayed, decay, math.nan)
@@ -180,7 +181,7 @@ def _gradient_columns(
     mean_gradient = torch.bmm(delta.transpose(1, 2), h) / samples
     gradient = mean_gradient + decay.mean(1)[:, None, None] * weight
     gradient_norm = frobenius(gradient)
-    mean_singular = torch.linalg.svdvals(mean_gradient)
+    mean_singular = torch.linalg.svdvals(_tall(mean_gradient))
     slack = _spectral_norm(gradient) / mu
     gap = (singular - mean_singular / mu[:, None]).abs().amax(1)
 
@@ -215,6 +216,19 @@ def _gradient_columns(
     return row | {f"vacuity_{end}": row[f"bound_{end}"] / nonzero for end in ("lower", "upper")}
 
 
+def _tall(matrix: Tensor) -> Tensor:
+    """M or its transpose, whichever has more rows: of those LAPACK finds the same singular values faster."""
+    return matrix if matrix.shape[1] >= matrix.shape[2] else matrix.transpose(1, 2)
+
+
+def _svd(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Leading left singular vectors [K, out], all singular values [K, q], leading right singular vectors [K, in]."""
+    left, singular, right = torch.linalg.svd(_tall(weight), full_matrices=False)
+    pair = left[..., 0], right[:, 0]
+    first, last = pair if weight.shape[1] >= weight.shape[2] else pair[::-1]
+    return first, singular, last
+
+
 def _residual(singular: Tensor, rank: int) -> Tensor:
     """d_r, [K], from singular values [K, q], largest first."""
     return torch.linalg.vector_norm(singular[:, rank:], dim=1)
@@ -222,7 +236,7 @@ def _residual(singular: Tensor, rank: int) -> Tensor:
 
 def _spectral_norm(matrix: Tensor) -> Tensor:
     """||M||_2, [K]: the root of the largest eigenvalue of the smaller Gram matrix, which loses digits only below it."""
-    wide = matrix if matrix.shape[1] <= matrix.shape[2] else matrix.transpose(1, 2)
+    wide = _tall(matrix).transpose(1, 2)
     scale = wide.abs().amax((1, 2)).clamp_min(torch.finfo(wide.dtype).tiny)
     wide = wide / scale[:, None, None]  # squares of a nearly stationary gradient could underflow
     return scale * torch.linalg.eigvalsh(torch.bmm(wide, wide.transpose(1, 2)))[:, -1].clamp_min(0).sqrt()
@@ -252,13 +266,27 @@ def sample_norms(
     length = torch.linalg.vector_norm(h, dim=2)
     scale = inverse(length)
     image = torch.bmm(h, weight.transpose(1, 2)).mul_(scale[..., None])
-    cosine = torch.bmm(h, right[..., None])[..., 0] * scale
-    along_square = _row_squares(torch.addcmul(length[..., None] * delta, image, decay[..., None]))
-    across = right[:, None] - (cosine * scale)[..., None] * h
-    across_square = singular[:, :1].square() * _row_squares(across)
-    rest = image.sub_((cosine * singular[:, :1])[..., None] * left[:, None])
+    along_square = _row_squares((length[..., None] * delta).addcmul_(image, decay[..., None]))
+    cosine, across = _direction(h, scale, right)
+    across_square = singular[:, :1].square() * across
+    rest = image.baddbmm_((cosine * singular[:, :1])[..., None], left[:, None], alpha=-1)
     rest_square = singular[:, 1:].square().sum(1, keepdim=True) - _row_squares(rest)
     return (along_square + decay.square() * (across_square + rest_square.clamp_min_(0))).sqrt()
+
+
+def _direction(h: Tensor, scale: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines of the rows of h [K, N, in] with unit vectors v [K, in], and the squared sines, [K, N] each.
+
+    `scale` [K, N] is 1/||h_i||, or 0 where h_i = 0, whose cosine is 0. The sine is 1 - cosine^2 where that loses fewer
+    than two of sixteen digits, and ||v - (v.xhat) xhat|| where it would lose more.
+    """
+    cosine = torch.bmm(h, unit[..., None])[..., 0] * scale
+    square = 1 - cosine.square()
+    cell, sample = (square < 1e-2).nonzero(as_tuple=True)
+    if len(cell):
+        rest = unit[cell] - (cosine * scale)[cell, sample, None] * h[cell, sample]
+        square[cell, sample] = _row_squares(rest)
+    return cosine, square
 
 
 def _row_squares(rows: Tensor) -> Tensor:
@@ -282,14 +310,19 @@ def _largest_batch(
     """
     cells = weight.shape[0]
 
+    row = torch.arange(cells, device=h.device)[:, None]
+
     def batch_gradient(batch: Tensor) -> Tensor:
-        part = torch.take_along_dim(delta, batch[..., None], 1)
-        inputs = torch.take_along_dim(h, batch[..., None], 1)
+        part, inputs = delta[row, batch], h[row, batch]
         shrink = decay.gather(1, batch).mean(1)[:, None, None]
         return torch.baddbmm(shrink * weight, part.transpose(1, 2), inputs, alpha=1 / batch.shape[1])
 
     def aligned_batch(direction: Tensor) -> Tensor:
-        score = torch.linalg.vecdot(torch.bmm(delta, direction), h) + decay * (weight * direction).sum((1, 2))[:, None]
+        if weight.shape[1] > weight.shape[2]:
+            score = torch.linalg.vecdot(torch.bmm(delta, direction), h)
+        else:  # the same, by way of the shorter rows
+            score = torch.linalg.vecdot(torch.bmm(h, direction.transpose(1, 2)), delta)
+        score += decay * (weight * direction).sum((1, 2))[:, None]
         return score.topk(batch_size, dim=1).indices
 
     def larger(one: Tensor, other: Tensor) -> Tensor:
@@ -320,11 +353,11 @@ def data_floor(x: Tensor) -> Tensor:
     """
     x = x.double().reshape(-1, *x.shape[-2:])
     length = torch.linalg.vector_norm(x, dim=2)
-    unit = x * inverse(length)[..., None]
+    scale = inverse(length)
+    unit = x * scale[..., None]
+    best = torch.linalg.eigh(torch.bmm(unit.transpose(1, 2), unit)).eigenvectors[..., -1]
     # By the residual of the best direction, not by 1 - lambda: nearly equal inputs would leave only rounding.
-    best = torch.linalg.eigh(torch.bmm(unit.transpose(1, 2), unit)).eigenvectors[..., -1:]
-    rest = unit - torch.bmm(unit, best) * best.transpose(1, 2)
-    floor = torch.linalg.vector_norm(rest, dim=(1, 2)) / math.sqrt(x.shape[1])
+    floor = _direction(x, scale, best)[1].mean(1).sqrt()
     return torch.where((length == 0).any(1), 1.0, floor)
 
 
@@ -371,7 +404,7 @@ def pair_certificate(
     decays: c_i [K, N]; the rest as for `certificates`.
     """
     weights = [weight.double() for weight in weights]
-    activations, derivatives, finite = _finite_passes(weights, x.double(), targets.double(), task)
+    weights, activations, derivatives, finite = _finite_passes(weights, x.double(), targets.double(), task)
     decays = decays.double()
     return [
         torch.stack(
@@ -493,13 +526,21 @@ def table(records: dict[str, Record], data: datasets.Dataset) -> pyarrow.Table:
     by_norm = torch.tensor([cell["decay_rule"] == "input-norm" for cell in cells])
     mu = torch.tensor([cell["weight_decay"] for cell in cells], dtype=torch.float64)
     decays = mu[:, None] * torch.where(by_norm[:, None], engine.relative_decays(x), 1.0)
-    critical = [_critical_decay(cell, data, x, wanted) for cell, wanted in zip(cells, noisy, strict=True)]
+    critical = _critical_decays(cells, data, x, noisy)
 
+    floor = data_floor(x)  # once: the first matrix has the same inputs in every cell and at every snapshot
     rows: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
     for index, step in enumerate(first.steps):
         weights = [torch.stack(layer) for layer in zip(*(r.net(index) for r in records.values()), strict=True)]
         layers = certificates(
-            weights, x, targets, data.task, weight_decay=decays, batch_size=batch_size, ascent_steps=0
+            weights,
+            x,
+            targets,
+            data.task,
+            weight_decay=decays,
+            batch_size=batch_size,
+            ascent_steps=0,
+            input_floor=floor,
         )
         pairs = _pair_bounds(weights, x, targets, data.task, decays, by_norm)
         trajectory = _trajectory(list(records.values()), index, min(weights[0].shape[1:]))
@@ -524,16 +565,26 @@ def _row_reason(row: dict[str, float], weight_decay: float, batch_size: int, siz
     return null_reason("vacuity_upper", **facts, last=False)
 
 
-def _critical_decay(cell: dict[str, Any], data: datasets.Dataset, x: Tensor, targets: Tensor) -> float:
-    """mu_c of what the cell is trained on: the data set's own for all its rows without noise, else worked out here.
+def _critical_decays(
+    cells: list[dict[str, Any]], data: datasets.Dataset, x: Tensor, targets: list[Tensor]
+) -> list[float]:
+    """mu_c of what each cell is trained on: the data set's own for all its rows without noise, else worked out here.
 
-    nan for AdamW, whose decay is not that of a penalty, and for nets of more than two layers.
+    Once for all cells with the same targets. nan for AdamW, whose decay is not that of a penalty, and for nets of more
+    than two layers.
     """
-    if cell["optimizer"] == "adamw" or "-" in cell["widths"]:
-        return math.nan
-    if cell["label_noise"] == 0 and len(x) == len(data.train_x):
-        return data.metadata["critical_decay"]
-    return critical_decay(x, targets, data.task)[0]
+    found: dict[tuple[float, int], float] = {}
+    result = []
+    for cell, wanted in zip(cells, targets, strict=True):
+        if cell["optimizer"] == "adamw" or "-" in cell["widths"]:
+            result.append(math.nan)
+            continue
+        labels = (cell["label_noise"], cell["seed"] if cell["label_noise"] else 0)
+        if labels not in found:
+            whole = cell["label_noise"] == 0 and len(x) == len(data.train_x)
+            found[labels] = data.metadata["critical_decay"] if whole else critical_decay(x, wanted, data.task)[0]
+        result.append(found[labels])
+    return result
 
 
 def _pair_bounds(

@@ -164,6 +164,7 @@ def _bytes(array: pyarrow.Array) -> Iterator[bytes]:
         yield json.dumps(array.to_pylist()).encode()
     else:
         yield str(array.type).encode()
+        array = array.cast("int8") if pyarrow.types.is_boolean(array.type) else array
         yield array.fill_null(0).to_numpy(zero_copy_only=False).tobytes()
 
 
