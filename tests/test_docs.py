@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
-from test_workflow import a_checkout, environment
+from test_workflow import copy_project, environment
 
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
@@ -20,7 +20,7 @@ BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
 @pytest.fixture(scope="module")
 def tutorial(tmp_path_factory) -> Path:
     """A checkout in which docs/extending.md was followed, block by block."""
-    folder = a_checkout(tmp_path_factory.mktemp("tutorial") / "ranktwo")
+    folder = copy_project(tmp_path_factory.mktemp("tutorial"))
     for language, block in BLOCK.findall((folder / "docs" / "extending.md").read_text()):
         name, _, content = block.partition("\n")
         path = folder / name.removeprefix("# ")

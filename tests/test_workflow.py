@@ -35,13 +35,14 @@ SMALL = {
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
-    return a_checkout(tmp_path / "ranktwo")
+    return copy_project(tmp_path)
 
 
-def a_checkout(folder: Path) -> Path:
+def copy_project(parent: Path) -> Path:
     """A copy of the project as a user gets it: what git tracks, as it is now, and no results."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     names = listed.stdout.split("\0")[:-1] if listed.returncode == 0 else None
+    folder = parent / "ranktwo"
     if names is None:
         ignored = shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", "__pycache__")
         shutil.copytree(ROOT, folder, ignore=ignored)

@@ -1,7 +1,6 @@
 """The device of a training job: a GPU of its own, the one that SLURM gave it, or the CPU."""
 
 import contextlib
-import fcntl
 import os
 import re
 import subprocess
@@ -10,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 import torch
 
 from ranktwo.errors import UserError
@@ -49,7 +49,7 @@ def name(device: str) -> str:
 
 
 def installed() -> list[str]:
-    """UUIDs of this machine's GPUs or their MIG slices, in nvidia-smi's order; none where there is no such program."""
+    """UUIDs of this machine's GPUs, or of their MIG slices, in nvidia-smi's order; none where that is not installed."""
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
@@ -92,29 +92,17 @@ def own_gpu() -> Iterator[str | None]:
     waiting = False
     while True:
         for gpu in gpus:
-            with _opened(LOCKS / f"ranktwo-{gpu.replace('/', '-')}.lock") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue
+            # Readable and writable by all, as the next job may be another user's.
+            lock = filelock.FileLock(LOCKS / f"ranktwo-{gpu.replace('/', '-')}.lock", mode=0o666)
+            try:
+                held = lock.acquire(blocking=False)
+            except filelock.Timeout:
+                continue
+            with held:
                 yield gpu
-                return
+            return
         if not waiting:
             held = "the GPU" if len(gpus) == 1 else f"all {len(gpus)} GPUs"
             print(f"waiting: other jobs hold {held}", file=sys.stderr, flush=True)
             waiting = True
         time.sleep(POLL)
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    """A file for locking, made if need be. Only read: it may belong to another user."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL)
-        os.fchmod(handle, 0o644)
-    except FileExistsError:
-        handle = os.open(path, os.O_RDONLY)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
