@@ -251,8 +251,8 @@ def test_the_readme_is_short():
 LINTS = {
     "Environment variable": "The workflow sets PYTHONPATH and PATH and may go without RANKTWO_DATA; it needs none.",
     "Specify a conda environment": "The environment is requirements.lock: jobs run by the Python that runs Snakemake.",
-    "Shell command directly uses variable": "Where a job's files lie and what it runs on does not decide what it makes; "
-    "as a parameter it would train a study again that is moved to a GPU.",
+    "Shell command directly uses variable": "Where a job's files lie and what it runs on do not decide what it makes; "
+    "as parameters they would train a study again that is moved to a GPU.",
 }
 """What `snakemake --lint` says that is so on purpose, and why."""
 

@@ -70,7 +70,7 @@ def test_numbers_are_shown_to_two_digits_of_their_interval(mean, half, text):
 
 def test_latex_is_booktabs_with_plus_minus_in_mathematics(tmp_path, monkeypatch):
     path = tmp_path / "gaps.parquet"
-    monkeypatch.setattr(tables.gaps, "read", lambda paths: study().gaps)
+    monkeypatch.setattr(tables.gaps, "read", lambda stage, path: study().gaps)
     files = [f"--{kind}={tmp_path / kind}" for kind in ("csv", "md", "tex", "html")]
     monkeypatch.setattr("sys.argv", ["tables", "results", f"--gaps={path}", *files])
     tables.main()

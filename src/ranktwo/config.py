@@ -150,7 +150,7 @@ def _check(study: dict[str, Any]) -> None:
     """What the schema cannot say."""
     for key in ("results", "data_folder"):
         if study[key] and (not study[key].isprintable() or set(study[key]) & set("{}")):
-            raise UserError(f"{key} is {_shown(study[key])}; a folder's name has no braces and no control characters")
+            raise UserError(f"{key} is {shown(study[key])}; a folder's name has no braces and no control characters")
     names = list(study["datasets"])
     for number, entry in enumerate(study["grids"]):
         datasets = entry["dataset"]

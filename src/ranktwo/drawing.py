@@ -24,7 +24,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, LogNorm
 from matplotlib.figure import Figure
@@ -347,7 +347,7 @@ def entries(columns: dict[str, str]) -> list[Line2D]:
     return [Line2D([], [], marker=marker, color=colour, label=label) for label, marker, colour in styles]
 
 
-def rank_ticks(axis: Axis) -> None:
+def rank_ticks(axis: XAxis | YAxis) -> None:
     """A logarithmic axis of ranks, with plain numbers, where there are ranks to show."""
     if not np.isfinite(getattr(axis.axes.dataLim, f"minpos{axis.axis_name}")):
         return
@@ -403,9 +403,10 @@ def legend(
     if data.width == "column":
         edge, place = "lower" if place == "right" else "upper", "center"
         columns = 1 if max((len(handle.get_label()) for handle in handles), default=0) > 24 else 2
+    loc: Any = f"outside {edge} {place}"
     if handles:
         columns = min(len(handles), columns)
-        drawn.legend(handles=handles, loc=f"outside {edge} {place}", ncols=columns, title=title or None)
+        drawn.legend(handles=handles, loc=loc, ncols=columns, title=title or None)
 
 
 def decay_colours(drawn: Figure, data: Data, axes: Any) -> Line2D:

@@ -1,6 +1,7 @@
 """Figures of the generalization gap: what it depends on, what bounds it, and what rank has to do with it."""
 
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pandas
@@ -110,7 +111,7 @@ def bounds(data: Data) -> Figure:
     known = [bound for name, bound in REGISTRY.items() if name in data.gaps and data.gaps[name].notna().any()]
     kinds = {kind: [bound.name for bound in known if bound.kind == kind] for kind in ("bound", "rate")}
     colours = [*(colour for colour in COLOURS if colour != "#000000"), "#882255", "#44AA99"]
-    styles = {
+    styles: dict[str, dict[str, Any]] = {
         name: {"marker": marker, "color": colour}
         for names in kinds.values()
         for name, marker, colour in zip(names, cycle(MARKERS), cycle(colours), strict=False)

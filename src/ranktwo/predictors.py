@@ -30,6 +30,7 @@ import argparse
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -165,11 +166,11 @@ def _pair_statistics(
     strides = np.cumprod([1, *(places.max(0, initial=0) + 1)])
     settings = places @ strides[:-1]
     first, second = np.sort([settings[i], settings[j]], axis=0)
-    found = {
+    found: dict[tuple[str, str | None], np.ndarray] = {
         ("tau", None): _mean(means(signs, together == 0, together, 1)),
         ("tau_fixed_control", None): _mean(means(signs, controls[i] == controls[j], together, 1)),
     }
-    errors = {}
+    errors: dict[str | None, np.ndarray] = {}
     for a, axis in enumerate(axes):
         alone = differ[:, a] & (differ.sum(1) == 1)
         rest = (settings - places[:, a] * strides[a])[i] * count + seeds[i]
@@ -177,10 +178,10 @@ def _pair_statistics(
         errors[axis] = means((1 - signs) / 2, alone, first * strides[-1] + second, min_pairs)
     found["psi", None] = _mean(np.stack([found["psi", axis] for axis in axes], axis=1))
     errors[None] = np.concatenate(list(errors.values()), axis=1)
-    for axis, error in errors.items():
-        found["sign_error", axis] = _mean(error)
+    for place, error in errors.items():
+        found["sign_error", place] = _mean(error)
         worst = np.where(np.isfinite(error), error, -np.inf).max(1, initial=-np.inf)
-        found["robust_sign_error", axis] = np.where(np.isfinite(worst), worst, np.nan)
+        found["robust_sign_error", place] = np.where(np.isfinite(worst), worst, np.nan)
     return found
 
 
@@ -208,7 +209,7 @@ def _partial_spearman(
     return {("partial_spearman", None): _ratio(mg - mc * gc, np.where(defined, np.sqrt(np.abs(left)), 0))}
 
 
-def compare(cells: pd.DataFrame, measures: Sequence[str], **options: float) -> pd.DataFrame:
+def compare(cells: pd.DataFrame, measures: Sequence[str], **options: Any) -> pd.DataFrame:
     """`score` of those rows of gaps.parquet whose status is ok, against GAP, over all axes in which they differ.
 
     A run that stands in the study under two names (`full` and the batch size that it means) counts once.

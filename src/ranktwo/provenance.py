@@ -84,7 +84,7 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
         body = getattr(node, "body", None)
         if isinstance(body, list):
             # A bare string is a docstring of a module, class, function or field; it computes nothing anywhere.
-            node.body = [item for item in body if not _is_text(item)] or [ast.Pass()]
+            body[:] = [item for item in body if not _is_text(item)] or [ast.Pass()]
     return tree
 
 

@@ -1,6 +1,7 @@
 """Figures of what rank V has, when, and what bounds it: one function each."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -97,7 +98,8 @@ def ranks(data: Data) -> Figure:
 
     Relative distance of V from rank one, two and three (left) and its rank by every rule (right), against weight
     decay. The claim needs d_2 near 0 at weight decays at which the net still fits (filled markers), and not at 0,
-    left of the dotted line. Which rank V has depends on the rule; the rules that know the initial noise (gavish-donoho, marchenko-pastur) count directions that training has made, not directions that V needs.
+    left of the dotted line. Which rank V has depends on the rule; the rules that know the initial noise
+    (gavish-donoho, marchenko-pastur) count directions that training has made, not directions that V needs.
     """
     drawn, parts = panels(data, 2)
     residuals = {f"residual_{r}": f"$d_{r}/\\|V\\|$" for r in (1, 2, 3)}
@@ -276,7 +278,7 @@ def scaling(data: Data) -> Figure:
         without="no nets of equal $\\eta\\mu T$ with several values of $B/(\\eta\\mu)$ to compare",
     )
     times = sorted({time for _, rows in comparable for time in rows["time"]})
-    styles = {
+    styles: dict[Any, dict[str, Any]] = {
         time: {"marker": marker, "color": colour}
         for time, marker, colour in zip(times, cycle(MARKERS), cycle(COLOURS), strict=False)
     }
@@ -307,7 +309,7 @@ def full_batch(data: Data) -> Figure:
     drawn, parts = panels(data, 2, parts=both, without="no data set was trained with mini-batches and full batches")
     kind = data.gaps["batch_size"].astype(str).radd("B = ").mask(is_full, "full batch")
     sizes = data.gaps.loc[~is_full, "batch_size"].sort_values().unique() if parts else []
-    styles = {
+    styles: dict[Any, dict[str, Any]] = {
         f"B = {size}": {"marker": marker, "color": COLOURS[0]}
         for size, marker in zip(sizes, cycle("oD^vP"), strict=False)
     }
@@ -359,7 +361,7 @@ def classes(data: Data) -> Figure:
         height=2.4,
         without="no classification at a known $\\mu/\\mu_c$ that all seeds fit",
     )
-    lines = {"$C$": "-", "$C - 1$": ":"}
+    lines: dict[str, Any] = {"$C$": "-", "$C - 1$": ":"}
     for title, rows, (axes,) in parts:
         labels = rows.groupby("label", sort=False)["classes"].first()
         position = pandas.Series(np.arange(len(labels)), labels.index, dtype=float)
@@ -376,7 +378,7 @@ def classes(data: Data) -> Figure:
         axes.set(title=title, ylabel="rank of $V$", xlim=(-0.6, len(labels) - 0.4))
         slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
         axes.set_xticks(position, labels.index, **slant if len(labels) > (5 if data.width == "page" else 2) else {})
-        STANDS_FOR[axes] = lambda x, names=list(labels.index): plain(names[round(x)])
+        STANDS_FOR[axes] = partial(_name, list(labels.index))
     marks = [Line2D([], [], color="black", linestyle=style, label=name) for name, style in lines.items()]
     rank_two = Line2D([], [], color="0.3", linewidth=0.7, linestyle="--", label="rank two")
     handles = entries(rules)
@@ -384,6 +386,11 @@ def classes(data: Data) -> Figure:
         handle.set_linestyle("none")
     legend(drawn, data, [*handles, *marks, rank_two] if parts else [], statuses=())
     return drawn
+
+
+def _name(names: list[str], x: float) -> str:
+    """What stands at place 0, 1, 2, ... of an axis."""
+    return plain(names[round(x)])
 
 
 @figure

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent
 @cache
 def registered(decorator: str) -> dict[str, str]:
     """Docstrings, by name, of all functions of the package that are marked with this decorator."""
-    found = {}
+    found: dict[str, str] = {}
     for path in sorted(PACKAGE.glob("*.py")):
         source = path.read_text(encoding="utf-8")
         if re.search(rf"^@{decorator}\b", source, flags=re.MULTILINE):
@@ -26,7 +26,9 @@ def names(node: ast.stmt, decorator: str) -> list[str]:
 
     A function's own name has hyphens for underscores. What is no function so marked has no names.
     """
-    for mark in node.decorator_list if isinstance(node, ast.FunctionDef) else []:
+    if not isinstance(node, ast.FunctionDef):
+        return []
+    for mark in node.decorator_list:
         call = mark if isinstance(mark, ast.Call) else None
         name = call.func if call else mark
         if isinstance(name, ast.Name) and name.id == decorator:

@@ -67,8 +67,8 @@ def _with_bands(found: list[Row], axes: Axes) -> list[Row]:
             continue
         if isinstance(artist, PathCollection):
             points = np.asarray(artist.get_offsets(), dtype=float)
-            values = artist.get_array()
-            values = [None] * len(points) if values is None else values.tolist()
+            array = artist.get_array()
+            values = [None] * len(points) if array is None else array.tolist()
             more += [
                 {"series": series, "mark": "point", "x": x, "y": y, "value": value}
                 for (x, y), value in zip(points.tolist(), values, strict=True)

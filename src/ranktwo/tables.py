@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas
@@ -143,7 +144,7 @@ def to_csv(frame: pandas.DataFrame) -> str:
     return frame.to_csv(index=False)
 
 
-Part = str | pandas.DataFrame
+Part: TypeAlias = str | pandas.DataFrame
 """Of a page: a table, or text: a paragraph, lines that begin with a dash, or `code`."""
 
 

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas
@@ -131,7 +132,7 @@ class Family:
         return self.cells[self.cells["weight_decay"] > 0]
 
     @property
-    def place(self) -> dict[str, object]:
+    def place(self) -> dict[str, Any]:
         """What a Finding says of the family."""
         return {"family": self.name, "main": self.main}
 
