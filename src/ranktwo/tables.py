@@ -165,18 +165,22 @@ def _markdown(part: Part) -> str:
 
 
 def to_latex(origin: str, *texts: pandas.DataFrame) -> str:
-    """A booktabs tabular each; every character that LaTeX would read otherwise is escaped, ± is mathematics.
+    """A booktabs table each; every character that LaTeX would read otherwise is escaped, ± is mathematics.
 
-    Columns of long text are paragraphs that share six tenths of the line. `origin` is a comment.
+    With columns of long text it is a tabularx as wide as the line. `origin` is a comment.
     """
     return f"% From {origin}.\n" + "\n\\bigskip\n\n".join(map(_latex, texts))
 
 
 def _latex(text: pandas.DataFrame) -> str:
     long = [text[name].astype(str).str.len().max() > 30 for name in text]
-    paragraph = f"p{{{0.6 / max(1, sum(long)):.2f}\\linewidth}}"
-    form = "".join(paragraph if is_long else "l" for is_long in long)
+    form = "".join(r">{\raggedright\arraybackslash}X" if is_long else "l" for is_long in long)
     latex = text.replace({"±": "PLUSMINUS"}, regex=True).to_latex(index=False, escape=True, column_format=form)
+    if any(long):
+        latex = latex.replace(r"\begin{tabular}", r"\begin{tabularx}{\linewidth}").replace(
+            r"\end{tabular}", r"\end{tabularx}"
+        )
+        latex = "{\\footnotesize\\setlength{\\tabcolsep}{3pt}\n" + latex + "}\n"
     return latex.replace("PLUSMINUS", r"$\pm$")
 
 
