@@ -78,3 +78,9 @@ def test_latex_is_booktabs_with_plus_minus_in_mathematics(tmp_path, monkeypatch)
     assert r"\toprule" in latex and r"$\pm$" in latex and "±" not in latex
     assert "±" in (tmp_path / "md").read_text()
     assert {"test_loss", "test_loss_low", "test_loss_high"} <= set(pandas.read_csv(tmp_path / "csv").columns)
+
+
+def test_characters_that_latex_shows_as_others_are_commands():
+    """In the default encoding | < > are a dash and two Spanish marks."""
+    latex = tables.to_latex("1 cell", pandas.DataFrame({"remark": ["d_2/||V|| < 1 > 0"]}))
+    assert r"d\_2/\textbar{}\textbar{}V\textbar{}\textbar{} \textless{} 1 \textgreater{} 0" in latex

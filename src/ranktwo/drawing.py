@@ -203,7 +203,7 @@ def panels(
 ) -> tuple[Figure, list[tuple[str, pandas.DataFrame, Any]]]:
     """A figure with `columns` axes for every family, or for other parts of the study: (title, rows, axes [columns]).
 
-    `across` axes share a row, by default two or three if a part has one and otherwise as many as it has; in a column,
+    `across` axes share a row, by default up to three if a part has one and otherwise as many as it has; in a column,
     one. With no part at all the figure is the sentence `without`.
     """
     parts = data.families() if parts is None else parts
@@ -212,7 +212,7 @@ def panels(
         drawn = plt.figure(figsize=(width, 1.0))
         drawn.text(0.5, 0.5, textwrap.fill(without, round(width * CHARACTERS)), ha="center", va="center")
         return drawn, []
-    across = across or ((2 if len(parts) in (2, 4) else 3) if columns == 1 else columns)
+    across = across or ({1: 1, 2: 2, 4: 2}.get(len(parts), 3) if columns == 1 else columns)
     across = 1 if data.width == "column" else across
     down = math.ceil(len(parts) * columns / across)
     height = max(LEAST_HEIGHT, min(height, (HEIGHT - 0.6) / down))

@@ -172,16 +172,28 @@ def to_latex(origin: str, *texts: pandas.DataFrame) -> str:
     return f"% From {origin}.\n" + "\n\\bigskip\n\n".join(map(_latex, texts))
 
 
+LATEX = {
+    "±": ("PLUSMINUS", r"$\pm$"),
+    "|": ("VERTICALBAR", r"\textbar{}"),
+    "<": ("LESSTHAN", r"\textless{}"),
+    ">": ("GREATERTHAN", r"\textgreater{}"),
+}
+"""Characters that pandas leaves and LaTeX's default fonts show as others: a word in their place, and a command."""
+
+
 def _latex(text: pandas.DataFrame) -> str:
     long = [text[name].astype(str).str.len().max() > 30 for name in text]
     form = "".join(r">{\raggedright\arraybackslash}X" if is_long else "l" for is_long in long)
-    latex = text.replace({"±": "PLUSMINUS"}, regex=True).to_latex(index=False, escape=True, column_format=form)
+    words = {rf"\{character}": word for character, (word, _) in LATEX.items()}
+    latex = text.replace(words, regex=True).to_latex(index=False, escape=True, column_format=form)
     if any(long):
         latex = latex.replace(r"\begin{tabular}", r"\begin{tabularx}{\linewidth}").replace(
             r"\end{tabular}", r"\end{tabularx}"
         )
         latex = "{\\footnotesize\\setlength{\\tabcolsep}{3pt}\n" + latex + "}\n"
-    return latex.replace("PLUSMINUS", r"$\pm$")
+    for word, command in LATEX.values():
+        latex = latex.replace(word, command)
+    return latex
 
 
 PAGE = """<!doctype html>

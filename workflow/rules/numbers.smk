@@ -9,6 +9,7 @@ rule numbers:
         f"{RESULTS}/numbers.tex",
     log:
         f"{RESULTS}/logs/numbers.log",
+    localrule: True
     params:
         identity=fingerprint("numbers"),
     shell:

@@ -14,6 +14,7 @@ rule study:
         ),
     log:
         f"{RESULTS}/logs/study.log",
+    localrule: True
     params:
         config=grid.ordered(STUDY),
         identity=fingerprint("study"),
