@@ -26,10 +26,11 @@ def test_parquet_and_tensors_come_back_with_their_metadata(tmp_path):
     table, metadata = files.read_parquet(tmp_path / "t.parquet", "gaps")
     assert table.to_pylist() == TABLE.to_pylist()
     assert metadata == METADATA == files.read_metadata(tmp_path / "t.parquet")
-    tensors = {"x": torch.arange(6.0).view(2, 3).T}
+    tensors = {"x": torch.arange(6.0).view(2, 3).T} | {name: torch.zeros(1) for name in "zyabdc"}
     files.write_tensors(tmp_path / "t.safetensors", tensors, {"k": 2})
     back, metadata = files.read_tensors(tmp_path / "t.safetensors")
     assert torch.equal(back["x"], tensors["x"])
+    assert list(back) == sorted(tensors)
     assert metadata == {"k": 2} == files.read_metadata(tmp_path / "t.safetensors")
     assert sorted(os.listdir(tmp_path)) == ["t.parquet", "t.safetensors"]
 
