@@ -1,4 +1,5 @@
 # make figures   install into .venv and run the default study
+# make plan      say what the study would take: jobs, CPU time, memory, disk; STUDY=FILE for another than config.yaml
 # make test      install and run the tests
 # make lint      check style
 # make clean-env remove .venv
@@ -8,11 +9,14 @@ VENV ?= .venv
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 INSTALLED := $(VENV)/.installed
 
-.PHONY: figures test lint clean-env
+.PHONY: figures plan test lint clean-env
 
 figures: $(INSTALLED)
 	@. $(VENV)/bin/activate && snakemake --cores $(CORES)
 	@echo "Figures: results/figures/  Tables: results/tables/  Numbers, a row per cell: results/gaps.parquet"
+
+plan: $(INSTALLED)
+	@. $(VENV)/bin/activate && snakemake --cores $(CORES) --quiet all $(if $(STUDY),--configfile $(STUDY)) -- plan
 
 test: $(INSTALLED)
 	@$(VENV)/bin/python -m pytest

@@ -22,6 +22,7 @@ include: "workflow/rules/verdicts.smk"
 include: "workflow/rules/predictors.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/plan.smk"
 
 
 report: "workflow/report/workflow.rst"
