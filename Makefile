@@ -5,7 +5,7 @@ STUDY ?= config.yaml
 INSTALLED := $(VENV)/.installed
 RUN := . $(VENV)/bin/activate && snakemake --cores $(CORES) --configfile $(STUDY)
 
-.PHONY: help figures report test lint clean-env
+.PHONY: help figures report plan test lint clean-env
 
 help:            ## say what can be done
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -16,6 +16,9 @@ figures: $(INSTALLED) ## install into .venv and run the study: figures, tables, 
 
 report: $(INSTALLED) ## run the study and put all of it into one HTML file, report.html
 	@$(RUN) && $(RUN) --quiet all --report report.html && echo "Open report.html"
+
+plan: $(INSTALLED) ## say what the study would take: jobs, CPU time, memory, disk
+	@$(RUN) --quiet all -- plan
 
 test: $(INSTALLED) ## run the tests
 	@$(VENV)/bin/python -m pytest

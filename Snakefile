@@ -19,6 +19,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/numbers.smk"
 include: "workflow/rules/study.smk"
+include: "workflow/rules/plan.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -47,7 +48,8 @@ rule all:
 
 
 onsuccess:
-    print(closing())
+    if "plan" not in sys.argv:
+        print(closing())
 
 
 onerror:

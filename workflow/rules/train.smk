@@ -1,6 +1,11 @@
 """Needs a data set. Makes the weights and the history of each stack's cells; trains only those it does not have yet."""
 
 
+def training(stack: str) -> str:
+    """What a stack's training is asked for."""
+    return job(stack, "evaluation", snapshots=STUDY["snapshots"])
+
+
 rule train:
     input:
         lambda wildcards: f"{RESULTS}/datasets/{STACKS[wildcards.stack][0].dataset}.safetensors",
@@ -15,9 +20,7 @@ rule train:
     resources:
         gpu=0 if DEVICE == "cpu" else 1,
     params:
-        job=lambda wildcards: job(
-            wildcards.stack, "evaluation", snapshots=STUDY["snapshots"]
-        ),
+        job=lambda wildcards: training(wildcards.stack),
     shell:
         "exec python -m ranktwo.train"
         " --job {params.job:q}"
