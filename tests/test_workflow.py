@@ -188,7 +188,7 @@ def test_figures_follow_their_settings_alone(checkout):
     study = SMALL | {"figures": {"spectrum": {"where": {"seed": 0}}}}
     done = run_study(checkout, study, "--dry-run")
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, flags=re.MULTILINE))
-    assert jobs == {"all": "1", "figure": "1", "total": "2"}
+    assert jobs == {"all": "1", "figure": "1", "study": "1", "total": "3"}  # study.yaml holds the config
 
 
 def test_a_diverged_cell_is_a_row_and_its_neighbour_is_none_the_wiser(checkout):

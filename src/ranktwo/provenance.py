@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,8 @@ STARTED = datetime.now(UTC)
 """When this process began."""
 STUDY = "RANKTWO_STUDY"
 """Environment variable in which Snakemake tells its jobs, as JSON, the config's file and the hash of what it says."""
+WITHOUT_NUMBERS = {"grid", "errors", "files", "provenance", "registry"}
+"""Types, sentences and the writing of files: whatever these modules do, a number stays what it is."""
 STAGES = {"train": ("evaluation",)}
 """Modules whose meaning decides a stage's numbers, where they are not the stage's own."""
 
@@ -42,29 +45,47 @@ def fingerprint(*modules: str, **only: str) -> str:
     on another one.
     """
     digest = hashlib.sha256()
-    for name in sorted(_closure(modules, only)):
-        digest.update(f"{name}\n{ast.dump(_without_docstrings(_tree(name, only)))}\n".encode())
+    for name, statements in sorted(_closure(modules, only).items()):
+        digest.update(f"{name}\n{[statement.meaning for statement in statements]}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _tree(module: str, only: Mapping[str, str]) -> ast.Module:
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
-    for decorator, wanted in only.items():
-        tree.body = [node for node in tree.body if wanted in (names(node, decorator) or [wanted])]
-    return tree
+@dataclass(frozen=True)
+class _Statement:
+    """What one statement of a module means, and the package modules it imports."""
+
+    node: ast.stmt
+    meaning: str
+    imports: tuple[str, ...]
 
 
-def _closure(modules: tuple[str, ...], only: Mapping[str, str] = MappingProxyType({})) -> set[str]:
-    found: set[str] = set()
+@cache
+def _statements(source: str) -> tuple[_Statement, ...]:
+    """Of a module's text; kept, because a figure's fingerprint asks for them again and again."""
+    found = []
+    for node in ast.parse(source).body:
+        if not _is_text(node):
+            imports = tuple(module for inner in ast.walk(node) for module in _imported(inner))
+            found.append(_Statement(node, ast.dump(_without_docstrings(node)), imports))
+    return tuple(found)
+
+
+def _closure(modules: tuple[str, ...], only: Mapping[str, str] = MappingProxyType({})) -> dict[str, list[_Statement]]:
+    """The statements of these modules and of those that they import, by module."""
+    found: dict[str, list[_Statement]] = {}
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in found:
+        if name in found or name in WITHOUT_NUMBERS:
             continue
-        found.add(name)
-        waiting += [module for node in ast.walk(_tree(name, only)) for module in _imported(node)]
-    # Types, sentences and the writing of files: whatever they do, a number stays what it is.
-    return found - {"grid", "errors", "files", "provenance", "registry"}
+        source = (PACKAGE / f"{name}.py").read_text(encoding="utf-8")
+        found[name] = [
+            statement
+            for statement in _statements(source)
+            if all(wanted in (names(statement.node, mark) or [wanted]) for mark, wanted in only.items())
+        ]
+        waiting += [module for statement in found[name] for module in statement.imports]
+    return found
 
 
 def _imported(node: ast.AST) -> list[str]:
@@ -79,7 +100,7 @@ def _imported(node: ast.AST) -> list[str]:
     return [name for name in inside if (PACKAGE / f"{name}.py").exists()]
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
+def _without_docstrings(tree: ast.stmt) -> ast.stmt:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
