@@ -49,6 +49,18 @@ rule all:
 
 
 onsuccess:
-    print(
-        f"\nFigures: {RESULTS}/figures  Tables: {RESULTS}/tables  One row per cell: {RESULTS}/gaps.parquet"
-    )
+    if Path(f"{RESULTS}/gaps.parquet").exists():
+        print(
+            f"\nFigures: {RESULTS}/figures  Tables: {RESULTS}/tables  One row per cell: {RESULTS}/gaps.parquet"
+        )
+
+
+onerror:
+    # What a job says on this machine is on the screen already.
+    if workflow.executor_plugin.common_settings.non_local_exec:
+        said = failures(Path(RESULTS) / "logs", STARTED.timestamp())
+        print("\nFailed jobs:", *said, sep="\n  ", file=sys.stderr)
+        print(
+            f"What other jobs said: {RESULTS}/logs, and SLURM's own logs in .snakemake/slurm_logs",
+            file=sys.stderr,
+        )

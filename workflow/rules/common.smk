@@ -13,8 +13,8 @@ os.environ["PYTHONPATH"] = (
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 from ranktwo import config as configuration, grid
-from ranktwo.errors import UserError
-from ranktwo.provenance import STUDY as STUDY_VARIABLE, fingerprint
+from ranktwo.errors import UserError, failures
+from ranktwo.provenance import STARTED, STUDY as STUDY_VARIABLE, fingerprint
 
 CONFIG_FILE = os.path.relpath((workflow.configfiles or ["config"])[-1])
 
