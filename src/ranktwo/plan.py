@@ -149,7 +149,7 @@ def read(name: str, job: str, results: Path) -> Stack:
     if (folder / "weights.safetensors").exists() and (folder / "history.parquet").exists():
         # A damaged file is no result: its cells are trained again.
         with contextlib.suppress(UserError):
-            known = files.read_parquet(folder / "history.parquet")[1]["identities"]
+            known = files.read_parquet(folder / "history.parquet", "train")[1]["identities"]
     wanted = zip(cells, train.identities(cells, data, settings), strict=True)
     new = [cell for cell, identity in wanted if known.get(grid.cell_name(cell, options)) != identity]
     missing = {stage for stage in ANALYSIS if new or not (results / stage / f"{name}.parquet").exists()}
