@@ -48,7 +48,7 @@ rule all:
 
 
 onsuccess:
-    if "plan" not in sys.argv:
+    if "plan" not in sys.argv and Path(f"{RESULTS}/gaps.parquet").exists():
         print(closing())
 
 
@@ -56,3 +56,11 @@ onerror:
     print(
         f"\nWhat failed says why above, in a line that begins with `ranktwo:`, and in {RESULTS}/logs/."
     )
+    # What a job says on this machine is on the screen already.
+    if workflow.executor_plugin.common_settings.non_local_exec:
+        said = failures(Path(RESULTS) / "logs", STARTED.timestamp())
+        print("\nFailed jobs:", *said, sep="\n  ", file=sys.stderr)
+        print(
+            f"What other jobs said: {RESULTS}/logs, and SLURM's own logs in .snakemake/slurm_logs",
+            file=sys.stderr,
+        )

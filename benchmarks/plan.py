@@ -7,8 +7,6 @@ Times are CPU times of one thread, so that other work beside disturbs them littl
 """
 
 import argparse
-import json
-import math
 import statistics
 import time
 from pathlib import Path
@@ -18,7 +16,7 @@ import torch
 from scipy.optimize import nnls
 from training import random_data
 
-from ranktwo import engine, files, train
+from ranktwo import engine, train
 from ranktwo.grid import Cell
 
 NETS = [

@@ -30,7 +30,7 @@ def longer(*steps: int) -> dict:
     return SMALL | {"device": "cpu", "checkpoint": 0.5, "grids": [SMALL["grids"][0] | {"steps": list(steps)}]}
 
 
-LONG, LONGER = longer(100_000), longer(250_000)
+LONG, LONGER = longer(100_000), longer(400_000)
 """Stacks that train for long enough to be disturbed, and to be found by SLURM's half-minutely look at time limits."""
 ASKED_OFTEN = ("--slurm-init-seconds-before-status-checks", "4")
 
@@ -64,7 +64,7 @@ def start(folder: Path, study: dict, *arguments: str) -> subprocess.Popen:
 
 def finish(folder: Path, process: subprocess.Popen) -> str:
     """What Snakemake said."""
-    code, said = process.wait(timeout=400), (folder / "output.txt").read_text()
+    code, said = process.wait(timeout=600), (folder / "output.txt").read_text()
     assert code == 0, said
     return said
 
@@ -104,13 +104,17 @@ def whole_study_locally(folder: Path) -> str:
 
 
 def undisturbed(folder: Path) -> str:
-    return finish(folder, start(folder, longer(100_000, 250_000), "--cores", "2", "--until", "train"))
+    return finish(folder, start(folder, longer(100_000, 400_000), "--cores", "2", "--until", "train"))
 
 
 def out_of_time(folder: Path) -> str:
-    """Each attempt is told to end between 2 and 32 seconds after its start."""
-    resources = ["train:runtime=1", "train:slurm_extra='--signal=TERM@58'"]
-    return finish(folder, slurm(folder, LONGER, "--until", "train", "--retries", "8", "--set-resources", *resources))
+    """Once training is under way its limit becomes two minutes, so that SLURM's next look, within 30 s, says to end it."""
+    signal = "train:slurm_extra='--signal=TERM@110'"
+    process = slurm(folder, LONGER, "--until", "train", "--set-resources", signal)
+    training_under_way(folder)
+    (number,) = jobs(folder)
+    subprocess.run(["scontrol", "update", f"JobId={number}", "TimeLimit=2"], check=True)
+    return finish(folder, process)
 
 
 def requeued_and_cancelled(folder: Path) -> str:
@@ -133,7 +137,7 @@ def twice_at_once(folder: Path) -> str:
     training_under_way(folder)
     second = slurm(folder, LONG, "--until", "train", "--nolock")
     wait_for("two jobs at once", lambda: list(jobs(folder).values()) == ["RUNNING"] * 2)
-    assert first.wait(timeout=400) == 0, (folder / "output.txt").read_text()
+    assert first.wait(timeout=600) == 0, (folder / "output.txt").read_text()
     return finish(folder, second)
 
 
@@ -143,7 +147,9 @@ SCENARIOS = (whole_study, whole_study_locally, undisturbed, out_of_time, requeue
 @pytest.fixture(scope="module")
 def runs(cluster, tmp_path_factory) -> Iterator[Callable[[Callable[[Path], str]], tuple[Path, str]]]:
     """Folder and output of each scenario once it is over."""
-    folders = {scenario: copy_project(tmp_path_factory.mktemp(scenario.__name__)) for scenario in SCENARIOS}
+    folders = {
+        scenario: copy_project(tmp_path_factory.mktemp(f"{scenario.__name__}-{os.getpid()}")) for scenario in SCENARIOS
+    }
     with ThreadPoolExecutor(len(SCENARIOS)) as pool:
         futures: dict[Callable, Future] = {s: pool.submit(s, folder) for s, folder in folders.items()}
         yield lambda scenario: (folders[scenario], futures[scenario].result())
@@ -184,7 +190,7 @@ def test_a_job_that_runs_out_of_time_goes_on_in_its_next_attempt(runs):
     folder, said = runs(out_of_time)
     assert "Trying to restart job" in said
     assert processes(folder) > 1
-    equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0], "t250000"))
+    equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0], "t400000"))
 
 
 def test_a_requeued_and_then_cancelled_job_goes_on(runs):

@@ -305,7 +305,7 @@ def test_the_command_writes_rows_markdown_and_latex(tmp_path, monkeypatch):
     assert r"\toprule" in latex and r"a\_b" in latex and r"95 \% interval" in latex
     assert not [line for line in latex.splitlines() if "a_b" in line]
     assert "<td>a_b</td>" in page and "<li>a_b: 3 unfit, at weight decay 0.2</li>" in page
-    origin = f"From {gaps.origin(cells)}."
+    origin = f"From {gaps.origin(gaps.read('gaps', tmp_path / 'gaps.parquet'))}."
     assert origin in markdown and origin in latex and origin in page
 
 

@@ -15,10 +15,10 @@ from ranktwo.errors import UserError, run
 from ranktwo.grid import Cell
 from ranktwo.truncation import truncation_ranks
 
-# Calibration, on one core of an AMD EPYC (AVX-512) with torch 2.13.0 and other work beside. `benchmarks/plan.py` measures
-# the steps anew: least squares of relative errors over 88 runs of nets from 64-16-1 to 3072-128-10, B from 4 to 256, all
-# optimizers, K from 1 to 32, each of which the fit meets within 0.58 to 1.49. The analyses are from seven stacks of the
-# default study, MNIST and California Housing, which it meets within 0.3 to 1.3.
+# Calibration, on one core of an AMD EPYC (AVX-512) with torch 2.13.0 and other work beside. Of the steps, by
+# `benchmarks/plan.py`: least squares of relative errors over 77 runs of nets from 64-16-1 to 3072-128-10, B from 4 to
+# 256, all optimizers, K from 1 to 32; estimates are 0.58 to 1.49 of what was measured. Of the analyses: seven stacks of
+# the default study, MNIST and California Housing; 0.3 to 1.3.
 STEP = {"layer": 45.3, "product": 35.1e-6, "weight": 0.43e-3, "activation": 2.74e-3, "cell": 1.8}
 """Microseconds of a step: a stack's layer; a weight and sample; a weight; an activation; a cell."""
 OPTIMIZER = {"sgd": 0.0, "momentum": 1.23e-3, "adamw": 3.28e-3}
@@ -77,7 +77,7 @@ class Stack:
 
     @property
     def values(self) -> int:
-        """Multiplications in one singular value decomposition of each matrix: the sum of (least side)^2 (other side)."""
+        """Sum over the matrices of (shorter side)^2 (longer side), as the cost of singular values is."""
         return sum(min(pair) ** 2 * max(pair) for pair in train.shapes(self.cells[0], self.data))
 
     @property
@@ -149,7 +149,7 @@ def read(name: str, job: str, results: Path) -> Stack:
     if (folder / "weights.safetensors").exists() and (folder / "history.parquet").exists():
         # A damaged file is no result: its cells are trained again.
         with contextlib.suppress(UserError):
-            known = files.read_parquet(folder / "history.parquet")[1]["identities"]
+            known = files.read_parquet(folder / "history.parquet", "train")[1]["identities"]
     wanted = zip(cells, train.identities(cells, data, settings), strict=True)
     new = [cell for cell, identity in wanted if known.get(grid.cell_name(cell, options)) != identity]
     missing = {stage for stage in ANALYSIS if new or not (results / stage / f"{name}.parquet").exists()}
@@ -181,8 +181,8 @@ def report(stacks: list[Stack], device: str) -> str:
         "",
         table,
         "",
-        f"In all {_time(total)} of CPU cores (hours:minutes:seconds): on the AMD EPYC of the calibration, training within a",
-        f"factor of {WITHIN['training']}, analyses of {WITHIN['analyses']}. Figures, tables and verdicts take minutes more.",
+        f"In all {_time(total)} of CPU cores (hours:minutes:seconds) without figures, tables and verdicts; on the core",
+        f"of the calibration, within a factor of {WITHIN['training']} (training) and {WITHIN['analyses']} (analyses).",
     ]
     if device != "cpu" and new:
         lines.append(f"GPU: {rows[0][1]:,} jobs ask for one each. What they take there has never been measured.")

@@ -62,12 +62,28 @@ def train(
         together.setdefault(begun[name].step if name in begun else 0, []).append(name)
     records: dict[str, Record] = {}
     for step in sorted(together, reverse=True):
-        for names in _slices(together[step], at_once):
-            running = _Slice({name: cells[name] for name in names}, data, size, snapshots, device)
-            if step:
-                running.resume(begun)
-            running.train(progress, functools.partial(_pause, pause, records, running))
-            records |= running.now()[0]
+        waiting = _slices(together[step], at_once)
+        while waiting:
+            names = waiting.pop(0)
+            try:
+                running = _Slice({name: cells[name] for name in names}, data, size, snapshots, device)
+                if step:
+                    running.resume(begun)
+                running.train(progress, functools.partial(_pause, pause, records, running))
+                records |= running.now()[0]
+                continue
+            except torch.OutOfMemoryError as error:
+                if len(names) == 1:
+                    raise UserError(
+                        f"one net of {first.dataset} with widths {first.widths} does not fit into the GPU's memory; "
+                        "set `device: cpu` in the config, or find a larger GPU"
+                    ) from error
+                running = None  # and the tensors with it
+            # Memory runs out in a slice's first steps: little is lost. Cells do not depend on those beside them.
+            print(f"ranktwo: {len(names)} nets at once do not fit into the GPU's memory; halved", file=sys.stderr)
+            torch.cuda.empty_cache()
+            at_once = math.ceil(len(names) / 2)
+            waiting = [part for slice_ in (names, *waiting) for part in _slices(slice_, at_once)]
     return {name: records[name] for name in cells}
 
 

@@ -14,8 +14,8 @@ os.environ["PYTHONPATH"] = (
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 from ranktwo import config as configuration, grid
-from ranktwo.errors import UserError
-from ranktwo.provenance import STUDY as STUDY_VARIABLE, fingerprint
+from ranktwo.errors import UserError, failures
+from ranktwo.provenance import STARTED, STUDY as STUDY_VARIABLE, fingerprint
 from ranktwo.registry import registered
 
 # A study is one file: --configfile replaces the default study, it is not merged over it.
