@@ -76,6 +76,11 @@ def job(stack: str, *modules: str, **settings) -> str:
     )
 
 
+def training(stack: str) -> str:
+    """What a stack's training is asked for."""
+    return job(stack, "evaluation", snapshots=STUDY["snapshots"])
+
+
 def closing() -> str:
     """What a finished run says: the verdicts, where there are some, and what to open."""
     page = Path(RESULTS) / "verdicts.md"

@@ -1,11 +1,6 @@
 """Needs a data set. Makes the weights and the history of each stack's cells; trains only those it does not have yet."""
 
 
-def training(stack: str) -> str:
-    """What a stack's training is asked for."""
-    return job(stack, "evaluation", snapshots=STUDY["snapshots"])
-
-
 rule train:
     input:
         lambda wildcards: f"{RESULTS}/datasets/{STACKS[wildcards.stack][0].dataset}.safetensors",
