@@ -108,7 +108,7 @@ def undisturbed(folder: Path) -> str:
 
 
 def out_of_time(folder: Path) -> str:
-    """Once training is under way its limit becomes two minutes, so that SLURM's next look, within 30 s, says to end it."""
+    """Once training is under way its limit becomes two minutes, so that SLURM's next look within 30 s ends it."""
     signal = "train:slurm_extra='--signal=TERM@110'"
     process = slurm(folder, LONGER, "--until", "train", "--set-resources", signal)
     training_under_way(folder)

@@ -63,12 +63,14 @@ def test_the_plan_counts_jobs_cells_and_bytes_of_what_is_new(tmp_path):
     assert "8 cells in 2 stacks; 0 of them are trained, 8 are new." in before.stdout
     planned = rows(before.stdout)
     assert {jobs for jobs, _ in planned.values()} == {2}
-    assert run_study(folder, study).returncode == 0
+    assert run_study(folder, study, "--until", "train").returncode == 0
     written = sum(path.stat().st_size for path in (folder / "results" / "runs").rglob("*.*"))
     assert planned["train"][1] == pytest.approx(written, rel=0.2)
 
     after = run_study(folder, study, "--", "plan")
     assert "8 of them are trained, 0 are new." in after.stdout
-    assert {jobs for jobs, _ in rows(after.stdout).values()} == {0}
+    assert {stage: jobs for stage, (jobs, _) in rows(after.stdout).items()} == {"train": 0} | dict.fromkeys(
+        plan.ANALYSIS, 2
+    )
     grown = study | {"grids": [study["grids"][0] | {"seed": [0, 1, 2], "widths": 16}]}
     assert "6 cells in 1 stacks; 4 of them are trained, 2 are new." in run_study(folder, grown, "--", "plan").stdout
