@@ -1,26 +1,32 @@
-# make figures   install into .venv and run the default study
-# make test      install and run the tests
-# make lint      check style
-# make clean-env remove .venv
-
 PYTHON ?= python3
 VENV ?= .venv
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+STUDY ?= config.yaml
 INSTALLED := $(VENV)/.installed
+RUN := . $(VENV)/bin/activate && snakemake --cores $(CORES) --configfile $(STUDY)
 
-.PHONY: figures test lint clean-env
+.PHONY: help figures report plan test lint clean-env
 
-figures: $(INSTALLED)
-	@. $(VENV)/bin/activate && snakemake --cores $(CORES)
-	@echo "Figures: results/figures/  Tables: results/tables/  Numbers, a row per cell: results/gaps.parquet"
+help:            ## say what can be done
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
+	@echo "Variables: STUDY=$(STUDY) CORES=$(CORES) VENV=$(VENV) PYTHON=$(PYTHON)"
 
-test: $(INSTALLED)
+figures: $(INSTALLED) ## install into .venv and run the study: figures, tables, verdicts
+	@$(RUN)
+
+report: $(INSTALLED) ## run the study and put all of it into one HTML file, report.html
+	@$(RUN) && $(RUN) --quiet all --report report.html && echo "Open report.html"
+
+plan: $(INSTALLED) ## say what the study would take: jobs, CPU time, memory, disk
+	@$(RUN) --quiet all -- plan
+
+test: $(INSTALLED) ## run the tests
 	@$(VENV)/bin/python -m pytest
 
-lint: $(INSTALLED)
-	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/snakefmt --check Snakefile workflow
+lint: $(INSTALLED) ## check style, types and the workflow
+	@. $(VENV)/bin/activate && ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile workflow
 
-clean-env:
+clean-env:       ## remove .venv
 	rm -rf $(VENV)
 
 $(INSTALLED): requirements.lock pyproject.toml

@@ -17,6 +17,9 @@ include: "workflow/rules/verdicts.smk"
 include: "workflow/rules/predictors.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/numbers.smk"
+include: "workflow/rules/study.smk"
+include: "workflow/rules/plan.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -28,11 +31,13 @@ rule all:
         f"{RESULTS}/gaps.parquet",
         f"{RESULTS}/verdicts.md",
         f"{RESULTS}/predictors.md",
+        f"{RESULTS}/numbers.tex",
+        f"{RESULTS}/study.html",
         expand(
             "{results}/figures/{figure}.{kind}",
             results=RESULTS,
             figure=STUDY["figures"],
-            kind=["pdf", "png"],
+            kind=["pdf", "png", "csv"],
         ),
         expand(
             "{results}/tables/{table}.{kind}",
@@ -43,6 +48,19 @@ rule all:
 
 
 onsuccess:
+    if "plan" not in sys.argv and Path(f"{RESULTS}/gaps.parquet").exists():
+        print(closing())
+
+
+onerror:
     print(
-        f"\nFigures: {RESULTS}/figures  Tables: {RESULTS}/tables  One row per cell: {RESULTS}/gaps.parquet"
+        f"\nWhat failed says why above, in a line that begins with `ranktwo:`, and in {RESULTS}/logs/."
     )
+    # What a job says on this machine is on the screen already.
+    if workflow.executor_plugin.common_settings.non_local_exec:
+        said = failures(Path(RESULTS) / "logs", STARTED.timestamp())
+        print("\nFailed jobs:", *said, sep="\n  ", file=sys.stderr)
+        print(
+            f"What other jobs said: {RESULTS}/logs, and SLURM's own logs in .snakemake/slurm_logs",
+            file=sys.stderr,
+        )

@@ -16,7 +16,7 @@ from ranktwo.errors import UserError
 from ranktwo.figures import FIGURES
 from ranktwo.grid import AXES
 
-SCHEMA = yaml.safe_load(config.SCHEMA_FILE.read_text())
+SCHEMA = config.schema()
 SHIPPED = [ROOT / "config.yaml", *sorted((ROOT / "workflow" / "studies").glob("*.yaml"))]
 STUDY = {
     "datasets": {"digits": {"source": "digits"}},

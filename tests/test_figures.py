@@ -1,19 +1,27 @@
 """Figures show what is there: every status is visible, nothing is dropped in silence, colours mean one thing."""
 
+import inspect
+import io
+import re
+import warnings
 from pathlib import Path
 
+import docutils.core
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas
 import pytest
-import yaml
 from conftest import SGD_AXES
 
-from ranktwo import drawing
+from ranktwo import drawing, sidecar, tables
 from ranktwo.bounds import REGISTRY
 from ranktwo.columns import COLUMNS
-from ranktwo.drawing import OPTIONAL, Data, colour_scale
+from ranktwo.datasets import SOURCES
+from ranktwo.drawing import OPTIONAL, Data, colour_scale, finish
 from ranktwo.figures import FIGURES, TABLES, select
+from ranktwo.registry import registered
+from ranktwo.spectra import described
 
 LISTS = ("plane_1", "plane_2", "outgoing", "mean_1", "mean_2", "truncation_ranks")
 SCORES = ("truncated_test_score", "shrunk_test_score")
@@ -25,7 +33,8 @@ def study(**changes: dict[str, str]) -> Data:
     cells, spectra, certificates, truncation = [], [], [], []
     random = np.random.default_rng(0)
     optional = [name for name in OPTIONAL["gaps"] + OPTIONAL["certificates"] if name not in COLUMNS]
-    numbers = optional + [name for name, (kind, _) in COLUMNS.items() if str(kind) in ("double", "int64")]
+    known = COLUMNS | described()
+    numbers = optional + [name for name, (kind, _) in known.items() if str(kind) in ("double", "int64")]
     for batch_size in (16, 50):
         for mu in (0.0, 1e-3, 1e-2, 1.0):
             for seed in range(3):
@@ -115,7 +124,7 @@ def test_zero_decay_is_drawn_apart_and_not_dropped():
 
 
 def test_n_is_stated():
-    assert all("$n$ = 3" in axes.get_title() for axes in FIGURES["gap"](study()).axes)
+    assert all("$n$ = 3" in drawing.plain(axes.get_title()) for axes in FIGURES["gap"](study()).axes)
 
 
 def test_a_weight_decay_has_one_colour_whatever_is_drawn():
@@ -201,7 +210,7 @@ def test_chain_shows_what_is_trivial_the_data_floor_and_distances_relative_to_th
 
 def test_distance_is_drawn_at_the_strongest_decay_that_fits_and_a_tenth_of_it():
     drawn = FIGURES["distance"](study(mu1="unfit"))
-    assert [axes.get_title().rpartition("= ")[2] for axes in drawn.axes] == ["0.001", "0.01"] * 2
+    assert [drawing.plain(axes.get_title()).rpartition("= ")[2] for axes in drawn.axes] == ["0.001", "0.01"] * 2
     none = FIGURES["distance"](study(**{f"mu{mu}": "unfit" for mu in ("0.001", "0.01", "1")}))
     assert all("no such weight decay" in axes.texts[0].get_text() for axes in none.axes)
 
@@ -309,9 +318,114 @@ def test_neurons_are_those_of_the_weakest_decay_near_rank_two():
     assert "no net that fits" in none.axes[0].texts[0].get_text()
 
 
-def test_every_figure_has_a_caption_and_a_place_in_the_schema():
-    workflow = Path(__file__).parents[1] / "workflow"
-    figures = yaml.safe_load((workflow / "schemas" / "config.schema.yaml").read_text())["properties"]["figures"]
-    assert set(figures["properties"]) == set(figures["default"]) == set(FIGURES)
-    assert {path.stem for path in (workflow / "report" / "figures").glob("*.rst")} == set(FIGURES)
+def test_what_is_registered_is_read_from_the_source_as_it_is_imported():
+    assert registered("figure") == {name: inspect.cleandoc(figure.__doc__) for name, figure in FIGURES.items()}
+    assert registered("source").keys() == SOURCES.keys()
+    assert registered("table").keys() == tables.TABLES.keys()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_caption_says_what_is_seen_and_what_it_means(name):
+    seen, _, meaning = registered("figure")[name].partition("\n\n")
+    assert seen.endswith(".") and "\n" not in seen
+    assert len(re.findall(r"[.;:] ?", meaning)) >= 3, "what is seen, what it means for the claim, and its limits"
+    messages = io.StringIO()
+    docutils.core.publish_doctree(meaning, settings_overrides={"warning_stream": messages})
+    assert not messages.getvalue()
+
+
+def test_the_tables_that_figures_read_are_those_with_optional_columns():
     assert set(TABLES) == {"spectra", *OPTIONAL} - {"gaps"}
+
+
+# The numbers beside the drawing.
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_csv_holds_every_point_that_is_drawn_and_no_other(name):
+    drawn = FIGURES[name](study(**{"mu0.01": "unfit", "mu1": "collapsed"}))
+    table = sidecar.rows(drawn)
+    panels = [axes for axes in drawn.axes if axes.get_label() != "<colorbar>"]
+    for number, axes in enumerate(panels, 1):
+        here = table[table["panel"] == number]
+        curves = [line for line in axes.lines if not line.get_label().startswith("_")]
+        y = [value for line in curves if line.get_transform() == axes.transData for value in line.get_ydata()]
+        y += [y for dots in axes.collections if not dots.get_label().startswith("_") for _, y in dots.get_offsets()[1:]]
+        missing = set(np.round(np.array(y, float), 9)) - set(here["y"].astype(float).round(9)) - {np.nan}
+        assert not {value for value in missing if not np.isnan(value)}
+        # What is drawn as a result has a name: only guides have none.
+        guides = [line for line in axes.lines if line not in curves and line.get_transform() == axes.transData]
+        named = [list(line.get_ydata()) for line in curves]
+        assert all(list(line.get_ydata()) in named or len(line.get_xdata()) > 2 for line in guides)
+    assert len(table) or drawn.texts
+
+
+def test_the_csv_of_gap_is_the_medians_and_ranges_of_the_cells_with_zero_decay_at_zero():
+    data = study(**{"mu0.01": "unfit", "mu1": "collapsed"})
+    table = sidecar.rows(FIGURES["gap"](data))
+    for panel, (batch_size, column) in enumerate(
+        [(size, name) for size in (16, 50) for name in ("matched_loss_gap", "matched_accuracy_gap", "test_accuracy")], 1
+    ):
+        cells = data.gaps[(data.gaps["batch_size"] == batch_size) & (data.gaps["weight_decay"] < 1)]
+        wanted = drawing.over_seeds(cells, "weight_decay", column)
+        here = table[(table["panel"] == panel) & table["mark"].isin(["filled", "hollow"])].sort_values("x")
+        assert list(here["x"]) == list(wanted.index) == [0, 1e-3, 1e-2]
+        assert list(here["mark"]) == ["filled", "filled", "hollow"]
+        for name, drawn_as in (("y", "median"), ("low", "least"), ("high", "greatest")):
+            assert np.allclose(here[name].astype(float), wanted[drawn_as])
+        edge = table[(table["panel"] == panel) & (table["mark"] == "edge")]
+        assert [list(edge["series"]), list(edge["x"]), list(edge["y"].isna())] == [["collapsed"], [1.0], [True]]
+
+
+def test_the_csv_names_categories_and_tells_what_colours_stand_for():
+    def ten(rows):
+        return rows.assign(task="multiclass", outputs=np.where(rows["batch_size"] == 16, 10, 3))
+
+    classes = sidecar.rows(FIGURES["classes"](changed(study(), "gaps", ten)))
+    assert classes.loc[classes["series"] == "effective rank", "x"].str.contains("toy, B = ").all()
+    assert set(classes.loc[classes["series"] == "$C$", "y"]) == {3, 10}
+    neurons = sidecar.rows(FIGURES["neurons"](study()))
+    assert neurons.loc[neurons["mark"] == "point", "value"].abs().max() == 1
+
+
+# The look.
+
+
+@pytest.mark.parametrize("width", ["page", "column"])
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_is_cut_off_or_overlaps_at_either_width(name, width):
+    """Titles, axis labels and legends lie inside the paper, no two of them on each other."""
+    plt.style.use(Path(drawing.__file__).with_name("style.mplstyle"))
+    data = study(**{"mu0.01": "unfit", "mu1": "collapsed"})
+    data.width = width
+    drawn = FIGURES[name](data)
+    finish(drawn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a layout that does not fit says so
+        drawn.draw_without_rendering()
+    assert drawn.get_figwidth() == drawing.WIDTHS[width]
+    words = [*(axes.title for axes in drawn.axes), *drawn.texts]
+    words += [axis.label for axes in drawn.axes for axis in (axes.xaxis, axes.yaxis)]
+    boxes = [word.get_window_extent() for word in words if word.get_text()]
+    boxes += [legend.get_window_extent() for legend in drawn.legends]
+    page = drawn.bbox.padded(1)
+    assert all(page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1 for box in boxes)
+    pairs = [(a, b) for index, a in enumerate(boxes) for b in boxes[:index]]
+    assert not any(a.padded(-1).overlaps(b.padded(-1)) for a, b in pairs)
+
+
+def test_fonts_are_embedded_as_fonts():
+    style = matplotlib.rc_params_from_file(
+        Path(drawing.__file__).with_name("style.mplstyle"), use_default_template=False
+    )
+    assert style["pdf.fonttype"] == 42 and style["savefig.dpi"] == 300
+
+
+def test_weight_decays_keep_their_order_in_grey_and_none_is_dotted():
+    """Luminance rises with weight decay, from dark to what still shows on white; no decay has dots of its own."""
+    data = study()
+    decays = [1e-3, 1e-2, 1.0]
+    luminance = [np.dot(data.colour(mu)[:3], [0.2126, 0.7152, 0.0722]) for mu in decays]
+    assert luminance == sorted(luminance) and luminance[-1] < 0.8
+    assert np.diff(luminance).min() > 0.1
+    assert data.style(0.0)["linestyle"] == drawing.ZERO_DASHES and "linestyle" not in data.style(1.0)

@@ -7,6 +7,7 @@ import pytest
 
 from ranktwo import gaps
 from ranktwo.columns import AXIS_COLUMNS, COLUMNS
+from ranktwo.spectra import described
 
 THRESHOLDS = {"collapsed_norm": 0.01, "fit_accuracy": 0.9, "fit_r2": 0.3}
 REQUIRED = [
@@ -28,7 +29,8 @@ def row(norm: float | None = 2.0, diverged: int | None = None, **metrics: float 
     history = [{"cell": "a", "step": 0, "diverged_step": diverged, **dict.fromkeys(names, 9.0)}]
     history.append({"cell": "a", "step": 7, "diverged_step": diverged, **end})
     facts = dict.fromkeys(AXIS_COLUMNS, "x") | {"weight_decay": 0.1}
-    ranks = [name for name in COLUMNS if name.startswith(("residual", "rank_")) or name.endswith(("_rank", "_ratio"))]
+    known = COLUMNS | described()
+    ranks = [name for name in known if name.startswith(("residual", "rank_")) or name.endswith(("_rank", "_ratio"))]
     spectra = [
         {"cell": "a", "matrix": matrix, "step": step, "norm": n, **facts, **dict.fromkeys(ranks, 1.0)}
         for matrix, first, last in (("V", 4.0, norm), ("U", 100.0, 100.0))
@@ -90,5 +92,5 @@ def test_status_is_the_first_that_applies(changes, status):
 
 
 def test_required_columns_are_there():
-    assert set(REQUIRED) <= set(gaps.SCHEMA_NAMES) | {name for name in COLUMNS if name.startswith("rank_")}
+    assert set(REQUIRED) <= set(gaps.SCHEMA_NAMES) | set(described())
     assert set(gaps.SCHEMA_NAMES) <= set(COLUMNS)

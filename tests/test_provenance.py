@@ -69,7 +69,7 @@ def test_what_means_something_else_has_another_fingerprint(package, name, old, n
 
 
 def test_training_depends_on_the_modules_that_make_its_numbers():
-    assert provenance._closure(("evaluation",)) == {"evaluation", "engine", "nets", "labels", "streams"}
+    assert set(provenance._closure(("evaluation",))) == {"evaluation", "engine", "nets", "labels", "streams"}
     assert "style" not in provenance._closure(("figures",))
 
 
@@ -80,11 +80,29 @@ def test_a_result_says_what_it_was_made_with():
     assert found["commit"] is None or re.fullmatch("[0-9a-f]{40}", found["commit"])
 
 
-def test_documented_columns_are_the_columns():
-    shown = subprocess.run(
-        [sys.executable, "-m", "ranktwo.reference"], capture_output=True, text=True, check=True
-    ).stdout
-    assert shown in (ROOT / "docs" / "columns.md").read_text(), (
-        "run python -m ranktwo.reference and put it in docs/columns.md"
-    )
+@pytest.mark.parametrize("page", ["columns", "config"])
+def test_reference_pages_say_what_the_code_says(page):
+    command = [sys.executable, "-m", "ranktwo.reference", page]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert (ROOT / "docs" / f"{page}.md").read_text().endswith(shown), f"put the output of {command[1:]} into it"
+
+
+def test_columns_carry_their_meaning():
     assert columns.schema(["norm"]).field("norm").metadata[b"description"]
+
+
+def test_a_registered_function_is_no_part_of_what_others_depend_on(package, tmp_path):
+    figures = (
+        "def figure(f):\n    return f\n\n@figure\ndef one(x):\n    return x\n\n@figure\ndef two(x):\n    return x + 1\n"
+    )
+
+    def both(source: str) -> tuple[str, str]:
+        (tmp_path / "figures.py").write_text(source)
+        provenance.fingerprint.cache_clear()
+        return provenance.fingerprint("figures", figure="one"), provenance.fingerprint("figures", figure="two")
+
+    first, second = both(figures)
+    assert both(figures.replace("x + 1", "x + 2"))[0] == first
+    assert both(figures.replace("x + 1", "x + 2"))[1] != second
+    added = both(figures + "\n\n@figure\ndef three(x):\n    import ranktwo.nets\n")
+    assert added == (first, second)

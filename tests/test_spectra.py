@@ -145,4 +145,4 @@ def test_remaining_noise_is_what_training_on_nothing_leaves():
 
 
 def test_every_rule_has_its_column():
-    assert {f"rank_{name}" for name in RULES} < set(spectra.SCHEMA.names)
+    assert {f"rank_{name}" for name in RULES} < set(spectra.table_schema().names)

@@ -70,11 +70,17 @@ def test_numbers_are_shown_to_two_digits_of_their_interval(mean, half, text):
 
 def test_latex_is_booktabs_with_plus_minus_in_mathematics(tmp_path, monkeypatch):
     path = tmp_path / "gaps.parquet"
-    monkeypatch.setattr(tables.gaps, "read", lambda paths: study().gaps)
-    files = [f"--{kind}={tmp_path / kind}" for kind in ("csv", "md", "tex")]
+    monkeypatch.setattr(tables.gaps, "read", lambda stage, path: study().gaps)
+    files = [f"--{kind}={tmp_path / kind}" for kind in ("csv", "md", "tex", "html")]
     monkeypatch.setattr("sys.argv", ["tables", "results", f"--gaps={path}", *files])
     tables.main()
     latex = (tmp_path / "tex").read_text()
     assert r"\toprule" in latex and r"$\pm$" in latex and "±" not in latex
     assert "±" in (tmp_path / "md").read_text()
     assert {"test_loss", "test_loss_low", "test_loss_high"} <= set(pandas.read_csv(tmp_path / "csv").columns)
+
+
+def test_characters_that_latex_shows_as_others_are_commands():
+    """In the default encoding | < > are a dash and two Spanish marks."""
+    latex = tables.to_latex("1 cell", pandas.DataFrame({"remark": ["d_2/||V|| < 1 > 0"]}))
+    assert r"d\_2/\textbar{}\textbar{}V\textbar{}\textbar{} \textless{} 1 \textgreater{} 0" in latex

@@ -6,11 +6,12 @@ import pyarrow
 import pytest
 from conftest import SGD_AXES
 
-from ranktwo import bounds, files, predictors, verdicts
+from ranktwo import bounds, files, gaps, numbers, predictors, tables, verdicts
 from ranktwo.columns import COLUMNS
+from ranktwo.spectra import described
 from ranktwo.verdicts import CLAIMS, Effect, Finding, Limits
 
-RULES = [name for name in COLUMNS if name.startswith("rank_")]
+RULES = list(described())
 LIMITS = Limits(resamples=500)
 
 
@@ -284,8 +285,8 @@ def test_the_command_writes_rows_markdown_and_latex(tmp_path, monkeypatch):
     cells = pandas.concat([study("a_b", status=lambda mu, s: "unfit" if mu == 0.2 else "ok"), study("other", seeds=2)])
     cells["functional_rank"] = cells["functional_rank"].astype("Int64").where(cells["seed"] > 0)
     cells["rank_gavish_donoho"] = None
-    table, markdown, latex = command(
-        verdicts, tmp_path, monkeypatch, cells, "md", "tex", thresholds='{"low_rank": 0.25}'
+    table, markdown, latex, page = command(
+        verdicts, tmp_path, monkeypatch, cells, "md", "tex", "html", thresholds='{"low_rank": 0.25}'
     )
     assert table.column_names == verdicts.NAMES
     assert table.schema.field("verdict").metadata[b"description"]
@@ -299,10 +300,13 @@ def test_the_command_writes_rows_markdown_and_latex(tmp_path, monkeypatch):
     assert all(claim.words in line for claim, line in zip(CLAIMS.values(), first[2:], strict=False))
     assert "| C1      | a_b        | supported" in markdown
     assert "- a_b: 3 unfit, at weight decay 0.2" in markdown
-    tables = [line for line in first if line.startswith("|")]
-    assert all(line.replace(r"\|", "").count("|") in (6, 7, 8) for line in tables)
+    rows_of_tables = [line for line in first if line.startswith("|")]
+    assert all(line.replace(r"\|", "").count("|") in (6, 7, 8) for line in rows_of_tables)
     assert r"\toprule" in latex and r"a\_b" in latex and r"95 \% interval" in latex
     assert not [line for line in latex.splitlines() if "a_b" in line]
+    assert "<td>a_b</td>" in page and "<li>a_b: 3 unfit, at weight decay 0.2</li>" in page
+    origin = f"From {gaps.origin(gaps.read('gaps', tmp_path / 'gaps.parquet'))}."
+    assert origin in markdown and origin in latex and origin in page
 
 
 def test_a_new_claim_is_one_function(monkeypatch):
@@ -319,8 +323,8 @@ def test_a_new_claim_is_one_function(monkeypatch):
 
     rows = judge(study())
     assert one(rows, "C9", dataset="overall")["verdict"] == "supported"
-    assert "C9: nets are nets" in verdicts.markdown(rows, study())
-    assert "C9: nets are nets" in verdicts.latex(rows)
+    assert "C9: nets are nets" in tables.to_markdown("", *verdicts.page(rows, study()))
+    assert ("rtVerdictCNine", "supported") in [macro[:2] for macro in numbers.macros(rows, study())]
 
 
 def test_every_column_is_documented():
@@ -329,14 +333,15 @@ def test_every_column_is_documented():
 
 def test_predictors_are_scored_by_data_set_and_over_all(tmp_path, monkeypatch):
     cells = pandas.concat([by_rank(1), by_rank(-1).assign(dataset="other"), study("third", status="unfit")])
-    table, csv, markdown, latex = command(predictors, tmp_path, monkeypatch, cells, "csv", "md", "tex")
+    table, csv, markdown, latex, page = command(predictors, tmp_path, monkeypatch, cells, "csv", "md", "tex", "html")
     scored = table.to_pandas().set_index(["dataset", "measure", "statistic", "axis"])
     assert {"overall", "toy", "other", "third"} == set(scored.index.get_level_values("dataset"))
     tau = scored.xs((float("nan"), "effective_rank", "tau_fixed_control"), level=("axis", "measure", "statistic"))
     assert tau.loc["toy", "value"] == 1 and tau.loc["other", "value"] == -1
     assert tau.loc["overall", "cells"] == 48 and tau.loc["third", "cells"] == 0
     assert len(csv.splitlines()) == table.num_rows + 1
-    lines = markdown.splitlines()[2:]
+    lines = [line for line in markdown.splitlines() if line.startswith("|")][2:]
+    assert "<td>effective_rank</td>" in page
     assert len(lines) == len(predictors.MEASURES)
     assert "[-1, 1]" in next(line for line in lines if line.startswith("| effective_rank"))
     assert r"effective\_rank" in latex

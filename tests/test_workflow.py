@@ -38,10 +38,14 @@ SMALL = {
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
+    return copy_project(tmp_path)
+
+
+def copy_project(parent: Path) -> Path:
     """A copy of the project as a user gets it: what git tracks, as it is now, and no results."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     names = listed.stdout.split("\0")[:-1] if listed.returncode == 0 else None
-    folder = tmp_path / "ranktwo"
+    folder = parent / "ranktwo"
     if names is None:
         ignored = shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", "__pycache__")
         shutil.copytree(ROOT, folder, ignore=ignored)
@@ -192,7 +196,7 @@ def test_figures_follow_their_settings_alone(checkout):
     study = SMALL | {"figures": {"spectrum": {"where": {"seed": 0}}}}
     done = run_study(checkout, study, "--dry-run")
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, flags=re.MULTILINE))
-    assert jobs == {"all": "1", "figure": "1", "total": "2"}
+    assert jobs == {"all": "1", "figure": "1", "study": "1", "total": "3"}  # study.yaml holds the config
 
 
 def test_a_diverged_cell_is_a_row_and_its_neighbour_is_none_the_wiser(checkout):

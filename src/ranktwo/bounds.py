@@ -201,10 +201,10 @@ def register(
     """
 
     def decorate(function: Callable) -> Callable:
-        def add(name: str, formula: Callable[[Net], float], note: str = "", **changes: object) -> None:
+        def add(name: str, formula: Callable[[Net], float], note: str = "", **changes: Any) -> None:
             trivial = 1.0 if kind == "bound" else None
-            facts = {"tasks": tasks, "layers": layers, "exponent": exponent, "trivial": trivial}
-            source = note + function.__doc__
+            facts: dict[str, Any] = {"tasks": tasks, "layers": layers, "exponent": exponent, "trivial": trivial}
+            source = note + (function.__doc__ or "")
             REGISTRY[name] = Bound(name=name, kind=kind, source=source, formula=formula, **(facts | changes))
 
         name = function.__name__
@@ -219,7 +219,7 @@ def register(
                 partial(_over_margin, function),
                 "Divided by gamma: ",
                 tasks=CLASSIFICATION,
-                exponent=lambda depth: exponent(depth) - depth,
+                exponent=lambda depth: exponent(depth) - depth if exponent else 0,
             )
         return function
 
@@ -522,14 +522,19 @@ def inverse_margin(net: Net) -> float:
 # The stage
 
 
-COLUMNS: dict[str, columns.Column] = {
-    name: (columns.REAL, f"{bound.kind.capitalize()}. {bound.source.splitlines()[0]}")
-    for name, bound in REGISTRY.items()
-}
-SCHEMA = columns.schema(["cell", "margin"], COLUMNS)
+def described() -> dict[str, columns.Column]:
+    """Columns of what is registered, each with its kind and the first line of its docstring."""
+    return {
+        name: (columns.REAL, f"{bound.kind.capitalize()}. {bound.source.splitlines()[0]}")
+        for name, bound in REGISTRY.items()
+    }
 
 
-def row(name: str, record: Record, data: datasets.Dataset, settings: dict[str, float]) -> dict[str, Any]:
+def table_schema() -> pyarrow.Schema:
+    return columns.schema(["cell", "margin"], described())
+
+
+def row(name: str, record: Record, data: datasets.Dataset, settings: dict[str, Any]) -> dict[str, Any]:
     """One cell's margin and registered values after training, null where undefined; settings as in `Net.of`."""
     net = Net.of(record.net(-1), record.net(0), *training_data(record.cell, data), data.task, **settings)
     values = {"margin": net.margin, **evaluate(net)}
@@ -546,7 +551,7 @@ def main() -> None:
     rows = [row(name, record, data, arguments.settings) for name, record in records.items()]
     files.write_parquet(
         arguments.output,
-        pyarrow.Table.from_pylist(rows, schema=SCHEMA),
+        pyarrow.Table.from_pylist(rows, schema=table_schema()),
         {"provenance": provenance.circumstances("bounds", [arguments.weights, arguments.history, arguments.dataset])},
     )
 

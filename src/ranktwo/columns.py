@@ -1,6 +1,7 @@
 """Every column of every Parquet file: its type, its unit and what it means. Said here once; files carry it with them.
 
-The registry of ranktwo.bounds describes its own. `python -m ranktwo.reference` prints the table of docs/columns.md.
+The registries of ranktwo.bounds and ranktwo.spectra describe their own.
+`python -m ranktwo.reference` prints the table of docs/columns.md.
 """
 
 from collections.abc import Mapping
@@ -93,16 +94,6 @@ COLUMNS: dict[str, Column] = {
     "residual_3": (REAL, "d_3/||W||."),
     "residual_c": (REAL, "d_c/||W||, c the number of outputs."),
     "residual_c1": (REAL, "d_(c+1)/||W||."),
-    "rank_numpy": (WHOLE, "Number of s_i > s_1 max(rows, columns) eps, eps of float32, in which weights are trained."),
-    "rank_galanti": (WHOLE, "Number of s_i > 1e-3 ||W|| (Galanti et al., arXiv 2206.05794)."),
-    "rank_relative": (WHOLE, "Number of s_i > 1e-2 s_1."),
-    "rank_energy": (WHOLE, "Fewest s_i that hold 99 % of sum s_i^2."),
-    "rank_gavish_donoho": (
-        WHOLE,
-        "Number of s_i > lambda*(beta) sqrt(max(rows, columns)) sigma (Gavish & Donoho 2014, known noise), sigma the "
-        "sd of what decay left of the initial entries; null where sigma is unknown (momentum).",
-    ),
-    "rank_marchenko_pastur": (WHOLE, "Number of s_i > sigma (sqrt(rows) + sqrt(columns)), sigma as above."),
     # Certificates.
     "critical_decay": (
         REAL,

@@ -13,6 +13,7 @@ import yaml
 
 from ranktwo import grid
 from ranktwo.errors import UserError
+from ranktwo.registry import registered
 
 SCHEMA_FILE = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
 # YAML 1.1 reads 1e-3 as text, since it wants 1.0e-3; nobody who writes 1e-3 in a config means text.
@@ -24,16 +25,18 @@ def read(config: dict[str, Any], where: str) -> dict[str, Any]:
 
     Raises UserError with one sentence: the key, its value, what is allowed, and a near miss if there is one.
     """
-    schema = _schema()
+    known = schema()
     study = _plain(config)
     for path, number in _numbers(study):
         if not math.isfinite(number):
             raise UserError(f"{where}: {_path(path)} is {number}; it must be a finite number")
-    errors = jsonschema.Draft202012Validator(schema).iter_errors(study)
+    errors = jsonschema.Draft202012Validator(known).iter_errors(study)
     error = min(errors, key=lambda error: (len(error.absolute_path), str(error.absolute_path)), default=None)
     if error is not None:
         raise UserError(f"{where}: {_sentence(error)}")
-    _fill(study, schema, schema)
+    if "figures" in study:
+        study["figures"] = {name: {} if settings is None else settings for name, settings in study["figures"].items()}
+    _fill(study, known, known)
     try:
         _check(study)
     except UserError as error:
@@ -85,8 +88,18 @@ class _Strict(yaml.SafeLoader):
 
 
 @functools.cache
-def _schema() -> dict[str, Any]:
-    return yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
+def schema() -> dict[str, Any]:
+    """The schema of a study: its file, with the sources and figures that are registered."""
+    content = yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
+    content["$defs"]["dataset"]["properties"]["source"]["enum"] = list(registered("source"))
+    figures = registered("figure")
+    content["properties"]["figures"] |= {
+        "default": {name: {} for name in figures},
+        "properties": {
+            name: {"$ref": "#/$defs/figure", "description": text.partition("\n")[0]} for name, text in figures.items()
+        },
+    }
+    return content
 
 
 def _numbers(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], float]]:
@@ -109,7 +122,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _resolve(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+def resolve(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    """The schema with what its `$ref` points to."""
     if "$ref" not in schema:
         return schema
     return root["$defs"][schema["$ref"].removeprefix("#/$defs/")] | {k: v for k, v in schema.items() if k != "$ref"}
@@ -117,7 +131,7 @@ def _resolve(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
 
 def _fill(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> None:
     """Set absent keys of objects to the schema's defaults, in place."""
-    schema = _resolve(schema, root)
+    schema = resolve(schema, root)
     if isinstance(value, list):
         for item in value:
             _fill(item, schema.get("items", {}), root)
@@ -136,7 +150,7 @@ def _check(study: dict[str, Any]) -> None:
     """What the schema cannot say."""
     for key in ("results", "data_folder"):
         if study[key] and (not study[key].isprintable() or set(study[key]) & set("{}")):
-            raise UserError(f"{key} is {_shown(study[key])}; a folder's name has no braces and no control characters")
+            raise UserError(f"{key} is {shown(study[key])}; a folder's name has no braces and no control characters")
     names = list(study["datasets"])
     for number, entry in enumerate(study["grids"]):
         datasets = entry["dataset"]
@@ -153,7 +167,7 @@ def _check(study: dict[str, Any]) -> None:
                 "a batch has at most all training rows"
             )
     for figure, settings in study["figures"].items():
-        for axis, wanted in ((settings or {}).get("where") or {}).items():
+        for axis, wanted in settings["where"].items():
             asked = {value for entry in study["grids"] for value in _values(entry[axis])}
             missing = [value for value in _values(wanted) if value not in asked]
             if missing:
@@ -187,14 +201,12 @@ def _sentence(error: jsonschema.ValidationError) -> str:
     if rule in ("enum", "pattern"):
         known = _words(limit) if rule == "pattern" else limit
         numbers = "a whole number of at least 1 or " if "integer" in error.schema.get("type", []) else ""
-        return (
-            f"{path} is {_shown(value)}; it must be {numbers}one of {', '.join(map(str, known))}{_near(value, known)}"
-        )
+        return f"{path} is {shown(value)}; it must be {numbers}one of {', '.join(map(str, known))}{_near(value, known)}"
     if rule in ("minItems", "minProperties"):
         return f"{path} is empty; it needs at least {'one entry' if limit == 1 else f'{limit} entries'}"
     if rule == "uniqueItems":
-        return f"{path} is {_shown(value)}; no entry may stand twice"
-    return f"{path or 'the config'} is {_shown(value)}; it must be {_allowed(error.schema)}"
+        return f"{path} is {shown(value)}; no entry may stand twice"
+    return f"{path or 'the config'} is {shown(value)}; it must be {allowed(error.schema)}"
 
 
 _NOUNS = {
@@ -214,8 +226,10 @@ _LIMITS = {
 }
 
 
-def _allowed(schema: dict[str, Any]) -> str:
+def allowed(schema: dict[str, Any]) -> str:
     """What a value may be, in words, from its schema."""
+    if "enum" in schema:
+        return "one of " + ", ".join(map(str, schema["enum"]))
     types = schema.get("type", [])
     types = [types] if isinstance(types, str) else types
     limits = " and ".join(text.format(schema[key]) for key, text in _LIMITS.items() if key in schema)
@@ -243,7 +257,8 @@ def _path(parts: Any) -> str:
     return text if text.isprintable() else repr(text)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as a config has it, cut short if it is long."""
     text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

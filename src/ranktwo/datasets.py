@@ -191,7 +191,7 @@ def prepare(name: str, options: Options, folder: Path, download: bool) -> tuple[
         "test_x": torch.from_numpy(_features(test_x, shift, factor, options)),
         "test_y": torch.from_numpy(test_y),
     }
-    metadata = {
+    metadata: dict[str, Any] = {
         "name": name,
         "source": options.source,
         "options": asdict(options),
@@ -397,7 +397,7 @@ def _bundled(name: str, folder: Path, download: bool) -> Raw:
     x, y = getattr(sklearn.datasets, published.loader)(return_X_y=True, **own_units)
     if x.shape != published.rows + published.shape:
         raise UserError(f"the {name} data of this scikit-learn are not the known ones; install another release of it")
-    kind = "regression" if name == "diabetes" else "classification"
+    kind: Literal["regression", "classification"] = "regression" if name == "diabetes" else "classification"
     return Raw(kind=kind, train_x=x, train_y=y, verified="structure")
 
 

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
+SIGN = "ranktwo: "
+"""What a sentence on what went wrong begins with."""
+
 
 class UserError(Exception):
     """One sentence for a person: what is wrong, where, and what to do about it."""
@@ -39,6 +42,19 @@ def _close(file: TextIO) -> None:
         file.close()
 
 
+def failures(logs: Path, since: float) -> list[str]:
+    """`log: sentence` of each job whose log, written after that time, ends in what went wrong; in order of their names.
+
+    Jobs on another machine say it nowhere else.
+    """
+    found = []
+    for log in sorted(logs.rglob("*.log")):
+        if log.stat().st_mtime >= since:
+            last = (log.read_text(encoding="utf-8", errors="replace").splitlines() or [""])[-1]
+            found += [f"{log}: {last.removeprefix(SIGN)}"] if last.startswith(SIGN) else []
+    return found
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a command's `main`. A UserError becomes its sentence on standard error and exit status 1.
 
@@ -58,12 +74,12 @@ def run(main: Callable[[], None]) -> None:
                 file = open(log, "w", encoding="utf-8")  # noqa: SIM115, closed below, whatever the disk says
                 stack.callback(_close, file)
             except OSError as error:
-                sys.exit(f"ranktwo: cannot write the log {log}: {error.strerror}; choose another folder")
+                sys.exit(f"{SIGN}cannot write the log {log}: {error.strerror}; choose another folder")
             stack.enter_context(contextlib.redirect_stderr(_Tee(sys.stderr, file)))
         try:
             main()
         except UserError as error:
-            print(f"ranktwo: {error}", file=sys.stderr)
+            print(f"{SIGN}{error}", file=sys.stderr)
             sys.exit(1)
         except KeyboardInterrupt:
             sys.exit(130)
@@ -72,5 +88,5 @@ def run(main: Callable[[], None]) -> None:
                 with contextlib.suppress(OSError):
                     traceback.print_exc(file=file)
             where = f"{log} has its traceback" if log else "add `--log FILE` to keep its traceback in FILE"
-            print(f"ranktwo: an error of ours: {type(error).__name__}: {error}; {where}", file=sys.stderr)
+            print(f"{SIGN}an error of ours: {type(error).__name__}: {error}; {where}", file=sys.stderr)
             sys.exit(1)

@@ -1,4 +1,4 @@
-"""Draws one figure from the Parquet files alone and saves it as PDF and PNG; the figures are in *_figures.py."""
+"""Draws one figure from the Parquet files alone: PDF, PNG, and CSV of what is drawn; figures are in *_figures.py."""
 
 import argparse
 import json
@@ -8,8 +8,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas
 
-from ranktwo import files, gap_figures, gaps, rank_figures  # noqa: F401, modules that register their figures
-from ranktwo.drawing import FIGURES, Data, colour_scale
+from ranktwo import files, gap_figures, gaps, rank_figures, sidecar  # noqa: F401, modules that register their figures
+from ranktwo.drawing import FIGURES, WIDTHS, Data, colour_scale, finish
 from ranktwo.errors import UserError, run
 from ranktwo.grid import stack_names
 
@@ -42,8 +42,9 @@ def main() -> None:
     parser.add_argument("--stacks", type=stack_names, required=True, help="JSON: the stacks that a table is read of")
     parser.add_argument("--where", type=json.loads, default={}, help="JSON: the cells to draw, by axis")
     parser.add_argument("--style", type=Path, default=Path(__file__).with_name("style.mplstyle"))
-    parser.add_argument("--pdf", type=Path, required=True)
-    parser.add_argument("--png", type=Path, required=True)
+    parser.add_argument("--width", choices=list(WIDTHS), default="page")
+    for kind in ("pdf", "png", "csv"):
+        parser.add_argument(f"--{kind}", type=Path, required=True)
     arguments = parser.parse_args()
     study = gaps.read("gaps", arguments.gaps)
     rows = select(study, arguments.where)
@@ -52,19 +53,26 @@ def main() -> None:
             f"figure {arguments.name}: no cell has the values asked for by `where`; name values of the grid"
         )
     plt.style.use(arguments.style)
-    norm = colour_scale(study["weight_decay"])
 
     def table(name: str) -> pandas.DataFrame:
         return gaps.read(name, *gaps.paths(arguments.results, name, arguments.stacks))
 
-    drawn = FIGURES[arguments.name](Data(gaps=rows, read=table, norm=norm))
+    norm = colour_scale(study["weight_decay"])
+    drawn = FIGURES[arguments.name](Data(gaps=rows, read=table, norm=norm, width=arguments.width))
+    with files.replacing(arguments.csv) as temporary:
+        sidecar.rows(drawn).to_csv(temporary, index=False)
+    finish(drawn)
     # Laid out once: the layout takes longer than the drawing.
     drawn.draw_without_rendering()
     with plt.rc_context({"figure.constrained_layout.use": False}):
         drawn.set_layout_engine(None)
-    for path in (arguments.pdf, arguments.png):
+    source = f"{len(rows)} of {gaps.origin(study)}"
+    # No date: the same numbers give the same bytes.
+    pdf = {"Title": arguments.name, "Subject": source, "Creator": "ranktwo", "CreationDate": None}
+    png = {"Title": arguments.name, "Description": source}
+    for path, metadata in ((arguments.pdf, pdf), (arguments.png, png)):
         with files.replacing(path) as temporary:
-            drawn.savefig(temporary, metadata={"CreationDate": None} if path == arguments.pdf else None)
+            drawn.savefig(temporary, metadata=metadata)
 
 
 if __name__ == "__main__":

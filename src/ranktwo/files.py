@@ -170,6 +170,8 @@ def _table_checksum(table: pyarrow.Table, text: str) -> str:
 
 def _bytes(array: pyarrow.Array) -> Iterator[bytes]:
     yield array.is_valid().to_numpy(zero_copy_only=False).tobytes()
+    if pyarrow.types.is_null(array.type):
+        return
     if pyarrow.types.is_list(array.type):
         yield from _bytes(array.value_lengths())
         yield from _bytes(array.flatten())

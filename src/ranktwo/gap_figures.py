@@ -1,6 +1,7 @@
 """Figures of the generalization gap: what it depends on, what bounds it, and what rank has to do with it."""
 
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pandas
@@ -12,6 +13,7 @@ from ranktwo.drawing import (
     MARKERS,
     TRIVIAL,
     ZERO_COLOUR,
+    ZERO_MARKER,
     Data,
     against_decay,
     decay_axis,
@@ -28,19 +30,26 @@ from ranktwo.drawing import (
     rank_ticks,
     say,
     shade_trivial,
+    truncation_axis,
 )
 
 
 @figure
 def gap(data: Data) -> Figure:
-    """Generalization gap in loss and in error (R^2 in regression), and the test score, against weight decay."""
+    """Generalization gap in loss and in error (R^2 in regression), and the test score, against weight decay.
+
+    Test minus training loss, test minus training error (R^2 in regression) and the test score, against weight
+    decay. If weight decay helps generalization, gaps fall and the score does not; a gap that falls because the net
+    no longer fits (hollow markers) is no support. Test sets are small and the split is fixed: a step of one test
+    row can be as large as the differences between weight decays.
+    """
     drawn, parts = panels(data, 3)
     for title, rows, three in parts:
         if (rows["task"] == "regression").all():
-            shown = {"matched_loss_gap": "loss gap", "matched_r2_gap": "$R^2$ gap", "test_r2": "test $R^2$"}
+            shown = {"matched_loss_gap": loss_gap(rows), "matched_r2_gap": "$R^2$ gap", "test_r2": "test $R^2$"}
         else:
             shown = {
-                "matched_loss_gap": "loss gap",
+                "matched_loss_gap": loss_gap(rows),
                 "matched_accuracy_gap": "error gap",
                 "test_accuracy": "test accuracy",
             }
@@ -53,16 +62,27 @@ def gap(data: Data) -> Figure:
     return drawn
 
 
+def loss_gap(rows: pandas.DataFrame) -> str:
+    """The axis of a loss gap, with its unit."""
+    return "loss gap (sd$^2$ of $y$)" if (rows["task"] == "regression").all() else "loss gap (nats)"
+
+
 @figure
 def gap_against_rank(data: Data) -> Figure:
-    """Loss gap against the effective rank of V, a point for each cell."""
+    """Loss gap against the effective rank of V, a point for each cell.
+
+    Loss gap against the effective rank of V, a point for each net, coloured by weight decay. If low rank is why
+    nets generalize, the gap falls with rank also among points of one colour; if only colours differ, weight decay
+    explains as much. Weight decay moves rank, norm and fit at once, so the cloud alone shows no cause.
+    """
     drawn, parts = panels(data, 1)
     for title, rows, (axes,) in parts:
-        axes.set(title=title, xlabel="effective rank of $V$", ylabel="loss gap")
-        for _, cell in rows[rows["status"].isin(["ok", "unfit"])].iterrows():
-            colour = data.colour(cell["weight_decay"])
-            face = colour if cell["status"] == "ok" else "white"
-            axes.plot(cell["effective_rank"], cell["matched_loss_gap"], "o", color=colour, markerfacecolor=face)
+        axes.set(title=title, xlabel="effective rank of $V$", ylabel=loss_gap(rows))
+        drawn_cells = rows[rows["status"].isin(["ok", "unfit"])]
+        for (weight_decay, status), cells in drawn_cells.groupby(["weight_decay", "status"]):
+            style = data.style(weight_decay) | {"linestyle": "none", "marker": "o" if weight_decay else ZERO_MARKER}
+            style |= {} if status == "ok" else {"markerfacecolor": "white"}
+            axes.plot(cells["effective_rank"], cells["matched_loss_gap"], **style)
         rank_ticks(axes.xaxis)
         axes.axhline(0, color="0.3", linewidth=0.7, linestyle="--")
         lost = rows.loc[rows["status"].isin(["collapsed", "diverged"]), "status"].value_counts(sort=False)
@@ -70,21 +90,28 @@ def gap_against_rank(data: Data) -> Figure:
             note = ", ".join(f"{count} {name}" for name, count in lost.items())
             axes.set_title(f"{title}\nnot drawn: {note}")
     decay_colours(drawn, data, [axes for *_, (axes,) in parts])
-    zero = Line2D([], [], linestyle="none", marker="o", color=ZERO_COLOUR, label="$\\mu$ = 0")
+    zero = Line2D([], [], linestyle="none", marker=ZERO_MARKER, color=ZERO_COLOUR, label="$\\mu$ = 0")
     legend(drawn, data, [zero], statuses=("unfit",))
     return drawn
 
 
 @figure
 def bounds(data: Data) -> Figure:
-    """Every bound with explicit constants (left) and every rate (right) beside the gap, against weight decay."""
+    """Every bound with explicit constants (left) and every rate (right) beside the gap, against weight decay.
+
+    Bounds with explicit constants (left) and rates, whose constants are dropped (right), beside the measured gap,
+    the thick black line, against weight decay. A bound in the shaded region, above 1 in error, explains nothing,
+    and one that rises where the gap falls ranks nets wrongly. A gap of zero or less has no place on this axis and
+    is a triangle at the lower edge; margin bounds are undefined where the tenth percentile of the margins is
+    negative, a rate below 1 is no guarantee, and in regression the gap is that of the loss.
+    """
     from ranktwo.bounds import REGISTRY  # here, since it takes torch along, which no other figure needs
 
     drawn, parts = panels(data, 2, height=2.2)
     known = [bound for name, bound in REGISTRY.items() if name in data.gaps and data.gaps[name].notna().any()]
     kinds = {kind: [bound.name for bound in known if bound.kind == kind] for kind in ("bound", "rate")}
     colours = [*(colour for colour in COLOURS if colour != "#000000"), "#882255", "#44AA99"]
-    styles = {
+    styles: dict[str, dict[str, Any]] = {
         name: {"marker": marker, "color": colour}
         for names in kinds.values()
         for name, marker, colour in zip(names, cycle(MARKERS), cycle(colours), strict=False)
@@ -96,11 +123,11 @@ def bounds(data: Data) -> Figure:
             place = decay_axis(axes, data.gaps["weight_decay"])
             axes.set(title=title, ylabel=f"{'loss' if regression else 'error'} gap, {kind}s", yscale="log")
             for name in names:
-                marked(axes, rows, name, place, **styles[name])
+                marked(axes, rows, name, place, **styles[name], label=name.replace("_", " "))
             seeds = over_seeds(rows[rows["status"].isin(["ok", "unfit"])], "weight_decay", measured)
-            line(axes, place(seeds.index), _positive(seeds), color="black", linewidth=2.5)
+            line(axes, place(seeds.index), _positive(seeds), color="black", linewidth=2.5, label="measured gap")
             below = seeds.index[seeds["median"] <= 0]
-            mark_edge(axes, place(below), "v", 0.0)
+            mark_edge(axes, place(below), "v", 0.0, label="measured gap, 0 or less")
             mark_failures(axes, rows, place)
             if not regression:
                 shade_trivial(axes)
@@ -123,7 +150,15 @@ def _positive(seeds: pandas.DataFrame) -> pandas.DataFrame:
 
 @figure
 def truncation(data: Data) -> Figure:
-    """Test score of the net with V cut to rank r (left), and with all of V shrunk to the same norm (right)."""
+    """Test score of the net with V cut to rank r (left), and with all of V shrunk to the same norm (right).
+
+    Test score of the trained net with V cut to rank r (left), and with all of V shrunk to the norm that it has then
+    (right), coloured by weight decay; dots mark the functional rank, the least within 1 % of the whole net's score.
+    If rank and not norm carries what the net knows, the left falls at small r and the right does not; if low rank
+    helps, cutting a net of full rank raises its score. Scaling V only scales the outputs, so accuracy on the right
+    cannot change, and only R^2 and losses are controls there; at most five weight decays at which all seeds fit are
+    shown.
+    """
     drawn, parts = panels(data, 2)
     lists = ["truncation_ranks", "truncated_test_score", "shrunk_test_score"]
     for title, rows, pair in parts:
@@ -143,11 +178,12 @@ def truncation(data: Data) -> Figure:
                 curves = curves.explode(["truncation_ranks", column]).astype(float)
                 seeds = over_seeds(curves, "truncation_ranks", column)
                 colour = data.colour(weight_decay)
-                line(axes, seeds.index, seeds, color=colour)
+                line(axes, seeds.index, seeds, **data.style(weight_decay))
                 if column == "truncated_test_score":
                     rank = functional[weight_decay]
-                    axes.plot(rank, np.interp(rank, seeds.index, seeds["median"]), "o", color=colour)
-            rank_ticks(axes.xaxis)
+                    score_there = np.interp(rank, seeds.index, seeds["median"])
+                    axes.plot(rank, score_there, "o", color=colour, label="functional rank")
+            truncation_axis(axes, max((ranks[-1] for ranks in nets["truncation_ranks"]), default=1))
         pair[1].sharey(pair[0])
     zero = decay_colours(drawn, data, [axes for *_, pair in parts for axes in pair])
     mark = Line2D(

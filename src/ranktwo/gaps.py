@@ -1,6 +1,7 @@
 """One row per cell: its axes, losses and generalization gaps after training, its ranks, and whether it counts."""
 
 import argparse
+import hashlib
 import itertools
 import json
 from pathlib import Path
@@ -127,6 +128,12 @@ def _frame(tables: list[pyarrow.Table]) -> pandas.DataFrame:
     return pyarrow.concat_tables(tables).to_pandas(types_mapper=_nullable)
 
 
+def origin(cells: pandas.DataFrame) -> str:
+    """Which gaps.parquet a figure or table was made from: its number of cells, and a hash of all its values."""
+    digest = hashlib.sha256(cells.to_csv(index=False).encode()).hexdigest()[:12]
+    return f"{len(cells)} cells of gaps.parquet, values {digest}"
+
+
 def _nullable(kind: pyarrow.DataType) -> pandas.api.extensions.ExtensionDtype | None:
     return pandas.Int64Dtype() if pyarrow.types.is_integer(kind) else None
 
@@ -149,9 +156,10 @@ def main() -> None:
     )
     inputs = {stage: paths(arguments.results, stage, arguments.stacks) for stage in STAGES}
     bounds = files.read_parquet(inputs["bounds"][0], "bounds")[0].schema
-    ranks = [name for name in table.columns if name.startswith("rank_")]
-    fields = schema([*SCHEMA_NAMES, *ranks, "functional_rank"])
-    for field in bounds:
+    spectra = files.read_parquet(inputs["spectra"][0], "spectra")[0].schema
+    fields = schema(SCHEMA_NAMES)
+    ranks = [field for field in spectra if field.name.startswith("rank_")]
+    for field in [*ranks, schema(["functional_rank"]).field(0), *bounds]:
         fields = fields if field.name in fields.names else fields.append(field)
     rows = pyarrow.Table.from_pandas(table[fields.names], schema=fields, preserve_index=False)
     origin = provenance.circumstances("gaps", itertools.chain(*inputs.values()))

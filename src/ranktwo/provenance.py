@@ -13,49 +13,79 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ranktwo import files
 from ranktwo.errors import run
+from ranktwo.registry import names
 
 PACKAGE = Path(__file__).parent
 STARTED = datetime.now(UTC)
 """When this process began."""
 STUDY = "RANKTWO_STUDY"
 """Environment variable in which Snakemake tells its jobs, as JSON, the config's file and the hash of what it says."""
+WITHOUT_NUMBERS = {"grid", "errors", "files", "provenance", "registry"}
+"""Types, sentences and the writing of files: whatever these modules do, a number stays what it is."""
 STAGES = {"train": ("evaluation",)}
 """Modules whose meaning decides a stage's numbers, where they are not the stage's own."""
 
 
 @cache
-def fingerprint(*modules: str) -> str:
+def fingerprint(*modules: str, **only: str) -> str:
     """Hash of the syntax trees, without docstrings, of these modules and of all package modules they import.
 
-    A comment, a docstring, white space or a new date on a file leaves it as it is; any other edit changes it.
+    A comment, a docstring, white space or a new date on a file leaves it as it is; any other edit changes it. With
+    `figure="ranks"`, say, functions that `@figure` registers under other names are left out: a figure does not depend
+    on another one.
     """
     digest = hashlib.sha256()
-    for name in sorted(_closure(modules)):
-        tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
-        digest.update(f"{name}\n{ast.dump(_without_docstrings(tree))}\n".encode())
+    for name, statements in sorted(_closure(modules, only).items()):
+        digest.update(f"{name}\n{[statement.meaning for statement in statements]}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _closure(modules: tuple[str, ...]) -> set[str]:
-    found: set[str] = set()
+@dataclass(frozen=True)
+class _Statement:
+    """What one statement of a module means, and the package modules it imports."""
+
+    node: ast.stmt
+    meaning: str
+    imports: tuple[str, ...]
+
+
+@cache
+def _statements(source: str) -> tuple[_Statement, ...]:
+    """Of a module's text; kept, because a figure's fingerprint asks for them again and again."""
+    found = []
+    for node in ast.parse(source).body:
+        if not _is_text(node):
+            imports = tuple(module for inner in ast.walk(node) for module in _imported(inner))
+            found.append(_Statement(node, ast.dump(_without_docstrings(node)), imports))
+    return tuple(found)
+
+
+def _closure(modules: tuple[str, ...], only: Mapping[str, str] = MappingProxyType({})) -> dict[str, list[_Statement]]:
+    """The statements of these modules and of those that they import, by module."""
+    found: dict[str, list[_Statement]] = {}
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in found:
+        if name in found or name in WITHOUT_NUMBERS:
             continue
-        found.add(name)
-        tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
-        waiting += [module for node in ast.walk(tree) for module in _imported(node)]
-    # Types, sentences and the writing of files: whatever they do, a number stays what it is.
-    return found - {"grid", "errors", "files", "provenance"}
+        source = (PACKAGE / f"{name}.py").read_text(encoding="utf-8")
+        found[name] = [
+            statement
+            for statement in _statements(source)
+            if all(wanted in (names(statement.node, mark) or [wanted]) for mark, wanted in only.items())
+        ]
+        waiting += [module for statement in found[name] for module in statement.imports]
+    return found
 
 
 def _imported(node: ast.AST) -> list[str]:
@@ -70,12 +100,12 @@ def _imported(node: ast.AST) -> list[str]:
     return [name for name in inside if (PACKAGE / f"{name}.py").exists()]
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
+def _without_docstrings(tree: ast.stmt) -> ast.stmt:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
             # A bare string is a docstring of a module, class, function or field; it computes nothing anywhere.
-            node.body = [item for item in body if not _is_text(item)] or [ast.Pass()]
+            body[:] = [item for item in body if not _is_text(item)] or [ast.Pass()]
     return tree
 
 

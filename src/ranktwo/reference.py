@@ -1,13 +1,58 @@
-"""Prints the table of all columns that docs/columns.md holds."""
+"""Prints the tables of docs/columns.md and docs/config.md: what every column and every key of a config means."""
 
-from ranktwo import bounds, columns
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from ranktwo import bounds, columns, config, spectra
 from ranktwo.errors import run
 
 
+def of_columns() -> Iterator[str]:
+    """A line for each column of any Parquet file."""
+    yield "| column | type | meaning |\n|---|---|---|"
+    for name, (kind, text) in (columns.COLUMNS | spectra.described() | bounds.described()).items():
+        yield f"| `{name}` | {kind} | {_cell(text)} |"
+
+
+def of_config() -> Iterator[str]:
+    """A line for each key of a config, from the schema and what is registered."""
+    schema = config.schema()
+    yield "| key | values | default | meaning |\n|---|---|---|---|"
+    for key, inner in _keys(schema, schema, ""):
+        required = key.rpartition(".")[2] in inner.get("needed", [])
+        default = "required" if required else f"`{config.shown(inner['default'])}`" if "default" in inner else ""
+        yield f"| `{key}` | {_cell(config.allowed(inner))} | {default} | {_cell(inner.get('description', ''))} |"
+
+
+def _keys(schema: dict[str, Any], root: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every key below `path`, with its schema and, under `needed`, the keys that have to be given beside it."""
+    for name, inner in schema.get("properties", {}).items():
+        key = f"{path}.{name}".removeprefix(".")
+        inner = config.resolve(inner, root)
+        yield key, inner | {"needed": schema.get("required", [])}
+        if inner is not schema and name != "where":
+            open_ended = inner.get("additionalProperties") or inner.get("items") or {}
+            if path != "figures":
+                yield from _keys(inner, root, key)
+            if isinstance(open_ended, dict) and "$ref" in open_ended:
+                mark = "[]" if "items" in inner else ".NAME"
+                yield from _keys(config.resolve(open_ended, root), root, key + mark)
+    if path == "figures":
+        yield from _keys(root["$defs"]["figure"], root, "figures.NAME")
+
+
+def _cell(text: str) -> str:
+    return text.strip().replace("|", "\\|")
+
+
+PAGES = {"columns": of_columns, "config": of_config}
+
+
 def main() -> None:
-    print("| column | type | meaning |\n|---|---|---|")
-    for name, (kind, text) in (columns.COLUMNS | bounds.COLUMNS).items():
-        print(f"| `{name}` | {kind} | {text.replace('|', chr(92) + '|')} |")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("page", nargs="?", choices=PAGES, default="columns")
+    print("\n".join(PAGES[parser.parse_args().page]()))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from ranktwo import engine, files, nets, provenance
-from ranktwo.columns import AXIS_COLUMNS, schema
+from ranktwo.columns import AXIS_COLUMNS, WHOLE, Column, schema
 from ranktwo.errors import run
 from ranktwo.records import Record, load_records, stage_parser
 
@@ -62,7 +62,7 @@ def above(s: Array, threshold: Array) -> Array:
 
 @rule
 def numpy(spectra: Spectra) -> Array:
-    """numpy.linalg.matrix_rank's rule, s_i > s_1 max(m, n) eps, with eps of the weights' float32.
+    """Number of s_i > s_1 max(rows, columns) eps, numpy.linalg.matrix_rank's rule, with eps of the weights' float32.
 
     By the eps of float64, in which this is computed, an exactly rank-two float32 matrix has full rank.
     """
@@ -83,15 +83,17 @@ def relative(spectra: Spectra) -> Array:
 
 @rule
 def energy(spectra: Spectra) -> Array:
-    """Fewest s_i^2 that hold 99 % of their sum."""
+    """Fewest s_i that hold 99 % of sum s_i^2."""
     held = np.cumsum(spectra.s**2, axis=1)
     return np.sum(held < 0.99 * held[:, -1:], axis=1) + 1.0
 
 
 @rule
 def gavish_donoho(spectra: Spectra) -> Array:
-    """Number of s_i > lambda*(beta) sqrt(max(m, n)) sigma, beta = min/max (Gavish & Donoho 2014, known noise level).
+    """Number of s_i > lambda*(beta) sqrt(max(rows, columns)) sigma (Gavish & Donoho 2014, known noise), sigma the sd of
+    what decay left of the initial entries; null where sigma is unknown (momentum).
 
+    beta = min(rows, columns)/max(rows, columns);
     lambda*(beta) = sqrt(2 (beta + 1) + 8 beta / (beta + 1 + sqrt(beta^2 + 14 beta + 1))), 4/sqrt(3) at beta = 1.
     Decay takes sigma to zero; under the rounding of float32 nothing is counted all the same.
     """
@@ -103,7 +105,8 @@ def gavish_donoho(spectra: Spectra) -> Array:
 
 @rule
 def marchenko_pastur(spectra: Spectra) -> Array:
-    """Number of s_i above sigma (sqrt(m) + sqrt(n)), the edge of the spectrum of noise alone (Marchenko & Pastur 1967).
+    """Number of s_i > sigma (sqrt(rows) + sqrt(columns)), the edge of the spectrum of noise alone (Marchenko & Pastur
+    1967), sigma as in rank_gavish_donoho.
 
     As in gavish_donoho, nothing under the rounding of float32 is counted.
     """
@@ -161,7 +164,7 @@ def singular_values(matrices: torch.Tensor) -> Array:
 
 def table(record: Record, name: str) -> dict[str, list[Any]]:
     """Columns of one cell's rows: a row for each matrix and snapshot, null where undefined."""
-    result: dict[str, list[Any]] = {column: [] for column in SCHEMA.names}
+    result: dict[str, list[Any]] = {column: [] for column in table_schema().names}
     for matrix, weights in record.weights.items():
         snapshots, rows, columns = weights.shape
         finite = weights.isfinite().flatten(1).all(1)
@@ -178,26 +181,33 @@ def table(record: Record, name: str) -> dict[str, list[Any]]:
             row = record.cell | {"cell": name, "step": step, "matrix": matrix, "rows": rows, "columns": columns}
             row["singular_values"] = s[index].tolist() if finite[index] else None
             row |= {column: None if math.isnan(found[index]) else found[index] for column, found in values.items()}
-            for column in SCHEMA.names:
+            for column in result:
                 result[column].append(row[column])
     return result
 
 
-SCHEMA = schema(
-    [
+def described() -> dict[str, Column]:
+    """Columns of the rank rules, each described by the first paragraph of its rule."""
+    return {
+        f"rank_{name}": (WHOLE, (function.__doc__ or "").partition("\n\n")[0].replace("\n    ", " "))
+        for name, function in RULES.items()
+    }
+
+
+def table_schema() -> pyarrow.Schema:
+    names = [
         *("cell", *AXIS_COLUMNS, "step", "matrix", "rows", "columns", "singular_values"),
         *("norm", "nuclear_norm", "schatten_half", "stable_rank", "effective_rank", "participation_ratio"),
         *("residual_1", "residual_2", "residual_3", "residual_c", "residual_c1"),
-        *(f"rank_{name}" for name in RULES),
     ]
-)
+    return schema(names, described())
 
 
 def main() -> None:
     arguments = stage_parser(__doc__).parse_args()
     torch.set_num_threads(1)
     records = load_records(arguments.job, arguments.weights, arguments.history)
-    tables = [pyarrow.table(table(record, name), schema=SCHEMA) for name, record in records.items()]
+    tables = [pyarrow.table(table(record, name), schema=table_schema()) for name, record in records.items()]
     files.write_parquet(
         arguments.output,
         pyarrow.concat_tables(tables),

@@ -1,9 +1,12 @@
-"""Tables as CSV (numbers), Markdown and LaTeX (for people): one function each, from gaps.parquet alone."""
+"""Tables as CSV (numbers), Markdown, LaTeX and HTML (for people): one function each, from gaps.parquet alone."""
 
 import argparse
+import html
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas
@@ -12,6 +15,7 @@ from scipy import stats
 from ranktwo import files, gaps
 from ranktwo.errors import run
 from ranktwo.grid import AXES
+from ranktwo.registry import registered
 
 FAMILY = [axis for axis in AXES if axis not in ("weight_decay", "seed")]
 HEADINGS = {
@@ -20,6 +24,7 @@ HEADINGS = {
     "label_noise": "label noise",
     "learning_rate": "learning rate",
     "batch_size": "B",
+    "decay_rule": "decay rule",
     "weight_decay": "weight decay",
     "train_loss": "train loss",
     "test_loss": "test loss",
@@ -139,15 +144,90 @@ def to_csv(frame: pandas.DataFrame) -> str:
     return frame.to_csv(index=False)
 
 
-def to_markdown(text: pandas.DataFrame) -> str:
-    text = text.replace({r"\|": r"\|"}, regex=True)
-    return text.to_markdown(index=False, disable_numparse=True) + "\n"
+Part: TypeAlias = str | pandas.DataFrame
+"""Of a page: a table, or text: a paragraph, lines that begin with a dash, or `code`."""
 
 
-def to_latex(text: pandas.DataFrame) -> str:
-    """A booktabs tabular; every character that LaTeX would read otherwise is escaped, ± is mathematics."""
-    latex = text.replace({"±": "PLUSMINUS"}, regex=True).to_latex(index=False, escape=True)
-    return latex.replace("PLUSMINUS", r"$\pm$")
+def code(text: str) -> str:
+    """The text as it stands, for a page."""
+    return textwrap.indent(text.rstrip(), "    ", lambda line: True)
+
+
+def to_markdown(origin: str, *parts: Part) -> str:
+    """A page; `origin`, what it was made from, is a comment at its end."""
+    return "\n\n".join([*map(_markdown, parts), f"<!-- From {origin}. -->"]) + "\n"
+
+
+def _markdown(part: Part) -> str:
+    if isinstance(part, str):
+        return part
+    return part.replace({r"\|": r"\|"}, regex=True).to_markdown(index=False, disable_numparse=True)
+
+
+def to_latex(origin: str, *texts: pandas.DataFrame) -> str:
+    """A booktabs table each; every character that LaTeX would read otherwise is escaped, ± is mathematics.
+
+    With columns of long text it is a tabularx as wide as the line. `origin` is a comment.
+    """
+    return f"% From {origin}.\n" + "\n\\bigskip\n\n".join(map(_latex, texts))
+
+
+LATEX = {
+    "±": ("PLUSMINUS", r"$\pm$"),
+    "|": ("VERTICALBAR", r"\textbar{}"),
+    "<": ("LESSTHAN", r"\textless{}"),
+    ">": ("GREATERTHAN", r"\textgreater{}"),
+}
+"""Characters that pandas leaves and LaTeX's default fonts show as others: a word in their place, and a command."""
+
+
+def _latex(text: pandas.DataFrame) -> str:
+    long = [text[name].astype(str).str.len().max() > 30 for name in text]
+    form = "".join(r">{\raggedright\arraybackslash}X" if is_long else "l" for is_long in long)
+    words = {rf"\{character}": word for character, (word, _) in LATEX.items()}
+    latex = text.replace(words, regex=True).to_latex(index=False, escape=True, column_format=form)
+    if any(long):
+        latex = latex.replace(r"\begin{tabular}", r"\begin{tabularx}{\linewidth}").replace(
+            r"\end{tabular}", r"\end{tabularx}"
+        )
+        latex = "{\\footnotesize\\setlength{\\tabcolsep}{3pt}\n" + latex + "}\n"
+    for word, command in LATEX.values():
+        latex = latex.replace(word, command)
+    return latex
+
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 15px/1.45 system-ui, sans-serif; color: #222; margin: 1rem; max-width: 75rem }}
+div {{ overflow-x: auto }}
+table {{ border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums }}
+th, td {{ padding: .25rem .6rem; text-align: left; vertical-align: top; border: 0; border-bottom: 1px solid #ddd }}
+th {{ border-bottom: 1px solid #222 }}
+pre {{ overflow-x: auto; background: #f6f6f6; padding: .6rem }}
+</style></head><body>
+<h1>{title}</h1>
+{body}
+<p><small>From {origin}.</small></p>
+</body></html>
+"""
+
+
+def to_html(title: str, origin: str, *parts: Part) -> str:
+    """A page that needs no other file, for a laptop's width and a phone's."""
+    return PAGE.format(title=html.escape(title), origin=html.escape(origin), body="\n".join(map(_html, parts)))
+
+
+def _html(part: Part) -> str:
+    if isinstance(part, pandas.DataFrame):
+        return f"<div>{part.to_html(index=False, border=0)}</div>"
+    lines = [html.escape(line) for line in part.split("\n")]
+    if all(line.startswith("    ") for line in lines):
+        return "<pre>" + "\n".join(line[4:] for line in lines) + "</pre>"
+    if all(line.startswith("- ") for line in lines):
+        return "<ul>" + "".join(f"<li>{line[2:]}</li>" for line in lines) + "</ul>"
+    return f"<p>{'<br>'.join(lines)}</p>"
 
 
 def write(contents: dict[Path, str]) -> None:
@@ -160,12 +240,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(TABLES))
     parser.add_argument("--gaps", type=Path, required=True)
-    for kind in ("csv", "md", "tex"):
+    for kind in ("csv", "md", "tex", "html"):
         parser.add_argument(f"--{kind}", type=Path, required=True)
     arguments = parser.parse_args()
-    made = TABLES[arguments.name](gaps.read("gaps", arguments.gaps))
+    cells = gaps.read("gaps", arguments.gaps)
+    made, origin = TABLES[arguments.name](cells), gaps.origin(cells)
+    said, *_ = registered("table")[arguments.name].split("\n\n")
     write(
-        {arguments.csv: to_csv(made.numbers), arguments.md: to_markdown(made.text), arguments.tex: to_latex(made.text)}
+        {
+            arguments.csv: to_csv(made.numbers),
+            arguments.md: to_markdown(origin, made.text),
+            arguments.tex: to_latex(origin, made.text),
+            arguments.html: to_html(arguments.name.capitalize(), origin, said, made.text),
+        }
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import torch
 from tqdm import tqdm
 
-from ranktwo import datasets, engine, files, nets, provenance
+from ranktwo import datasets, devices, engine, files, nets, provenance
 from ranktwo.checkpoints import Checkpoint
 from ranktwo.errors import UserError, run
 from ranktwo.evaluation import Evaluation
@@ -56,22 +56,34 @@ def train(
         raise UserError(
             f"label_noise is a share of labels for {data.name}, a classification task; it must be at most 1"
         )
-    parameters = sum(math.prod(pair) for pair in _shapes(first, data))
-    if device == "cuda":
-        at_once = max(1, min(GPU_CELLS, GPU_BYTES // (4 * parameters)))
-    else:
-        at_once = max(1, min(CPU_CELLS, CPU_BYTES // (4 * parameters)))
+    at_once = most_at_once(sum(math.prod(pair) for pair in shapes(first, data)), device)
     together: dict[int, list[str]] = {}
     for name in cells:
         together.setdefault(begun[name].step if name in begun else 0, []).append(name)
     records: dict[str, Record] = {}
     for step in sorted(together, reverse=True):
-        for names in _slices(together[step], at_once):
-            running = _Slice({name: cells[name] for name in names}, data, size, snapshots, device)
-            if step:
-                running.resume(begun)
-            running.train(progress, functools.partial(_pause, pause, records, running))
-            records |= running.now()[0]
+        waiting = _slices(together[step], at_once)
+        while waiting:
+            names = waiting.pop(0)
+            try:
+                running = _Slice({name: cells[name] for name in names}, data, size, snapshots, device)
+                if step:
+                    running.resume(begun)
+                running.train(progress, functools.partial(_pause, pause, records, running))
+                records |= running.now()[0]
+                continue
+            except torch.OutOfMemoryError as error:
+                if len(names) == 1:
+                    raise UserError(
+                        f"one net of {first.dataset} with widths {first.widths} does not fit into the GPU's memory; "
+                        "set `device: cpu` in the config, or find a larger GPU"
+                    ) from error
+                running = None  # and the tensors with it
+            # Memory runs out in a slice's first steps: little is lost. Cells do not depend on those beside them.
+            print(f"ranktwo: {len(names)} nets at once do not fit into the GPU's memory; halved", file=sys.stderr)
+            torch.cuda.empty_cache()
+            at_once = math.ceil(len(names) / 2)
+            waiting = [part for slice_ in (names, *waiting) for part in _slices(slice_, at_once)]
     return {name: records[name] for name in cells}
 
 
@@ -90,7 +102,14 @@ def _slices(names: list[str], at_once: int) -> list[list[str]]:
     return [names[start:stop] for start, stop in zip(bounds, bounds[1:], strict=False)]
 
 
-def _shapes(cell: Cell, data: datasets.Dataset) -> list[tuple[int, int]]:
+def most_at_once(parameters: int, device: str) -> int:
+    """Nets of so many weights that are trained together on a device."""
+    cells, room = (GPU_CELLS, GPU_BYTES) if device == "cuda" else (CPU_CELLS, CPU_BYTES)
+    return max(1, min(cells, room // (4 * parameters)))
+
+
+def shapes(cell: Cell, data: datasets.Dataset) -> list[tuple[int, int]]:
+    """Inputs and outputs of W_1 .. W_L."""
     sizes = [data.inputs, *cell.widths, data.outputs]
     return list(zip(sizes, sizes[1:], strict=False))
 
@@ -111,7 +130,7 @@ class _Slice:
         shape = (len(cells), len(self._steps))
         self._weights = {
             matrix: torch.full((*shape, *pair[::-1]), math.nan)
-            for matrix, pair in zip(self._matrices, _shapes(points[0], data), strict=True)
+            for matrix, pair in zip(self._matrices, shapes(points[0], data), strict=True)
         }
         self._history = {metric: torch.full(shape, math.nan, dtype=torch.float64) for metric in METRICS}
         self._runs: dict[str, list[dict[str, Any]]] = {}
@@ -260,15 +279,6 @@ def identities(cells: list[Cell], data: datasets.Dataset, settings: dict[str, An
     return [short_hash([asdict(cell), data.checksum, settings]) for cell in cells]
 
 
-def pick_device(asked: str) -> str:
-    """`cpu` or `cuda`: what was asked for, where `auto` is a GPU if PyTorch sees one."""
-    if asked == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "device is cuda, but PyTorch sees no GPU here; set `device: auto` or `device: cpu` in the config"
-        )
-    return "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--job", required=True, help="the stack's cells, as ranktwo.grid.encode writes them")
@@ -282,8 +292,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     # Decayed weights become denormal numbers, on which a CPU is ten times slower.
     torch.set_flush_denormal(True)
-    with files.only_writer(arguments.weights.parent):
-        _train_new(arguments, pick_device(arguments.device))
+    with files.only_writer(arguments.weights.parent), devices.reserve(arguments.device) as device:
+        _train_new(arguments, device)
 
 
 def _train_new(arguments: argparse.Namespace, device: str) -> None:
@@ -294,8 +304,9 @@ def _train_new(arguments: argparse.Namespace, device: str) -> None:
     expected = dict(zip(wanted, identities(cells, data, settings), strict=True))
     records = _kept(arguments.weights, arguments.history, expected)
     stack, start = arguments.weights.parent.name, time.monotonic()
-    machine = torch.cuda.get_device_name() if device == "cuda" else "cpu"
-    here = provenance.circumstances("train", [arguments.dataset], device=machine, threads=arguments.threads)
+    here = provenance.circumstances(
+        "train", [arguments.dataset], device=devices.name(device), threads=arguments.threads
+    )
 
     def signed(found: dict[str, Record]) -> dict[str, Record]:
         """Say in records made here what they are and where they were made."""

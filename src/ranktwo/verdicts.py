@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas
@@ -131,7 +132,7 @@ class Family:
         return self.cells[self.cells["weight_decay"] > 0]
 
     @property
-    def place(self) -> dict[str, object]:
+    def place(self) -> dict[str, Any]:
         """What a Finding says of the family."""
         return {"family": self.name, "main": self.main}
 
@@ -580,24 +581,20 @@ def excluded(cells: pandas.DataFrame) -> list[str]:
     ] or ["none"]
 
 
-def markdown(rows: pandas.DataFrame, cells: pandas.DataFrame) -> str:
-    """The verdicts first; then the numbers, the criteria and what was left out."""
+def page(rows: pandas.DataFrame, cells: pandas.DataFrame) -> list[tables.Part]:
+    """For people: the verdicts first; then the numbers, the criteria and what was left out."""
     whole = rows["dataset"] == OVERALL
     first = {one: found["rule"].iloc[0] for one, found in rows.groupby("claim")}
     others = rows[(rows["family"] != "") & (rows["rule"] == rows["claim"].map(first))]
     remarks = [f"- {row.claim}: {row.note}" for row in rows[whole & rows["headline"]].itertuples() if row.note]
     criteria = rows[~whole & rows["headline"]].drop_duplicates("claim")
     parts = [
-        tables.to_markdown(headlines(rows)),
+        headlines(rows),
         "\n".join(remarks),
         "By data set:",
-        tables.to_markdown(details(rows[~whole & rows["headline"]])),
-        *(["In the other families of cells:", tables.to_markdown(details(others))] if len(others) else []),
-        *(
-            ["Rank of V at C1's setting, by rule, median over seeds:", tables.to_markdown(ranks(rows))]
-            if len(ranks(rows))
-            else []
-        ),
+        details(rows[~whole & rows["headline"]]),
+        *(["In the other families of cells:", details(others)] if len(others) else []),
+        *(["Rank of V at C1's setting, by rule, median over seeds:", ranks(rows)] if len(ranks(rows)) else []),
         "Effects and criteria:",
         "\n".join(f"- {row.claim}: {row.effect_name}. {row.criterion}" for row in criteria.itertuples()),
         "Effects are medians over seeds. Of 3 seeds the interval is their range, which holds the true median in 75 % "
@@ -605,13 +602,7 @@ def markdown(rows: pandas.DataFrame, cells: pandas.DataFrame) -> str:
         "Cells that support nothing:",
         "\n".join(f"- {line}" for line in excluded(cells)),
     ]
-    return "\n\n".join(part.strip() for part in parts if part) + "\n"
-
-
-def latex(rows: pandas.DataFrame) -> str:
-    """Two booktabs tabulars: the claims, and their verdicts by data set."""
-    shown = rows[rows["headline"] & (rows["dataset"] != OVERALL)]
-    return "\n\\bigskip\n\n".join(map(tables.to_latex, (headlines(rows), details(shown))))
+    return [part for part in parts if len(part)]
 
 
 def main() -> None:
@@ -619,14 +610,22 @@ def main() -> None:
     parser.add_argument("--gaps", type=Path, required=True)
     parser.add_argument("--thresholds", type=json.loads, default={}, help="JSON: the numbers of `Limits`")
     parser.add_argument("--output", type=Path, required=True)
-    for kind in ("md", "tex"):
+    for kind in ("md", "tex", "html"):
         parser.add_argument(f"--{kind}", type=Path, required=True)
     arguments = parser.parse_args()
     cells = gaps.read("gaps", arguments.gaps)
     rows = verdicts(cells, Limits(**arguments.thresholds))
     table = pyarrow.Table.from_pandas(rows, schema=columns.schema(NAMES), preserve_index=False)
     files.write_parquet(arguments.output, table, {"provenance": provenance.circumstances("verdicts", [arguments.gaps])})
-    tables.write({arguments.md: markdown(rows, cells), arguments.tex: latex(rows)})
+    origin, parts = gaps.origin(cells), page(rows, cells)
+    shown = rows[rows["headline"] & (rows["dataset"] != OVERALL)]
+    tables.write(
+        {
+            arguments.md: tables.to_markdown(origin, *parts),
+            arguments.tex: tables.to_latex(origin, headlines(rows), details(shown)),
+            arguments.html: tables.to_html("Verdicts", origin, *parts),
+        }
+    )
 
 
 if __name__ == "__main__":

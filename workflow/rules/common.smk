@@ -1,5 +1,6 @@
 """Checks the config; makes the cells and stacks and the strings that say what each job's result depends on."""
 
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -13,8 +14,9 @@ os.environ["PYTHONPATH"] = (
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 from ranktwo import config as configuration, files, grid
-from ranktwo.errors import UserError
-from ranktwo.provenance import STUDY as STUDY_VARIABLE, fingerprint
+from ranktwo.errors import UserError, failures
+from ranktwo.provenance import STARTED, STUDY as STUDY_VARIABLE, fingerprint
+from ranktwo.registry import registered
 
 # A study is one file: --configfile replaces the default study, it is not merged over it.
 CONFIG_FILE = os.path.relpath(
@@ -42,10 +44,19 @@ DATA_FOLDER = STUDY["data_folder"] or os.environ.get("RANKTWO_DATA") or "data"
 DOWNLOAD = "--download" if STUDY["download"] else "--no-download"
 DEVICE = STUDY["device"]
 CHECKPOINT = STUDY["checkpoint"]
+SEEDS = len({cell.seed for cells in STACKS.values() for cell in cells})
+MEDIANS = "lines are their medians, bands reach from the least to the greatest."
 # For provenance: jobs write into their results which config asked for them.
 os.environ[STUDY_VARIABLE] = grid.canonical(
     {"config": CONFIG_FILE, "hash": grid.short_hash(STUDY)}
 )
+
+
+# Snakemake takes a limit of zero for no limit at all, and would start every training job at once on the same GPU.
+if workflow.global_resources.get("gpu").value == 0:
+    sys.exit(
+        "ranktwo: --resources gpu=0 limits nothing in Snakemake; give the number of GPUs, or set `device: cpu` in the config"
+    )
 
 
 wildcard_constraints:
@@ -66,11 +77,41 @@ def job(stack: str, *modules: str, **settings) -> str:
     )
 
 
+def training(stack: str) -> str:
+    """What a stack's training is asked for."""
+    return job(stack, "evaluation", snapshots=STUDY["snapshots"])
+
+
+def closing() -> str:
+    """What a finished run says: the verdicts, where there are some, and what to open."""
+    page = Path(RESULTS) / "verdicts.md"
+    rows = page.read_text(encoding="utf-8").splitlines() if page.exists() else []
+    columns = [
+        [part.strip() for part in row.split("|")[1:3]]
+        for row in itertools.takewhile(str.strip, rows[2:])
+    ]
+    lines = [f"  {verdict:<13} {claim}" for claim, verdict in columns]
+    return "\n".join(
+        [
+            f"\nVerdicts, by {page}:" if lines else "",
+            *lines,
+            f"Figures: {RESULTS}/figures/  Tables: {RESULTS}/tables/  Macros: {RESULTS}/numbers.tex  "
+            f"One row per cell: {RESULTS}/gaps.parquet  All in one file: make report",
+        ]
+    )
+
+
+def caption(figure: str) -> str:
+    """What the figure's function says after its first line, and over how many seeds."""
+    seen, _, meaning = registered("figure")[figure].partition("\n\n")
+    return f"{meaning or seen}\n\nThe study has {SEEDS} seeds, n of which are behind a panel; {MEDIANS}"
+
+
+def numbered(figure: str) -> str:
+    """`03 ranks`: the report sorts by name, and figures are to be read in the config's order."""
+    return f"{list(STUDY['figures']).index(figure) + 1:02d} {figure}"
+
+
 def every(pattern: str) -> list[str]:
     """The file of each stack."""
     return expand(pattern, stack=STACKS)
-
-
-def where(figure: str) -> dict:
-    """The cells that the config wants in a figure."""
-    return (STUDY["figures"][figure] or {}).get("where", {})

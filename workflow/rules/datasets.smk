@@ -6,10 +6,16 @@ rule dataset:
         f"{RESULTS}/datasets/{{dataset}}.safetensors",
     log:
         f"{RESULTS}/logs/datasets/{{dataset}}.log",
+    localrule: True
     params:
         # Snakemake compares the set of a job's parameters, so one of them holds all that the result depends on.
         identity=lambda wildcards: grid.canonical(
-            [STUDY["datasets"][wildcards.dataset], fingerprint("datasets")]
+            [
+                STUDY["datasets"][wildcards.dataset],
+                fingerprint(
+                    "datasets", source=STUDY["datasets"][wildcards.dataset]["source"]
+                ),
+            ]
         ),
         options=lambda wildcards: grid.canonical(STUDY["datasets"][wildcards.dataset]),
     shell:

@@ -1,7 +1,6 @@
-"""Needs gaps.parquet, the spectra, the certificates and the truncated nets. Makes each figure as PDF and PNG."""
+"""Needs gaps.parquet, spectra, certificates and truncated nets. Makes each figure as PDF, PNG, and CSV of what it shows."""
 
 STYLE = SOURCE / "ranktwo" / "style.mplstyle"
-CAPTIONS = Path(workflow.basedir) / "workflow" / "report" / "figures"
 
 
 rule figure:
@@ -16,27 +15,35 @@ rule figure:
         png=report(
             f"{RESULTS}/figures/{{figure}}.png",
             caption="../report/figure.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
+            category="2 Figures",
+            labels=lambda wildcards: {"figure": numbered(wildcards.figure)},
         ),
+        csv=f"{RESULTS}/figures/{{figure}}.csv",
     log:
         f"{RESULTS}/logs/figures/{{figure}}.log",
+    localrule: True
     params:
         identity=lambda wildcards: grid.canonical(
-            [where(wildcards.figure), fingerprint("figures")]
+            [
+                STUDY["figures"][wildcards.figure],
+                fingerprint("figures", figure=wildcards.figure),
+            ]
         ),
         stacks=grid.packed(grid.canonical(list(STACKS))),
-        where=lambda wildcards: grid.canonical(where(wildcards.figure)),
-        caption=lambda wildcards: (CAPTIONS / f"{wildcards.figure}.rst").read_text(
-            encoding="utf-8"
+        where=lambda wildcards: grid.canonical(
+            STUDY["figures"][wildcards.figure]["where"]
         ),
+        width=lambda wildcards: STUDY["figures"][wildcards.figure]["width"],
+        caption=lambda wildcards: caption(wildcards.figure),
     shell:
         "python -m ranktwo.figures {wildcards.figure:q}"
         " --gaps {input.gaps:q}"
         " --results {RESULTS:q}"
         " --stacks {params.stacks:q}"
         " --where {params.where:q}"
+        " --width {params.width}"
         " --style {input.style:q}"
         " --pdf {output.pdf:q}"
         " --png {output.png:q}"
+        " --csv {output.csv:q}"
         " --log {log:q}"

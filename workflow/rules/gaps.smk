@@ -12,6 +12,7 @@ rule gaps:
         f"{RESULTS}/gaps.parquet",
     log:
         f"{RESULTS}/logs/gaps.log",
+    localrule: True
     params:
         identity=grid.canonical([STUDY["status"], fingerprint("gaps")]),
         stacks=grid.packed(grid.canonical(list(STACKS))),

@@ -9,8 +9,15 @@ rule predictors:
         csv=f"{RESULTS}/predictors.csv",
         md=f"{RESULTS}/predictors.md",
         tex=f"{RESULTS}/predictors.tex",
+        html=report(
+            f"{RESULTS}/predictors.html",
+            caption="../report/predictors.rst",
+            category="1 Verdicts",
+            labels={"page": "what predicts the gap"},
+        ),
     log:
         f"{RESULTS}/logs/predictors.log",
+    localrule: True
     params:
         identity=fingerprint("predictors"),
     shell:
@@ -20,4 +27,5 @@ rule predictors:
         " --csv {output.csv:q}"
         " --md {output.md:q}"
         " --tex {output.tex:q}"
+        " --html {output.html:q}"
         " --log {log:q}"

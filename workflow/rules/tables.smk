@@ -1,6 +1,6 @@
-"""Needs gaps.parquet. Makes each table as CSV (numbers in full), Markdown and LaTeX."""
+"""Needs gaps.parquet. Makes each table as CSV (numbers in full), Markdown, LaTeX and HTML."""
 
-TABLES = ["results", "grid"]
+TABLES = list(registered("table"))
 
 
 rule table:
@@ -10,14 +10,23 @@ rule table:
         csv=f"{RESULTS}/tables/{{table}}.csv",
         md=f"{RESULTS}/tables/{{table}}.md",
         tex=f"{RESULTS}/tables/{{table}}.tex",
+        html=report(
+            f"{RESULTS}/tables/{{table}}.html",
+            caption="../report/table.rst",
+            category="3 Tables",
+            labels={"table": "{table}"},
+        ),
     log:
         f"{RESULTS}/logs/tables/{{table}}.log",
+    localrule: True
     params:
-        identity=fingerprint("tables"),
+        identity=lambda wildcards: fingerprint("tables", table=wildcards.table),
+        caption=lambda wildcards: registered("table")[wildcards.table],
     shell:
         "python -m ranktwo.tables {wildcards.table:q}"
         " --gaps {input:q}"
         " --csv {output.csv:q}"
         " --md {output.md:q}"
         " --tex {output.tex:q}"
+        " --html {output.html:q}"
         " --log {log:q}"

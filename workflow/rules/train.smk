@@ -12,12 +12,12 @@ rule train:
     benchmark:
         f"{RESULTS}/benchmarks/train/{{stack}}.tsv"
     threads: 1
+    resources:
+        gpu=0 if DEVICE == "cpu" else 1,
     params:
-        job=lambda wildcards: job(
-            wildcards.stack, "evaluation", snapshots=STUDY["snapshots"]
-        ),
+        job=lambda wildcards: training(wildcards.stack),
     shell:
-        "python -m ranktwo.train"
+        "exec python -m ranktwo.train"
         " --job {params.job:q}"
         " --dataset {input:q}"
         " --weights {output.weights:q}"

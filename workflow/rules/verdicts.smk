@@ -8,8 +8,15 @@ rule verdicts:
         parquet=f"{RESULTS}/verdicts.parquet",
         md=f"{RESULTS}/verdicts.md",
         tex=f"{RESULTS}/verdicts.tex",
+        html=report(
+            f"{RESULTS}/verdicts.html",
+            caption="../report/verdicts.rst",
+            category="1 Verdicts",
+            labels={"page": "verdicts"},
+        ),
     log:
         f"{RESULTS}/logs/verdicts.log",
+    localrule: True
     params:
         identity=grid.canonical([STUDY["verdicts"], fingerprint("verdicts")]),
         thresholds=grid.canonical(STUDY["verdicts"]),
@@ -20,4 +27,5 @@ rule verdicts:
         " --output {output.parquet:q}"
         " --md {output.md:q}"
         " --tex {output.tex:q}"
+        " --html {output.html:q}"
         " --log {log:q}"

@@ -1,0 +1,123 @@
+"""The plan's cost of a training step, measured and fitted anew, and what its estimates are worth on real results.
+
+    python benchmarks/plan.py                       # fits plan.STEP and plan.OPTIMIZER; some five minutes
+    python benchmarks/plan.py --results results     # compares training jobs with their estimates
+
+Times are CPU times of one thread, so that other work beside disturbs them little.
+"""
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+from training import random_data
+
+from ranktwo import engine, train
+from ranktwo.grid import Cell
+
+NETS = [
+    (64, (16,), 1),
+    (64, (128,), 10),
+    (64, (128,), 1),
+    (31, (128,), 1),
+    (11, (128,), 1),
+    (9, (256,), 1),
+    (784, (256,), 10),
+    (64, (512,), 10),
+    (784, (64,), 10),
+    (64, (64, 64), 10),
+    (3072, (128,), 10),
+]
+"""Inputs, widths, outputs."""
+TERMS = ["layer", "product", "weight", "momentum", "adamw", "activation", "cell"]
+
+
+def step_time(net: tuple[int, tuple[int, ...], int], batch_size: int, optimizer: str, cells: int, steps: int) -> float:
+    """CPU microseconds of a step for each cell: median of three rounds."""
+    inputs, widths, outputs = net
+    task = "multiclass" if outputs > 1 else "regression"
+    x, y = random_data(inputs, outputs, task, 1000)
+    axes = {"dataset": "random", "widths": widths, "learning_rate": 1e-3, "batch_size": batch_size, "steps": 10**6}
+    grid = [Cell(**axes, optimizer=optimizer, weight_decay=1e-3, seed=seed) for seed in range(cells)]
+    training = engine.begin(grid, x, y, task, outputs)
+    training.advance_to(engine.CHUNK)
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        training.advance_to(training.stack.step + steps)
+        times.append(1e6 * (time.process_time() - start) / (steps * cells))
+    return statistics.median(times)
+
+
+def fit() -> None:
+    """Nonnegative least squares of relative errors."""
+    rows, times = [], []
+    for net in NETS:
+        inputs, widths, outputs = net
+        sizes = [inputs, *widths, outputs]
+        parameters = sum(one * other for one, other in zip(sizes, sizes[1:], strict=False))
+        most = train.most_at_once(parameters, "cpu")
+        runs = [(batch_size, "sgd", most) for batch_size in (4, 16, 64, 256)]
+        runs += [(16, "momentum", most), (16, "adamw", most), (16, "sgd", max(1, most // 4))]
+        for batch_size, optimizer, cells in runs:
+            steps = min(1500, max(64, round(0.25 / (cells * (parameters * batch_size * 1.2e-10 + 2e-6)))))
+            times.append(step_time(net, batch_size, optimizer, cells, steps))
+            extra = [parameters * (optimizer == name) for name in ("momentum", "adamw")]
+            rows.append(
+                [(len(widths) + 1) / cells, parameters * batch_size, parameters, *extra, sum(sizes) * batch_size, 1]
+            )
+            print(f"{sizes} B={batch_size} {optimizer} K={cells}: {times[-1]:.3g} µs", flush=True)
+    matrix, measured = np.array(rows), np.array(times)
+    found, _ = nnls(matrix / measured[:, None], np.ones(len(measured)))
+    ratios = matrix @ found / measured
+    print({name: float(f"{value:.3g}") for name, value in zip(TERMS, found, strict=True)})
+    print(f"estimate / measured: {ratios.min():.2f} to {ratios.max():.2f}, {len(ratios)} runs")
+
+
+def compare(results: Path) -> None:
+    """What training jobs took, as Snakemake's benchmark files have it, beside the estimate for their stack."""
+    from ranktwo import datasets, plan
+    from ranktwo.records import read_records
+
+    ratios = []
+    for path in sorted((results / "benchmarks" / "train").glob("*.tsv")):
+        header, values = (line.split("\t") for line in path.read_text().splitlines())
+        took = float(dict(zip(header, values, strict=True))["cpu_time"])
+        folder = results / "runs" / path.stem
+        records = list(read_records(folder / "weights.safetensors", folder / "history.parquet").values())
+        axes = Cell.__dataclass_fields__
+        cells = [
+            Cell(
+                **{k: v for k, v in r.cell.items() if k in axes}
+                | {"widths": tuple(map(int, r.cell["widths"].split("-")))}
+            )
+            for r in records
+        ]
+        stack = plan.Stack(
+            name=path.stem,
+            cells=cells,
+            new=cells,
+            missing=set(),
+            data=datasets.load(results / "datasets" / f"{cells[0].dataset}.safetensors"),
+            snapshots=len(records[0].steps),
+        )
+        ratios.append(plan.training_seconds(stack) / took)
+        print(f"{path.stem}: {took:.1f} s, estimate / measured {ratios[-1]:.2f}")
+    print(f"estimate / measured: {min(ratios):.2f} to {max(ratios):.2f}, {len(ratios)} jobs")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, help="folder of a study that was just trained in full")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    compare(arguments.results) if arguments.results else fit()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,277 @@
+"""The documents: the tutorial runs line by line and shows in its report, which a browser opens; links and commands."""
+
+import itertools
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from conftest import ROOT
+from test_workflow import copy_project, environment
+
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def tutorial(tmp_path_factory) -> Path:
+    """A checkout in which docs/extending.md was followed, block by block."""
+    folder = copy_project(tmp_path_factory.mktemp("tutorial"))
+    for language, block in BLOCK.findall((folder / "docs" / "extending.md").read_text()):
+        name, _, content = block.partition("\n")
+        path = folder / name.removeprefix("# ")
+        if language == "python":
+            before, main, after = path.read_text().partition("\n\ndef main() -> None:\n")
+            path.write_text(f"{before.rstrip()}\n\n\n{content}\n{main}{after}")
+        elif language == "yaml":
+            path.write_text(content)
+        else:
+            for command in block.splitlines():
+                done = subprocess.run(
+                    ["bash", "-c", command], cwd=folder, env=environment(), capture_output=True, text=True
+                )
+                assert done.returncode == 0, done.stdout + done.stderr
+                with open(folder / "said.txt", "a") as said:
+                    said.write(done.stdout + done.stderr)
+    return folder
+
+
+def test_what_the_tutorial_adds_is_in_its_results_and_its_report(tutorial):
+    results = tutorial / "results" / "moons"
+    verdicts = (results / "verdicts.md").read_text()
+    assert "| C6: weight decay makes V smaller" in verdicts
+    assert re.search(r"\| data set +\|.*\| half +\|", verdicts)
+    assert r"\newcommand{\rtVerdictCSixMoons}" in (results / "numbers.tex").read_text()
+    assert "squared_norm" in (results / "predictors.md").read_text()
+    assert "$\\|V\\|$" in (results / "figures" / "norms.csv").read_text()
+    assert "half" in (results / "figures" / "ranks.csv").read_text()
+    assert (results / "figures" / "norms.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_finished_run_says_the_verdicts_and_what_to_open(tutorial):
+    said = (tutorial / "said.txt").read_text()
+    closing = said[said.index("Verdicts, by results/moons/verdicts.md:") :].splitlines()
+    claims = [line.split() for line in itertools.takewhile(lambda line: line.startswith("  "), closing[1:])]
+    assert [words[1] for words in claims] == ["C1:", "C2:", "C3:", "C4:", "C5a:", "C5b:", "C6:"]
+    assert {words[0] for words in claims} <= {"supported", "contradicted", "inconclusive"}
+    assert closing[1 + len(claims)].startswith("Figures: results/moons/figures/")
+
+
+def test_an_added_figure_redraws_no_other_and_the_same_numbers_give_the_same_bytes(tutorial):
+    command = ["snakemake", "--cores", "2", "--configfile", "moons.yaml"]
+    figures = tutorial / "results" / "moons" / "figures"
+    before = {path.name: path.read_bytes() for path in figures.iterdir()}
+    source = tutorial / "src" / "ranktwo" / "rank_figures.py"
+    text, started = source.read_text(), time.time()
+    try:
+        source.write_text(text + "\n\nAGAIN = 1\n")
+        done = subprocess.run(command, cwd=tutorial, env=environment(), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "cells trained" not in done.stderr
+        assert {path.name: path.read_bytes() for path in figures.iterdir()} == before
+        assert (figures / "norms.pdf").stat().st_mtime > started
+        another = "\n\n@figure\ndef another(data: Data) -> Figure:\n    return norms(data)\n"
+        source.write_text(text + "\n\nAGAIN = 1\n" + another)
+        done = subprocess.run([*command, "-n"], cwd=tutorial, env=environment(), capture_output=True, text=True)
+        assert "Nothing to be done" in done.stdout + done.stderr
+    finally:
+        source.write_text(text)
+
+
+LATEX = r"""
+\documentclass{article}
+\usepackage{booktabs,tabularx,graphicx}
+\input{numbers}
+\begin{document}
+Of \rtCells{} cells, \rtOkCells{} are ok; C1 is \rtVerdictCOne{} ($d_2/\|V\|$ = \rtEffectCOneMoons{}).
+\begin{figure}[h]\includegraphics[width=.5\linewidth]{figures/norms}\end{figure}
+\begin{table}[h]\input{verdicts}\end{table}
+\begin{table}[h]\resizebox{\linewidth}{!}{\input{tables/results}}\end{table}
+\end{document}
+"""
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex (Debian: texlive-latex-recommended)")
+def test_a_document_with_a_figure_two_tables_and_the_macros_compiles(tutorial, tmp_path):
+    results = tutorial / "results" / "moons"
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"-output-directory={tmp_path}"]
+    (results / "paper.tex").write_text(LATEX)
+    done = subprocess.run([*command, "paper.tex"], cwd=results, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert not re.findall(r"Overfull .hbox .([0-9]{2,}|[5-9])", done.stdout), "a table is wider than the text"
+    assert "Output written on" in done.stdout and "Undefined control sequence" not in done.stdout
+    assert (tmp_path / "paper.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.fixture(scope="module")
+def report(tutorial) -> Iterator[SimpleNamespace]:
+    """The tutorial's report in a headless browser without a network: a page, and what its console says."""
+    found = [path for path in map(shutil.which, BROWSERS) if path]
+    if not found:
+        pytest.skip("no Chromium (Debian: chromium-headless-shell)")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=found[0], args=["--no-sandbox"])
+        context = browser.new_context(viewport={"width": 1366, "height": 768}, offline=True)
+        page, errors = context.new_page(), []
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("requestfailed", lambda request: errors.append(request.url[:200]))
+        page.goto((tutorial / "moons.html").as_uri())
+        yield SimpleNamespace(page=page, errors=errors)
+        browser.close()
+
+
+def opened(page, category: str) -> list[str]:
+    """Names of a category's items."""
+    page.reload()
+    page.get_by_text(category, exact=True).first.click()
+    page.wait_for_selector("table tbody tr")
+    return page.locator("table tbody tr").all_inner_texts()
+
+
+def test_the_report_opens_at_verdicts_first_and_every_item_loads(report, tmp_path):
+    page = report.page
+    page.wait_for_selector("text=1 Verdicts")
+    categories = [text for text in page.locator("nav, #root").first.inner_text().splitlines() if re.match(r"\d ", text)]
+    assert categories[:4] == ["1 Verdicts", "2 Figures", "3 Tables", "4 Study"]
+    assert [name.split()[0:2] for name in opened(page, "2 Figures")] == [["01", "norms"], ["02", "ranks"]]
+    for category in categories[:4]:
+        for index in range(len(opened(page, category))):
+            opened(page, category)
+            row = page.locator("table tbody tr").nth(index)
+            row.locator("a, button").first.click()
+            if category == "2 Figures":
+                page.wait_for_function("[...document.images].some(image => image.naturalWidth > 500)")
+                assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth)")
+            else:
+                frame = page.frame_locator("iframe").first
+                assert frame.locator("h1").inner_text()
+    assert not report.errors
+
+
+def test_the_report_can_be_read_at_a_phones_width(report):
+    page = report.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    opened(page, "1 Verdicts")
+    page.locator("table tbody tr").first.locator("a, button").first.click()
+    page.locator("nav a[type=button], nav button").first.click()  # closes the menu, which leaves a phone little room
+    page.wait_for_function("document.querySelector('iframe').getBoundingClientRect().width > 350")
+    assert page.frame_locator("iframe").first.locator("h1").inner_text() in (
+        "Verdicts",
+        "Which measure predicts the gap",
+    )
+    assert not report.errors
+
+
+def test_the_report_holds_captions_config_and_graph_and_asks_for_no_network(tutorial):
+    text = (tutorial / "moons.html").read_text()
+    assert "a norm that falls where" in text.replace("\\n", " ")
+    assert "weight decay makes V smaller" in text or "C6" in text
+    assert not re.search(r"""<(?:script|link|img)[^>]+(?:src|href)=["']https?:""", text)
+
+
+# Links and commands.
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    text = BLOCK.sub("", path.read_text())
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not target.startswith(("https://", "http://", "#")):
+            name, _, anchor = target.partition("#")
+            assert (path.parent / name).exists(), target
+            if anchor:
+                heads = re.findall(r"^#+ (.*)$", (path.parent / name).read_text(), flags=re.MULTILINE)
+                assert anchor in {re.sub(r"[^a-z0-9 -]", "", head.lower()).replace(" ", "-") for head in heads}, target
+
+
+def commands() -> list[tuple[str, str]]:
+    """Every command that a document tells its reader to type."""
+    found = []
+    for path in DOCS:
+        text = path.read_text()
+        lines = [line for _, block in BLOCK.findall(text) for line in block.splitlines()]
+        lines += re.findall(r"^ {4}(.*)$", text, flags=re.MULTILINE) + re.findall(r"`([^`\n]+)`", text)
+        starts = ("snakemake ", "make ", "python ", "python3 ")
+        found += [(path.name, line.partition("  #")[0].strip()) for line in lines if line.startswith(starts)]
+    return list(dict.fromkeys(found))
+
+
+@pytest.fixture(scope="module")
+def snakemake_help() -> str:
+    return subprocess.run(["snakemake", "--help"], env=environment(), capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize(("document", "command"), commands())
+def test_commands_in_documents_exist(document, command, snakemake_help):
+    words = command.split()
+    if words[0] == "make":
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+        assert all(word in targets or "=" in word or word == ".venv/.installed" for word in words[1:]), command
+    elif words[0] == "snakemake":
+        for word in words[1:]:
+            if word.startswith("--"):
+                assert word.partition("=")[0] in snakemake_help, command
+        if "--configfile" in words:
+            study = words[words.index("--configfile") + 1]
+            assert (ROOT / study).exists() or study in ("moons.yaml", "my.yaml") or study.isupper(), command
+        if "--profile" in words:
+            assert (ROOT / words[words.index("--profile") + 1]).exists(), command
+    elif "-m" in words:
+        module = words[words.index("-m") + 1]
+        assert (ROOT / "src" / (module.replace(".", "/") + ".py")).exists() or module in ("venv", "pip", "pytest"), (
+            command
+        )
+    else:
+        assert (ROOT / words[1]).exists(), command
+
+
+def test_the_rule_graph_in_the_readme_is_the_workflows():
+    done = subprocess.run(
+        ["snakemake", "--rulegraph", "mermaid-js"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = dict(re.findall(r"^\s*(id\d+)\[(\w+)\]$", done.stdout, flags=re.MULTILINE))
+    drawn = re.findall(r"^\s*(id\d+) --> (id\d+)$", done.stdout, flags=re.MULTILINE)
+    edges = {(names[a], names[b]) for a, b in drawn if names[b] != "all"}
+    graph = dict(BLOCK.findall((ROOT / "README.md").read_text()))["mermaid"]
+    assert edges == set(re.findall(r"^    (\w+) --> (\w+)$", graph, flags=re.MULTILINE))
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 100
+
+
+LINTS = {
+    "Environment variable": "The workflow sets PYTHONPATH and PATH and may go without RANKTWO_DATA; it needs none.",
+    "No log directive defined": "The rule plan makes no file: what it says is for the screen.",
+    "Specify a conda environment": "The environment is requirements.lock: jobs run by the Python that runs Snakemake.",
+    "Shell command directly uses variable": "Where a job's files lie and what it runs on do not decide what it makes; "
+    "as parameters they would train a study again that is moved to a GPU.",
+}
+"""What `snakemake --lint` says that is so on purpose, and why."""
+
+
+def test_the_linters_have_nothing_to_say_but_what_is_argued():
+    done = subprocess.run(["snakemake", "--lint"], cwd=ROOT, env=environment(), capture_output=True, text=True)
+    said = re.findall(r"^    \* (.*)$", done.stdout + done.stderr, flags=re.MULTILINE)
+    assert [line for line in said if not line.startswith(tuple(LINTS))] == []
+    assert len(said) > 5
+
+
+@pytest.mark.parametrize(
+    "command", ["ruff check .", "ruff format --check .", "snakefmt --check Snakefile workflow", "mypy"]
+)
+def test_style_and_types(command):
+    done = subprocess.run(command.split(), cwd=ROOT, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,76 @@
+"""The plan's counts are those of the study, and nothing that is there is counted as new."""
+
+import re
+
+import pytest
+import torch
+from conftest import a_cell, a_dataset
+from test_workflow import copy_project, run_study, with_axis
+
+from ranktwo import plan
+
+
+def a_stack(count: int = 4, **axes: object) -> plan.Stack:
+
+    data = a_dataset("regression", 1, torch.zeros(500, 20), torch.zeros(500, 1), 400)
+    cells = [a_cell(seed=seed, **axes) for seed in range(count)]
+    return plan.Stack(name="s", cells=cells, new=cells, missing=set(plan.ANALYSIS), data=data, snapshots=5)
+
+
+@pytest.mark.parametrize(
+    ("more", "least", "most"),
+    [
+        ({"steps": 500_000}, 9.0, 10.1),
+        ({"batch_size": 40, "steps": 50_000}, 1.05, 10),
+        ({"widths": (600,), "steps": 50_000}, 1.3, 100),
+        ({"optimizer": "adamw", "widths": (600,), "steps": 50_000}, 2, 150),
+    ],
+)
+def test_more_work_takes_more_time(more, least, most):
+    one, other = (plan.training_seconds(a_stack(**axes)) for axes in ({"steps": 50_000}, more))
+    assert least < (other - plan.START) / (one - plan.START) < most
+
+
+def test_stacked_cells_cost_less_each_and_none_costs_nothing():
+    alone, together = (
+        plan.training_seconds(a_stack(1, steps=100_000)),
+        plan.training_seconds(a_stack(30, steps=100_000)),
+    )
+    assert alone < together < 15 * alone
+    assert plan.training_seconds(plan.Stack(**vars(a_stack()) | {"new": []})) == 0
+
+
+def test_hints_are_given_where_jobs_are_too_short_or_too_long():
+    short = plan.report([a_stack(steps=10)] * 30, "cpu")
+    assert "more axes in `stack`" in short
+    assert "fewer axes in `stack`" in plan.report([a_stack(400, steps=100_000_000)], "cpu")
+    assert "Hint" not in plan.report([a_stack(steps=10)], "cpu")
+    assert "GPU" not in short
+    assert "GPU: 1 jobs ask for one each" in plan.report([a_stack()], "auto")
+
+
+def rows(said: str) -> dict[str, tuple[int, float]]:
+    """Jobs and bytes on disk of each stage."""
+    found = re.findall(r"^(\w+) +(\d+) .* ([\d.]+) (\w?B)$", said, flags=re.MULTILINE)
+    units = dict(plan.UNITS)
+    return {stage: (int(jobs), float(size) * units[unit]) for stage, jobs, size, unit in found}
+
+
+def test_the_plan_counts_jobs_cells_and_bytes_of_what_is_new(tmp_path):
+    folder = copy_project(tmp_path)
+    study = with_axis("widths", [16, 300])
+    before = run_study(folder, study, "--", "plan")
+    assert "8 cells in 2 stacks; 0 of them are trained, 8 are new." in before.stdout
+    planned = rows(before.stdout)
+    assert {jobs for jobs, _ in planned.values()} == {2}
+    assert run_study(folder, study, "--until", "train").returncode == 0
+    written = sum(path.stat().st_size for path in (folder / "results" / "runs").rglob("*.*"))
+    assert planned["train"][1] == pytest.approx(written, rel=0.2)
+
+    after = run_study(folder, study, "--", "plan")
+    assert "8 of them are trained, 0 are new." in after.stdout
+    assert {stage: jobs for stage, (jobs, _) in rows(after.stdout).items()} == {"train": 0} | dict.fromkeys(
+        plan.ANALYSIS, 2
+    )
+    grown = study | {"grids": [study["grids"][0] | {"seed": [0, 1, 2], "widths": 16}]}
+    assert "6 cells in 1 stacks; 4 of them are trained, 2 are new." in run_study(folder, grown, "--", "plan").stdout

@@ -1,0 +1,20 @@
+"""Needs gaps.parquet and the verdicts. Makes LaTeX macros for every verdict and headline number."""
+
+
+rule numbers:
+    input:
+        gaps=f"{RESULTS}/gaps.parquet",
+        verdicts=f"{RESULTS}/verdicts.parquet",
+    output:
+        f"{RESULTS}/numbers.tex",
+    log:
+        f"{RESULTS}/logs/numbers.log",
+    localrule: True
+    params:
+        identity=fingerprint("numbers"),
+    shell:
+        "python -m ranktwo.numbers"
+        " --gaps {input.gaps:q}"
+        " --verdicts {input.verdicts:q}"
+        " --output {output:q}"
+        " --log {log:q}"

@@ -1,0 +1,27 @@
+"""Needs gaps.parquet. Makes the config as it was run, every default filled in, and a page of it for the report."""
+
+
+rule study:
+    input:
+        f"{RESULTS}/gaps.parquet",
+    output:
+        yaml=f"{RESULTS}/study.yaml",
+        html=report(
+            f"{RESULTS}/study.html",
+            caption="../report/study.rst",
+            category="4 Study",
+            labels={"page": "config and provenance"},
+        ),
+    log:
+        f"{RESULTS}/logs/study.log",
+    localrule: True
+    params:
+        config=grid.ordered(STUDY),
+        identity=fingerprint("study"),
+    shell:
+        "python -m ranktwo.study"
+        " --config {params.config:q}"
+        " --gaps {input:q}"
+        " --yaml {output.yaml:q}"
+        " --html {output.html:q}"
+        " --log {log:q}"
