@@ -133,9 +133,9 @@ def requeued_and_cancelled(folder: Path) -> str:
 
 def twice_at_once(folder: Path) -> str:
     """As after a killed Snakemake whose job is still in SLURM, or where Snakemake's own lock fails to stop a second."""
-    first = slurm(folder, LONG, "--until", "train")
+    first = slurm(folder, LONGER, "--until", "train")
     training_under_way(folder)
-    second = slurm(folder, LONG, "--until", "train", "--nolock")
+    second = slurm(folder, LONGER, "--until", "train", "--nolock")
     wait_for("two jobs at once", lambda: list(jobs(folder).values()) == ["RUNNING"] * 2)
     assert first.wait(timeout=600) == 0, (folder / "output.txt").read_text()
     return finish(folder, second)
@@ -207,7 +207,7 @@ def test_the_second_of_two_jobs_on_one_stack_waits_and_trains_nothing(runs):
     assert processes(folder) == 1
     (log,) = (folder / "results" / "logs" / "train").iterdir()
     assert ": 0 cells trained in" in log.read_text()
-    equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0], "t100000"))
+    equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0], "t400000"))
 
 
 def test_jobs_of_slurm_keep_the_gpu_that_it_gave_them_and_never_share_it(cluster, tmp_path):
