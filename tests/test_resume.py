@@ -19,6 +19,7 @@ from test_workflow import SMALL, checkout, environment, run_study, snakemake, tr
 
 from ranktwo import files
 
+pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="what runs is read from /proc, which only Linux has")
 KILLS = [
     *["datasets"] * 2,
     *["train"] * 10,
