@@ -59,7 +59,7 @@ def rows(said: str) -> dict[str, tuple[int, float]]:
 def test_the_plan_counts_jobs_cells_and_bytes_of_what_is_new(tmp_path):
     folder = copy_project(tmp_path)
     study = with_axis("widths", [16, 300])
-    before = run_study(folder, study, "--", "plan")
+    before = run_study(folder, study, "plan")
     assert "8 cells in 2 stacks; 0 of them are trained, 8 are new." in before.stdout
     planned = rows(before.stdout)
     assert {jobs for jobs, _ in planned.values()} == {2}
@@ -67,10 +67,10 @@ def test_the_plan_counts_jobs_cells_and_bytes_of_what_is_new(tmp_path):
     written = sum(path.stat().st_size for path in (folder / "results" / "runs").rglob("*.*"))
     assert planned["train"][1] == pytest.approx(written, rel=0.2)
 
-    after = run_study(folder, study, "--", "plan")
+    after = run_study(folder, study, "plan")
     assert "8 of them are trained, 0 are new." in after.stdout
     assert {stage: jobs for stage, (jobs, _) in rows(after.stdout).items()} == {"train": 0} | dict.fromkeys(
         plan.ANALYSIS, 2
     )
     grown = study | {"grids": [study["grids"][0] | {"seed": [0, 1, 2], "widths": 16}]}
-    assert "6 cells in 1 stacks; 4 of them are trained, 2 are new." in run_study(folder, grown, "--", "plan").stdout
+    assert "6 cells in 1 stacks; 4 of them are trained, 2 are new." in run_study(folder, grown, "plan").stdout
