@@ -4,9 +4,12 @@ Runs where SLURM answers, or where `slurm-up` can start one: in the folder `shar
 RANKTWO_SLURM_UP says. All studies run at the same time, each in its own copy of the project.
 """
 
+import contextlib
 import os
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -132,13 +135,29 @@ def requeued_and_cancelled(folder: Path) -> str:
 
 
 def twice_at_once(folder: Path) -> str:
-    """As after a killed Snakemake whose job is still in SLURM, or where Snakemake's own lock fails to stop a second."""
-    first = slurm(folder, LONGER, "--until", "train")
+    """As after a killed Snakemake whose job is still in SLURM: a second job with the same command."""
+    process = slurm(folder, LONGER, "--until", "train")
     training_under_way(folder)
-    second = slurm(folder, LONGER, "--until", "train", "--nolock")
+    command = next(
+        words
+        for words in ((entry / "cmdline").read_bytes().decode().split("\0")[:-1] for entry in processes_in(folder))
+        if "ranktwo.train" in words
+    )
+    environ = environment(PYTHONPATH=str(folder / "src"))
+    again = ["sbatch", f"--chdir={folder}", "--output=again.txt", f"--wrap={shlex.join(command)}"]
+    subprocess.run(again, check=True, env=environ, cwd=folder, capture_output=True)
     wait_for("two jobs at once", lambda: list(jobs(folder).values()) == ["RUNNING"] * 2)
-    assert first.wait(timeout=600) == 0, (folder / "output.txt").read_text()
-    return finish(folder, second)
+    said = finish(folder, process)
+    wait_for("the end of both", lambda: list(jobs(folder).values()) == ["COMPLETED"] * 2)
+    return said
+
+
+def processes_in(folder: Path) -> Iterator[Path]:
+    """Entries in /proc of the processes that work in a folder: SLURM's one node is this machine."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "cwd").readlink() == folder:
+                yield entry
 
 
 SCENARIOS = (whole_study, whole_study_locally, undisturbed, out_of_time, requeued_and_cancelled, twice_at_once)
@@ -153,6 +172,11 @@ def runs(cluster, tmp_path_factory) -> Iterator[Callable[[Callable[[Path], str]]
     with ThreadPoolExecutor(len(SCENARIOS)) as pool:
         futures: dict[Callable, Future] = {s: pool.submit(s, folder) for s, folder in folders.items()}
         yield lambda scenario: (folders[scenario], futures[scenario].result())
+    # What a scenario that failed left behind.
+    for folder in folders.values():
+        for entry in processes_in(folder):
+            with contextlib.suppress(OSError):
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
 def trained_records(folder: Path, steps: str = "t") -> dict[str, records.Record]:
@@ -205,8 +229,9 @@ def test_the_second_of_two_jobs_on_one_stack_waits_and_trains_nothing(runs):
     folder, _ = runs(twice_at_once)
     assert list(jobs(folder).values()) == ["COMPLETED"] * 2
     assert processes(folder) == 1
-    (log,) = (folder / "results" / "logs" / "train").iterdir()
-    assert ": 0 cells trained in" in log.read_text()
+    again = (folder / "again.txt").read_text()
+    assert "waiting for another process" in again
+    assert ": 0 cells trained in" in again
     equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0], "t400000"))
 
 

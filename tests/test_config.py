@@ -181,7 +181,7 @@ def read_and_expand(study: dict) -> None:
         assert grid.decode(grid.encode(cells, found["datasets"][cells[0].dataset]))[0] == cells
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(places=st.lists(st.sampled_from(PLACES), min_size=1, max_size=3), values=st.lists(ANYTHING, min_size=3))
 def test_any_values_anywhere_are_read_or_refused_in_a_sentence(places, values):
     study = copy.deepcopy(STUDY)
