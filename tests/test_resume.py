@@ -1,4 +1,4 @@
-"""The real Snakemake, killed again and again: what README says to type gives what an undisturbed run would give."""
+"""The real Snakemake, killed again and again: what the docs say to type gives what an undisturbed run would give."""
 
 import contextlib
 import os
@@ -119,7 +119,7 @@ def test_25_kills_at_random_moments_of_all_stages_lose_nothing(checkout):  # noq
         said = (checkout / "said.txt").read_text()
         assert "Traceback" not in said
         resumed += "from a checkpoint" in said
-        # What README says to type.
+        # What docs/reading.md says to type.
         assert snakemake(checkout, "--unlock", "--configfile", "study.yaml").returncode == 0
     done = snakemake(checkout, "--configfile", "study.yaml")
     assert done.returncode == 0, done.stderr
@@ -150,6 +150,6 @@ def test_ctrl_c_and_kill_write_a_checkpoint_at_once_and_the_next_run_goes_on(che
     assert not list((checkout / "results" / "runs").glob("*/checkpoint.safetensors"))
 
 
-def test_readme_says_what_to_type():
-    readme = (ROOT / "README.md").read_text()
-    assert "snakemake --unlock" in readme
+def test_the_docs_say_what_to_type():
+    page = (ROOT / "docs" / "reading.md").read_text()
+    assert "snakemake --unlock" in page
