@@ -42,9 +42,9 @@ def answers() -> bool:
     return bool(shutil.which("sinfo")) and subprocess.run(["sinfo"], capture_output=True, timeout=60).returncode == 0
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cluster() -> Iterator[None]:
-    """A SLURM that takes jobs."""
+    """A SLURM that takes jobs, until all tests are over: where it is installed and down, Snakemake starts 9 s later."""
     if answers():
         yield
         return
