@@ -93,7 +93,7 @@ SCHEMA_NAMES = [
 
 def read(stage: str, *paths: Path) -> pandas.DataFrame:
     """The rows of files that one stage made, as one frame; whole numbers stay whole beside nulls."""
-    return _frame([files.read_parquet(path, stage)[0] for path in paths])
+    return _frame(pyarrow.concat_tables([files.read_parquet(path, stage)[0] for path in paths]))
 
 
 def paths(results: Path, stage: str, stacks: list[str]) -> list[Path]:
@@ -104,7 +104,7 @@ def paths(results: Path, stage: str, stacks: list[str]) -> list[Path]:
     ]
 
 
-def read_stacks(results: Path, stacks: list[str]) -> dict[str, pandas.DataFrame]:
+def read_stacks(results: Path, stacks: list[str]) -> dict[str, pyarrow.Table]:
     """The rows of all stacks by the stage that made them; UserError where a stack's files are not of the same cells."""
     tables: dict[str, list[pyarrow.Table]] = {stage: [] for stage in STAGES}
     for stack in stacks:
@@ -121,11 +121,11 @@ def read_stacks(results: Path, stacks: list[str]) -> dict[str, pandas.DataFrame]
                     f"{path} has other cells than the stack's spectra; it was put aside, run snakemake again"
                 )
             tables[stage].append(table)
-    return {stage: _frame(found) for stage, found in tables.items()}
+    return {stage: pyarrow.concat_tables(found) for stage, found in tables.items()}
 
 
-def _frame(tables: list[pyarrow.Table]) -> pandas.DataFrame:
-    return pyarrow.concat_tables(tables).to_pandas(types_mapper=_nullable)
+def _frame(table: pyarrow.Table) -> pandas.DataFrame:
+    return table.to_pandas(types_mapper=_nullable)
 
 
 def origin(cells: pandas.DataFrame) -> str:
@@ -145,7 +145,8 @@ def main() -> None:
     parser.add_argument("--status", type=json.loads, required=True, help="JSON: the thresholds of `gaps`")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    made = read_stacks(arguments.results, arguments.stacks)
+    tables = read_stacks(arguments.results, arguments.stacks)
+    made = {stage: _frame(found) for stage, found in tables.items()}
     table = gaps(
         made["train"],
         made["spectra"],
@@ -154,16 +155,13 @@ def main() -> None:
         made["truncation"][["cell", "functional_rank"]],
         **arguments.status,
     )
-    inputs = {stage: paths(arguments.results, stage, arguments.stacks) for stage in STAGES}
-    bounds = files.read_parquet(inputs["bounds"][0], "bounds")[0].schema
-    spectra = files.read_parquet(inputs["spectra"][0], "spectra")[0].schema
     fields = schema(SCHEMA_NAMES)
-    ranks = [field for field in spectra if field.name.startswith("rank_")]
-    for field in [*ranks, schema(["functional_rank"]).field(0), *bounds]:
+    ranks = [field for field in tables["spectra"].schema if field.name.startswith("rank_")]
+    for field in [*ranks, schema(["functional_rank"]).field(0), *tables["bounds"].schema]:
         fields = fields if field.name in fields.names else fields.append(field)
     rows = pyarrow.Table.from_pandas(table[fields.names], schema=fields, preserve_index=False)
-    origin = provenance.circumstances("gaps", itertools.chain(*inputs.values()))
-    files.write_parquet(arguments.output, rows, {"provenance": origin})
+    inputs = itertools.chain.from_iterable(paths(arguments.results, stage, arguments.stacks) for stage in STAGES)
+    files.write_parquet(arguments.output, rows, {"provenance": provenance.circumstances("gaps", inputs)})
 
 
 if __name__ == "__main__":

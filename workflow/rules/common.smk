@@ -39,6 +39,7 @@ try:
 except UserError as error:
     sys.exit(f"ranktwo: {error}")
 
+STACK_NAMES = grid.packed(grid.canonical(list(STACKS)))
 RESULTS = STUDY["results"].rstrip("/")
 DATA_FOLDER = STUDY["data_folder"] or os.environ.get("RANKTWO_DATA") or "data"
 DOWNLOAD = "--download" if STUDY["download"] else "--no-download"

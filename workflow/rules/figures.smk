@@ -29,7 +29,7 @@ rule figure:
                 fingerprint("figures", figure=wildcards.figure),
             ]
         ),
-        stacks=grid.packed(grid.canonical(list(STACKS))),
+        stacks=STACK_NAMES,
         where=lambda wildcards: grid.canonical(
             STUDY["figures"][wildcards.figure]["where"]
         ),

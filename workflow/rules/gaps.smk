@@ -15,7 +15,7 @@ rule gaps:
     localrule: True
     params:
         identity=grid.canonical([STUDY["status"], fingerprint("gaps")]),
-        stacks=grid.packed(grid.canonical(list(STACKS))),
+        stacks=STACK_NAMES,
         status=grid.canonical(STUDY["status"]),
     shell:
         "python -m ranktwo.gaps"

@@ -10,7 +10,10 @@ rule plan:
         ),
     localrule: True
     params:
-        jobs=grid.packed(grid.canonical({stack: training(stack) for stack in STACKS})),
+        # Put together only if it is asked for: every start of Snakemake reads this file.
+        jobs=lambda wildcards: grid.packed(
+            grid.canonical({stack: training(stack) for stack in STACKS})
+        ),
     shell:
         "python -m ranktwo.plan"
         " --jobs {params.jobs:q}"
