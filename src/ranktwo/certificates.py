@@ -21,7 +21,7 @@ from ranktwo import datasets, engine, files, nets, provenance
 from ranktwo.columns import AXIS_COLUMNS, schema
 from ranktwo.critical import critical_decay, inverse
 from ranktwo.errors import run
-from ranktwo.nets import Task, deltas, forward
+from ranktwo.nets import Task, deltas
 from ranktwo.records import Record, load_data, load_records, stage_parser, training_data
 
 NEEDS_SMALLER_BATCH = frozenset({"bound_lower", "bound_upper", "vacuity_lower", "vacuity_upper"})
@@ -46,9 +46,7 @@ def certificates(
     *,
     weight_decay: Tensor,
     batch_size: int,
-    sampled_batches: int = 8,
     ascent_steps: int = 2,
-    seed: int = 0,
     input_floor: Tensor | None = None,
 ) -> list[dict[str, Tensor]]:
     """For each weight matrix, input side first, a dict of [K] float64 tensors, under the names in quotes.
@@ -68,15 +66,16 @@ def certificates(
     Reversed, max_i ||a_i|| / (2B - 1) <= eps <= max_i ||a_i||, and ||G|| <= eps as G is the mean of G_S over all S.
 
     "norm" ||W||; "d_1", "d_2" absolute; "sample_min", "sample_max" the two middle members.
-    "eps_batch" the largest ||G_S|| met in `sampled_batches` random batches (the same for all cells, from `seed`), in
-    the batch most aligned with the largest a_i, in `ascent_steps` of ascent from the best of these (S' = the B samples
-    of largest <a_i, G_S> has ||G_S'|| >= ||G_S||), and in as many from the batch most opposed to that: on small
-    problems 0.8 to 1 of the supremum. "eps_lower" the largest of it and the two lower ends above; "eps_upper" =
-    max_i ||a_i||; with B = N all three are ||G||.
+    "eps_batch" the largest ||G_S|| met in the batch most aligned with the largest a_i, in `ascent_steps` of ascent from
+    it (S' = the B samples of largest <a_i, G_S> has ||G_S'|| >= ||G_S||), and in as many from the batch most opposed to
+    that: on small problems 0.8 to 1 of the supremum. In no trained net yet has a random batch had a larger one.
+    "eps_lower" the largest of it and the two lower ends above; "eps_upper" = max_i ||a_i||; with B = N all three are
+    ||G||.
     "bound_lower", "bound_upper" (2B - 1) eps / mu with either end, "vacuity_lower", "vacuity_upper" the same over
     ||W||: from 1 on the bound says nothing. The bound of Chen, Yi, Yang (arXiv 2410.02176) lies between the two ends.
     (2B - 1) eps_batch / mu may be below sample_max; both ends here never are.
-    "data_floor" see `data_floor`: at most sample_max/||W||, so at most vacuity_lower.
+    "data_floor" see `data_floor`: at most sample_max/||W||, so at most vacuity_lower; nan but for the first matrix, as
+    the inputs of the others are what training makes them.
     "gradient_norm" ||G||. "weyl_slack" ||G||_2/mu bounds "weyl_gap" max_i |s_i(W) - s_i(gbar)/mu|, gbar the mean of
     g_i (Weyl for W and -gbar/mu, whose difference is G/mu); "weyl_tightness" is gap/slack, at most 1 until the gap is
     rounding only, about 1e-15 s_1. "mean_residual_1", "mean_residual_2": d_r(gbar)/mu + ||G||/mu >= d_r(W), because
@@ -99,8 +98,6 @@ def certificates(
         raise ValueError(f"batch_size {batch_size} is not between 1 and the {samples} samples")
     x, targets = x.double(), targets.double()
     decay = weight_decay.double().reshape(cells, -1).expand(cells, samples)
-    generator = torch.Generator().manual_seed(seed)
-    batches = [torch.randperm(samples, generator=generator)[:batch_size].to(x.device) for _ in range(sampled_batches)]
     floor = data_floor(x) if input_floor is None else input_floor
 
     rows: list[list[dict[str, Tensor]]] = []
@@ -111,14 +108,14 @@ def certificates(
         net = [weight[part] for weight in weights]
         inputs = x if x.ndim == 2 else x[part]
         labels = targets if targets.ndim == 2 else targets[part]
-        net, activations, derivatives, finite = _finite_passes(net, inputs, labels, task)
+        net, activations, images, derivatives, finite = _finite_passes(net, inputs, labels, task)
         rows.append([])
-        for layer, (weight, h, delta) in enumerate(zip(net, activations, derivatives, strict=False)):
-            row = _gradient_columns(weight, h, delta, decay[part], batches, batch_size, ascent_steps)
-            row["data_floor"] = data_floor(h) if layer else floor.expand(cells)[part]
+        for layer, (weight, h, image, delta) in enumerate(zip(net, activations, images, derivatives, strict=True)):
+            row = _gradient_columns(weight, h, image, delta, decay[part], batch_size, ascent_steps)
+            row["data_floor"] = torch.full_like(row["norm"], math.nan) if layer else floor.expand(cells)[part]
             row["dead_fraction"] = torch.full_like(row["norm"], math.nan)
             if layer + 1 < len(net):
-                row["dead_fraction"] = (activations[layer + 1] == 0).all(1).double().mean(1)
+                row["dead_fraction"] = (images[layer].amax(1) <= 0).double().mean(1)
             rows[-1].append({name: torch.where(finite, value, math.nan) for name, value in row.items()})
     columns = [
         {name: torch.cat([part[name] for part in parts]) for name in parts[0]} for parts in zip(*rows, strict=True)
@@ -129,7 +126,7 @@ def certificates(
 
 
 def null_reason(
-    column: str, *, norm: float, weight_decay: float, batch_size: int, samples: int, last: bool
+    column: str, *, norm: float, weight_decay: float, batch_size: int, samples: int, first: bool, last: bool
 ) -> str | None:
     """Why a nan in `column` of `certificates` is undefined; `norm` is that row's own, weight_decay the mean decay."""
     if not math.isfinite(norm):
@@ -138,6 +135,8 @@ def null_reason(
         return "weight decay is zero and the bound divides by it"
     if column in NEEDS_SMALLER_BATCH and batch_size == samples:
         return "the batch is the whole training set: no two batches differ in one sample"
+    if column == "data_floor" and not first:
+        return "the matrix's inputs are not the data"
     if column == "dead_fraction" and last:
         return "the last matrix has no hidden units"
     if norm == 0:
@@ -149,30 +148,49 @@ def null_reason(
 
 def _finite_passes(
     weights: list[Tensor], x: Tensor, targets: Tensor, task: Task
-) -> tuple[list[Tensor], list[Tensor], list[Tensor], Tensor]:
-    """Weights, activations, deltas and, [K], whether a cell's gradients can be squared; if not, it is run as zero."""
-    activations = forward(weights, x)
-    derivatives = deltas(weights, activations, targets, task)
+) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor], Tensor]:
+    """Weights, inputs h, images W h and deltas of each matrix and, [K], whether a cell's gradients can be squared.
+
+    A cell whose gradients can not is run as zero.
+    """
+    activations, images, derivatives = _passes(weights, x, targets, task)
     size = sum(frobenius(weight).square() for weight in weights)
-    for h, delta in zip(activations, derivatives, strict=False):
+    for h, delta in zip(activations, derivatives, strict=True):
         size = size + (frobenius(h) * frobenius(delta)).square()
     finite = size.isfinite()
     if not finite.all():
         # The factorisations raise on nan and inf, and one diverged cell must not cost the others their rows.
         weights = [torch.where(finite[:, None, None], weight, 0.0) for weight in weights]
-        activations = forward(weights, x)
-        derivatives = deltas(weights, activations, targets, task)
-    return weights, activations, derivatives, finite
+        activations, images, derivatives = _passes(weights, x, targets, task)
+    return weights, activations, images, derivatives, finite
+
+
+def _passes(
+    weights: list[Tensor], x: Tensor, targets: Tensor, task: Task
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Inputs h [K, N, in], images W h [K, N, out] and deltas [K, N, out] of each matrix."""
+    activations, images = [x.expand(len(weights[0]), *x.shape[-2:])], []
+    for weight in weights:
+        images.append(nets.linear(activations[-1], weight))
+        activations.append(images[-1].relu())
+    activations[-1] = images[-1]
+    return activations[:-1], images, deltas(weights, activations, targets, task)
 
 
 def _gradient_columns(
-    weight: Tensor, h: Tensor, delta: Tensor, decay: Tensor, batches: list[Tensor], batch_size: int, ascent_steps: int
+    weight: Tensor,
+    h: Tensor,
+    image: Tensor,
+    delta: Tensor,
+    decay: Tensor,
+    batch_size: int,
+    ascent_steps: int,
 ) -> dict[str, Tensor]:
-    """The columns of `certificates` that follow from W [K, out, in], inputs h, deltas and decays [K, N]."""
+    """The columns of `certificates` that follow from W [K, out, in], inputs h, W h, deltas and decays [K, N]."""
     samples = h.shape[1]
-    left, singular, right = _svd(weight)
+    singular = torch.linalg.svdvals(_tall(weight))
     norm = frobenius(weight)
-    norms = sample_norms(weight, h, delta, decay, left, singular, right)
+    norms = sample_norms(weight, h, image, delta, decay, singular)
     mu = torch.where(decay.mean(1) > 0, decay.mean(1), math.nan)
     decayed = decay > 0
     distance = norms / torch.where(decayed, decay, math.nan)
@@ -187,7 +205,7 @@ def _gradient_columns(
 
     if batch_size < samples:
         eps_upper = norms.amax(1)
-        eps_batch = _largest_batch(weight, h, delta, decay, norms.argmax(1), batches, batch_size, ascent_steps)
+        eps_batch = _largest_batch(weight, h, image, delta, decay, norms.argmax(1), batch_size, ascent_steps)
         eps_lower = torch.stack([eps_batch, gradient_norm, eps_upper / (2 * batch_size - 1)]).amax(0)
         factor = (2 * batch_size - 1) / torch.where(nothing, math.nan, decay.amax(1))
     else:
@@ -221,12 +239,14 @@ def _tall(matrix: Tensor) -> Tensor:
     return matrix if matrix.shape[1] >= matrix.shape[2] else matrix.transpose(1, 2)
 
 
-def _svd(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Leading left singular vectors [K, out], all singular values [K, q], leading right singular vectors [K, in]."""
-    left, singular, right = torch.linalg.svd(_tall(weight), full_matrices=False)
-    pair = left[..., 0], right[:, 0]
-    first, last = pair if weight.shape[1] >= weight.shape[2] else pair[::-1]
-    return first, singular, last
+def _leading(weight: Tensor) -> Tensor:
+    """The leading right singular vector v [K, in] of W, up to ||W^T W v - s_1^2 v|| of rounding."""
+    tall = _tall(weight)
+    v = torch.linalg.eigh(torch.bmm(tall.transpose(1, 2), tall)).eigenvectors[..., -1:]
+    if weight.shape[1] >= weight.shape[2]:
+        return v[..., 0]
+    v = torch.bmm(weight.transpose(1, 2), v)[..., 0]
+    return v * inverse(torch.linalg.vector_norm(v, dim=1))[:, None]
 
 
 def _residual(singular: Tensor, rank: int) -> Tensor:
@@ -242,9 +262,7 @@ def _spectral_norm(matrix: Tensor) -> Tensor:
     return scale * torch.linalg.eigvalsh(torch.bmm(wide, wide.transpose(1, 2)))[:, -1].clamp_min(0).sqrt()
 
 
-def sample_norms(
-    weight: Tensor, h: Tensor, delta: Tensor, decay: Tensor, left: Tensor, singular: Tensor, right: Tensor
-) -> Tensor:
+def sample_norms(weight: Tensor, h: Tensor, image: Tensor, delta: Tensor, decay: Tensor, singular: Tensor) -> Tensor:
     """||g_i + c_i W||, [K, N], to rounding of ||g_i|| + c_i ||W||, though it may be far smaller than either.
 
     The textbook expansion c^2 ||W||^2 + 2 c <g_i, W> + ||g_i||^2 subtracts squares and loses half the digits where W
@@ -253,23 +271,25 @@ def sample_norms(
 
         ||g_i + c W||^2 = ||c W xhat + ||x_i|| delta_i||^2 + c^2 ||W P||^2
 
-    The first term subtracts vectors, not squares. For the second let s_1 u v^T be the leading singular triple and
-    R = W - s_1 u v^T; as u^T R = 0,
+    The first term subtracts vectors, not squares. For the second let v be the leading right singular vector, w = W v
+    and R = W - w v^T; as R v = 0 and w^T R = 0,
 
-        ||W P||^2 = s_1^2 ||v - (v.xhat) xhat||^2 + (||R||^2 - ||W xhat - s_1 (v.xhat) u||^2)
+        ||W P||^2 = ||w||^2 ||v - (v.xhat) xhat||^2 + (||R||^2 - ||W xhat - (v.xhat) w||^2)
 
-    which is at least s_2^2, hence subtracting within the bracket, of size sum_{k>1} s_k^2, costs nothing.
+    which is at least s_2^2, hence subtracting within the bracket, of size sum_{k>1} s_k^2, costs nothing. A v off by
+    theta leaves w^T R of size theta (s_1^2 - s_2^2), rounding of s_1^2 however near s_2 is.
 
-    weight [K, out, in], h [K, N, in], delta [K, N, out], decay [K, N]; left u [K, out], singular s [K, q], right v
-    [K, in].
+    weight [K, out, in], h [K, N, in], image W x_i [K, N, out], delta [K, N, out], decay [K, N]; singular s [K, q].
     """
     length = torch.linalg.vector_norm(h, dim=2)
     scale = inverse(length)
-    image = torch.bmm(h, weight.transpose(1, 2)).mul_(scale[..., None])
+    right = _leading(weight)
+    turned = torch.bmm(weight, right[..., None])  # w, [K, out, 1]
+    image = image * scale[..., None]
     along_square = _row_squares((length[..., None] * delta).addcmul_(image, decay[..., None]))
     cosine, across = _direction(h, scale, right)
-    across_square = singular[:, :1].square() * across
-    rest = image.baddbmm_((cosine * singular[:, :1])[..., None], left[:, None], alpha=-1)
+    across_square = turned.square().sum(1) * across
+    rest = image.baddbmm_(cosine[..., None], turned.transpose(1, 2), alpha=-1)
     rest_square = singular[:, 1:].square().sum(1, keepdim=True) - _row_squares(rest)
     return (along_square + decay.square() * (across_square + rest_square.clamp_min_(0))).sqrt()
 
@@ -297,47 +317,53 @@ def _row_squares(rows: Tensor) -> Tensor:
 def _largest_batch(
     weight: Tensor,
     h: Tensor,
+    image: Tensor,
     delta: Tensor,
     decay: Tensor,
     extreme: Tensor,
-    batches: list[Tensor],
     batch_size: int,
     ascent_steps: int,
 ) -> Tensor:
-    """The largest ||G_S||, [K], of the given batches, of one built around sample `extreme` [K], and of an ascent.
+    """The largest ||G_S||, [K], of batches built around sample `extreme` [K] and against it, with an ascent from each.
 
     Each is the norm of the batch gradient itself, not of its Gram expansion, which near stationarity would lose digits.
+    Which samples are tried is another matter: any B of them give a lower bound.
     """
-    cells = weight.shape[0]
-
-    row = torch.arange(cells, device=h.device)[:, None]
+    cells = torch.arange(len(weight), device=h.device)[:, None]
+    inner = torch.linalg.vecdot(delta, image)  # <g_i, W>
+    square = frobenius(weight).square()
 
     def batch_gradient(batch: Tensor) -> Tensor:
-        part, inputs = delta[row, batch], h[row, batch]
+        part, inputs = delta[cells, batch], h[cells, batch]
         shrink = decay.gather(1, batch).mean(1)[:, None, None]
         return torch.baddbmm(shrink * weight, part.transpose(1, 2), inputs, alpha=1 / batch.shape[1])
 
-    def aligned_batch(direction: Tensor) -> Tensor:
-        if weight.shape[1] > weight.shape[2]:
-            score = torch.linalg.vecdot(torch.bmm(delta, direction), h)
-        else:  # the same, by way of the shorter rows
-            score = torch.linalg.vecdot(torch.bmm(h, direction.transpose(1, 2)), delta)
-        score += decay * (weight * direction).sum((1, 2))[:, None]
-        return score.topk(batch_size, dim=1).indices
+    def aligned(batch: Tensor, sign: int = 1) -> Tensor:
+        """The B samples of largest <a_i, G_S>, or of smallest if the sign is -1."""
+        if batch.shape[1] * sum(weight.shape[1:]) < math.prod(weight.shape[1:]):
+            # <g_i, g_j> = (delta_i.delta_j)(x_i.x_j) takes fewer products than the gradient itself.
+            mean = decay.gather(1, batch).mean(1, keepdim=True)
+            score = torch.bmm(delta, delta[cells, batch].transpose(1, 2))
+            score = torch.linalg.vecdot(score, torch.bmm(h, h[cells, batch].transpose(1, 2))) / batch.shape[1]
+            score += mean * inner + decay * (inner.gather(1, batch).mean(1) + mean[:, 0] * square)[:, None]
+        else:
+            gradient = batch_gradient(batch)
+            score = torch.linalg.vecdot(torch.bmm(h, gradient.transpose(1, 2)), delta)
+            score += decay * (weight * gradient).sum((1, 2))[:, None]
+        return (sign * score).topk(batch_size, dim=1).indices
 
-    def larger(one: Tensor, other: Tensor) -> Tensor:
-        return torch.where((frobenius(one) >= frobenius(other))[:, None, None], one, other)
-
-    def ascend(gradient: Tensor) -> Tensor:
+    def ascend(batch: Tensor) -> tuple[Tensor, Tensor]:
+        """The best batch [K, B] on the way up from one, and its norm [K]."""
+        norm = frobenius(batch_gradient(batch))
         for _ in range(ascent_steps):
-            gradient = larger(gradient, batch_gradient(aligned_batch(gradient)))
-        return gradient
+            tried = aligned(batch)
+            larger = frobenius(batch_gradient(tried))
+            batch = torch.where((larger > norm)[:, None], tried, batch)
+            norm = torch.maximum(norm, larger)
+        return batch, norm
 
-    best = batch_gradient(aligned_batch(batch_gradient(extreme[:, None])))
-    for batch in batches:
-        best = larger(best, batch_gradient(batch.expand(cells, -1)))
-    best = ascend(best)
-    return frobenius(larger(best, ascend(batch_gradient(aligned_batch(-best)))))
+    best, norm = ascend(aligned(extreme[:, None]))
+    return torch.maximum(norm, ascend(aligned(best, sign=-1))[1])
 
 
 def data_floor(x: Tensor) -> Tensor:
@@ -404,7 +430,7 @@ def pair_certificate(
     decays: c_i [K, N]; the rest as for `certificates`.
     """
     weights = [weight.double() for weight in weights]
-    weights, activations, derivatives, finite = _finite_passes(weights, x.double(), targets.double(), task)
+    weights, activations, _, derivatives, finite = _finite_passes(weights, x.double(), targets.double(), task)
     decays = decays.double()
     return [
         torch.stack(
@@ -562,7 +588,7 @@ def _row_reason(row: dict[str, float], weight_decay: float, batch_size: int, siz
     if math.isfinite(row["vacuity_upper"]):
         return None
     facts = {"norm": row["norm"], "weight_decay": weight_decay, "batch_size": batch_size, "samples": size}
-    return null_reason("vacuity_upper", **facts, last=False)
+    return null_reason("vacuity_upper", **facts, first=False, last=False)
 
 
 def _critical_decays(

@@ -113,7 +113,7 @@ COLUMNS: dict[str, Column] = {
     "vacuity_upper": (REAL, "`bound_upper`/||W||: where this is below 1, the paper's bound says something."),
     "data_floor": (
         REAL,
-        "Relative distance of the layer's normalised inputs from rank one: no training gets vacuity below.",
+        "Relative distance of the normalised inputs of V, the data, from rank one: no training gets vacuity below.",
     ),
     "gradient_norm": (REAL, "||G||, G the gradient over all training samples with decay."),
     "weyl_slack": (REAL, "||G||_2/mu: no s_i(W) is farther from s_i(mean gradient)/mu (Weyl)."),
