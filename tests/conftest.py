@@ -11,6 +11,7 @@ import torch
 
 from ranktwo import datasets, files, provenance, records, train
 from ranktwo.grid import Cell, cell_name, encode
+from ranktwo.progress import Progress
 
 ROOT = Path(__file__).parents[1]
 REAL_DATA = Path(os.environ.get("RANKTWO_DATA") or ROOT.parent / "shared" / "data")
@@ -88,7 +89,7 @@ def run_stage(tmp_path_factory) -> Callable[..., pyarrow.Table]:
     changes = [{"seed": 1}, {"label_noise": 0.2}, {"learning_rate": 1e4}]
     cells = [a_cell(train_size=80, **change) for change in changes]
     wanted = {cell_name(cell, {"source": "iris"}): cell for cell in cells}
-    trained = train.train(wanted, data, snapshots=3, device="cpu", progress=train.Progress("toy", 3, 50))
+    trained = train.train(wanted, data, snapshots=3, device="cpu", progress=Progress("toy", 150, "cell-steps"))
     records.write_records(folder / "weights", folder / "history", trained, provenance.circumstances("train"))
     paths = {name: folder / name for name in ("weights", "history", "dataset", "output")}
 

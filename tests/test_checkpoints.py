@@ -1,5 +1,6 @@
 """A training that was broken off goes on from its checkpoint as if nothing had happened, to the last bit."""
 
+import contextlib
 import os
 import random
 import signal
@@ -15,6 +16,7 @@ from conftest import a_cell
 from ranktwo import checkpoints, datasets, files, records, train
 from ranktwo.errors import UserError
 from ranktwo.grid import Cell, encode
+from ranktwo.progress import Progress
 
 OPTIONS = {"source": "iris"}
 VARIANTS = {
@@ -45,7 +47,7 @@ def cells(variant: str, **axes: object) -> dict[str, Cell]:
 
 
 def trained(wanted, data, **more) -> dict[str, records.Record]:
-    bar = train.Progress("toy", len(wanted), 700)
+    bar = Progress("toy", 700 * len(wanted), "cell-steps")
     return train.train(wanted, data, snapshots=6, device="cpu", progress=bar, **more)
 
 
@@ -200,46 +202,89 @@ def undisturbed(tmp_path_factory) -> Path:
     return folder / "whole"
 
 
-def wait_for_new(path: Path, process: subprocess.Popen, old: int | None = None) -> None:
-    """Wait until the file is there and another than the one of `old` nanoseconds."""
-    while process.poll() is None and (not path.exists() or path.stat().st_mtime_ns == old):
+def checkpoints_in(folder: Path) -> set[tuple[str, int]]:
+    """Checkpoints and when each was written, in nanoseconds."""
+    found = set()
+    for path in folder.glob("checkpoint*.safetensors"):
+        with contextlib.suppress(FileNotFoundError):
+            found.add((path.name, path.stat().st_mtime_ns))
+    return found
+
+
+def wait_for_new(folder: Path, process: subprocess.Popen, old: set[tuple[str, int]]) -> None:
+    """Wait until there is a checkpoint that there was not before."""
+    while process.poll() is None and checkpoints_in(folder) <= old:
         time.sleep(0.01)
 
 
+def same_files(one: Path, other: Path) -> None:
+    """The same numbers for every cell, and no file more."""
+    whole, resumed = (records.read_records(at / "weights", at / "history") for at in (one, other))
+    assert whole.keys() == resumed.keys()
+    for cell, record in whole.items():
+        same(record, resumed[cell])
+    assert sorted(os.listdir(one)) == sorted(os.listdir(other))
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGINT"])
-def test_a_killed_command_goes_on_and_leaves_the_same_numbers_and_nothing_else(name, undisturbed):
-    folder = undisturbed.parent / name
+def test_a_killed_command_goes_on_and_leaves_the_same_numbers_and_nothing_else(name, processes, undisturbed):
+    folder = undisturbed.parent / f"{name}-{processes}"
     folder.mkdir()
     chance = random.Random(name)
-    seen = None
+    seen: set[tuple[str, int]] = set()
     for _ in range(3):
-        process = command(folder, "--checkpoint=0.05")
-        wait_for_new(folder / "checkpoint.safetensors", process, seen)
+        process = command(folder, "--checkpoint=0.05", f"--processes={processes}")
+        wait_for_new(folder, process, seen)
         time.sleep(chance.uniform(0, 0.3))
         process.send_signal(getattr(signal, name))
         _, said = process.communicate(timeout=60)
         assert process.returncode == (-9 if name == "SIGKILL" else 1), said
         if name != "SIGKILL":
             assert f"ranktwo: training was stopped by {name} at step" in said
+            assert said.count("ranktwo:") == 1
         assert "Traceback" not in said
-        seen = (folder / "checkpoint.safetensors").stat().st_mtime_ns
-    process = command(folder, "--checkpoint=0.05")
+        seen = checkpoints_in(folder)
+    # Begun by that many processes, ended by another number of them.
+    process = command(folder, "--checkpoint=0.05", f"--processes={4 - processes}")
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     assert "from a checkpoint" in said
-    whole, resumed = (records.read_records(at / "weights", at / "history") for at in (undisturbed, folder))
-    assert whole.keys() == resumed.keys()
-    for cell, record in whole.items():
-        same(record, resumed[cell])
-        assert len(resumed[cell].runs) >= (2 if record.diverged is None else 1)
-    assert sorted(os.listdir(folder)) == sorted(os.listdir(undisturbed))
+    same_files(undisturbed, folder)
+    resumed = records.read_records(folder / "weights", folder / "history")
+    assert all(len(record.runs) >= (2 if record.diverged is None else 1) for record in resumed.values())
+
+
+def test_one_of_several_processes_that_is_killed_stops_the_others_which_keep_what_they_have(undisturbed):
+    folder = undisturbed.parent / "child"
+    folder.mkdir()
+    process = command(folder, "--checkpoint=0.05", "--processes=2")
+    wait_for_new(folder, process, set())
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) == 2
+    os.kill(int(children[0]), signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "ranktwo: a training process ended with SIGKILL; if memory ran out, give" in said
+    _, said = command(folder, "--processes=2").communicate(timeout=300)
+    assert "from a checkpoint" in said
+    same_files(undisturbed, folder)
+
+
+def test_what_is_wrong_in_one_of_several_processes_is_said_once(undisturbed):
+    folder = undisturbed.parent / "wrong"
+    folder.mkdir()
+    (folder / "checkpoint-0.safetensors").mkdir()  # where the first process is to write
+    _, said = command(folder, "--checkpoint=0.01", "--processes=2").communicate(timeout=60)
+    assert said.count("ranktwo:") >= 1
+    assert "Traceback" not in said
 
 
 def test_a_second_writer_waits_and_finds_everything_done(undisturbed):
     folder = undisturbed.parent / "two"
     folder.mkdir()
     first = command(folder, "--checkpoint=0.05")
-    wait_for_new(folder / "checkpoint.safetensors", first)
+    wait_for_new(folder, first, set())
     second = command(folder)
     said = [process.communicate(timeout=300)[1] for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), said

@@ -11,6 +11,7 @@ import yaml
 from conftest import a_cell
 
 from ranktwo import cleanup, config, datasets, files, grid, provenance, records, train
+from ranktwo.progress import Progress
 
 STUDY = {
     "datasets": {"toy": {"source": "iris"}},
@@ -44,7 +45,7 @@ def folder(tmp_path) -> Path:
     read = config.read(STUDY, "test")
     for stack, cells in grid.stacks(grid.expand(read["grids"]), read["stack"], read["datasets"]).items():
         wanted = {grid.cell_name(cell, read["datasets"]["toy"]): cell for cell in cells}
-        bar = train.Progress(stack, len(cells), 20)
+        bar = Progress(stack, 20 * len(cells), "cell-steps")
         found = train.train(wanted, data, snapshots=3, device="cpu", progress=bar)
         at = results / "runs" / stack
         records.write_records(at / "weights.safetensors", at / "history.parquet", found, origin("train")["provenance"])

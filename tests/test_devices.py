@@ -12,6 +12,7 @@ from test_workflow import SMALL, copy_project, environment, run_study
 
 from ranktwo import devices, engine, train
 from ranktwo.errors import UserError
+from ranktwo.progress import Progress
 
 HOLD = (
     "import sys, time; from ranktwo import devices\n"
@@ -97,7 +98,7 @@ def toy() -> train.datasets.Dataset:
 
 def trained(cells: int, device: str = "cpu") -> dict[str, train.Record]:
     wanted = {f"cell{seed}": a_cell(seed=seed) for seed in range(cells)}
-    bar = train.Progress("toy", cells, 50)
+    bar = Progress("toy", 50 * cells, "cell-steps")
     return train.train(wanted, toy(), snapshots=4, device=device, progress=bar)
 
 

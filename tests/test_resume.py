@@ -112,8 +112,13 @@ def test_25_kills_at_random_moments_of_all_stages_lose_nothing(checkout):  # noq
 
     assert len(KILLS) == 25
     chance, resumed = random.Random(0), 0
-    for stage in KILLS:
+    for number, stage in enumerate(KILLS):
         process = run_until(checkout, stage)
+        # Some trainings are killed before their first checkpoint and some after it, however slow the machine is.
+        while stage == "train" and number % 2 and process.poll() is None:
+            if any(results.rglob("checkpoint*.safetensors")):
+                break
+            time.sleep(0.02)
         time.sleep(chance.uniform(0, 2.5))
         kill(checkout, process, signal.SIGKILL)
         said = (checkout / "said.txt").read_text()

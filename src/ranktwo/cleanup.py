@@ -21,7 +21,7 @@ ANALYSES = ("spectra", "certificates", "bounds", "truncation")
 """Stages that make a file of each stack, in a folder of their name."""
 
 
-RUN_FILES = ("weights.safetensors", "history.parquet", "checkpoint.safetensors")
+RUN_FILES = ("weights.safetensors", "history.parquet", "checkpoint*.safetensors", "lock")
 STACK = re.compile(r"_[0-9a-f]{8}$")
 """How the name of a stack ends."""
 
@@ -47,8 +47,9 @@ def unwanted(results: Path, wanted: Wanted) -> Iterator[tuple[Path, str]]:
         if path.stem not in wanted.datasets and _made_by(path, "datasets"):
             yield path, "data set"
     for folder in sorted((results / "runs").glob("*")):
-        if folder.name not in wanted.stacks and any(_made_by(folder / name, "train") for name in RUN_FILES):
-            yield from ((folder / name, "stack") for name in (*RUN_FILES, "lock") if (folder / name).exists())
+        found = [path for pattern in RUN_FILES for path in sorted(folder.glob(pattern))]
+        if folder.name not in wanted.stacks and any(_made_by(path, "train") for path in found):
+            yield from ((path, "stack") for path in found)
     for stage in ANALYSES:
         for path in sorted((results / stage).glob("*.parquet")):
             if path.stem not in wanted.stacks and _made_by(path, stage):

@@ -2,23 +2,26 @@
 
 import argparse
 import functools
-import io
 import math
+import multiprocessing
+import multiprocessing.connection
+import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from ranktwo import datasets, devices, engine, files, nets, provenance
 from ranktwo.checkpoints import Checkpoint
 from ranktwo.errors import UserError, run
 from ranktwo.evaluation import Evaluation
 from ranktwo.grid import Cell, cell_name, decode, short_hash
+from ranktwo.progress import Meter, Progress
 from ranktwo.records import METRICS, Record, Unfinished, defined, read_records, write_records
 
 # Weights of the nets trained at once: on a CPU they have to stay in the cache, on a GPU to fill it.
@@ -36,7 +39,7 @@ def train(
     *,
     snapshots: int,
     device: str,
-    progress: "Progress",
+    progress: Meter,
     begun: dict[str, Unfinished] | None = None,
     pause: Callable[[Now], None] = lambda now: None,
 ) -> dict[str, Record]:
@@ -151,13 +154,13 @@ class _Slice:
                 self._history[metric][number, : self._recorded] = torch.tensor(known, dtype=torch.float64)
         self._runs = {name: begun[name].record.runs for name in self._facts}
 
-    def train(self, progress: "Progress", pause: Callable[[], None]) -> None:
+    def train(self, progress: Meter, pause: Callable[[], None]) -> None:
         """Train all cells to their last step."""
         training = self._training
-        progress.skip(training.stack.step, len(self._facts))
+        progress.skip(training.stack.step * len(self._facts))
 
         def count(steps: int) -> None:
-            progress.tick(steps, len(training.alive), training.stack.step)
+            progress.add(steps * len(training.alive))
 
         def count_and_pause(steps: int) -> None:
             count(steps)
@@ -233,44 +236,6 @@ def _facts(cell: Cell, data: datasets.Dataset, size: int) -> dict[str, Any]:
     return facts | {"task": data.task, "inputs": data.inputs, "outputs": data.outputs}
 
 
-class Progress:
-    """One line that shows cells, step, rate and time left: live on a terminal, a new line now and then in a log."""
-
-    def __init__(self, name: str, cells: int, steps: int, stream: TextIO | None = None, interval: float = 10.0) -> None:
-        stream = stream or sys.stderr
-        self._stream, self._live, self._interval, self._steps = stream, stream.isatty(), interval, steps
-        self._bar = tqdm(
-            desc=f"{name}: {cells} cells",
-            total=cells * steps,
-            unit=" cell-steps",
-            unit_scale=True,
-            file=stream if self._live else io.StringIO(),
-            bar_format="{desc}{postfix}, {percentage:.0f} %, {rate_fmt}, {remaining} left",
-            mininterval=0.2,
-            leave=False,
-        )
-        self._shown = time.monotonic()
-
-    def skip(self, steps: int, cells: int) -> None:
-        """Leave out `steps` steps of `cells` cells, taken before: they count, but not for the rate."""
-        self._bar.n += steps * cells
-        self._bar.initial += steps * cells
-        self._bar.last_print_n = self._bar.n
-
-    def tick(self, steps: int, cells: int, step: int) -> None:
-        """Count `steps` steps of `cells` cells, which are now at `step`."""
-        self._bar.set_postfix_str(f"step {step:,}/{self._steps:,}", refresh=False)
-        self._bar.update(steps * cells)
-        if not self._live and time.monotonic() - self._shown > self._interval:
-            self._shown = time.monotonic()
-            print(self._bar, file=self._stream, flush=True)
-
-    def close(self, text: str) -> None:
-        """End the line with `text`."""
-        self._bar.close()
-        print(text, file=self._stream, flush=True)
-
-
 def identities(cells: list[Cell], data: datasets.Dataset, settings: dict[str, Any]) -> list[str]:
     """A hash of what determines each cell's numbers: its axes, the data set's content, the settings of its training.
 
@@ -286,14 +251,60 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="safetensors file to write or to add to")
     parser.add_argument("--history", type=Path, required=True, help="Parquet file to write or to add to")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1, help="processes among which the cells are shared on a CPU")
     parser.add_argument("--checkpoint", type=float, default=60.0, help="seconds between checkpoints")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    # Decayed weights become denormal numbers, on which a CPU is ten times slower.
-    torch.set_flush_denormal(True)
+    _set_up()
     with files.only_writer(arguments.weights.parent), devices.reserve(arguments.device) as device:
         _train_new(arguments, device)
+
+
+def _set_up() -> None:
+    # One thread for each process: many small products gain nothing by more, and lose much where cores are shared.
+    torch.set_num_threads(1)
+    # Decayed weights become denormal numbers, on which a CPU is ten times slower.
+    torch.set_flush_denormal(True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What the training of all cells of a stack has in common."""
+
+    stack: str
+    data: datasets.Dataset
+    snapshots: int
+    device: str
+    expected: dict[str, str]
+    """Cell -> identity."""
+    here: dict[str, Any]
+    """The provenance of what is trained here."""
+    start: float = field(default_factory=time.monotonic)
+
+    def train(
+        self, cells: dict[str, Cell], begun: dict[str, Unfinished], checkpoint: Checkpoint, meter: Meter
+    ) -> dict[str, Record]:
+        """`train`, with pauses for the checkpoint; records say what they are and where they were made."""
+        records = train(
+            cells,
+            self.data,
+            snapshots=self.snapshots,
+            device=self.device,
+            progress=meter,
+            begun=begun,
+            pause=lambda running: checkpoint.pause(lambda: self._now(running)),
+        )
+        return self._signed(records)
+
+    def _now(self, running: Now) -> tuple[dict[str, Record], dict[str, Unfinished]]:
+        finished, unfinished = running()
+        self._signed({name: cell.record for name, cell in unfinished.items()})
+        return self._signed(finished), unfinished
+
+    def _signed(self, found: dict[str, Record]) -> dict[str, Record]:
+        self.here["seconds"] = time.monotonic() - self.start
+        for name, record in ((name, record) for name, record in found.items() if not record.identity):
+            record.identity, record.runs = self.expected[name], [*record.runs, self.here]
+        return found
 
 
 def _train_new(arguments: argparse.Namespace, device: str) -> None:
@@ -301,50 +312,116 @@ def _train_new(arguments: argparse.Namespace, device: str) -> None:
     cells, options, settings = decode(arguments.job)
     data = datasets.load(arguments.dataset)
     wanted = {cell_name(cell, options): cell for cell in cells}
-    expected = dict(zip(wanted, identities(cells, data, settings), strict=True))
-    records = _kept(arguments.weights, arguments.history, expected)
-    stack, start = arguments.weights.parent.name, time.monotonic()
-    here = provenance.circumstances(
-        "train", [arguments.dataset], device=devices.name(device), threads=arguments.threads
+    job = _Job(
+        stack=arguments.weights.parent.name,
+        data=data,
+        snapshots=settings["snapshots"],
+        device=device,
+        expected=dict(zip(wanted, identities(cells, data, settings), strict=True)),
+        here=provenance.circumstances("train", [arguments.dataset], device=devices.name(device)),
     )
-
-    def signed(found: dict[str, Record]) -> dict[str, Record]:
-        """Say in records made here what they are and where they were made."""
-        here["seconds"] = time.monotonic() - start
-        for name, record in ((name, record) for name, record in found.items() if not record.identity):
-            record.identity, record.runs = expected[name], [*record.runs, here]
-        return found
-
-    def now(running: Now) -> tuple[dict[str, Record], dict[str, Unfinished]]:
-        finished, unfinished = running()
-        signed({name: cell.record for name, cell in unfinished.items()})
-        return signed(finished), unfinished
-
-    with Checkpoint(arguments.weights.with_name("checkpoint.safetensors"), arguments.checkpoint, here) as checkpoint:
-        checkpoint.read(expected)
+    records = _kept(arguments.weights, arguments.history, job.expected)
+    path = arguments.weights.with_name("checkpoint.safetensors")
+    with Checkpoint(path, arguments.checkpoint, job.here) as checkpoint:
+        checkpoint.read(job.expected)
         records |= checkpoint.finished
         new = {name: cell for name, cell in wanted.items() if name not in records}
         begun = {name: cell for name, cell in checkpoint.unfinished.items() if name in new}
-        progress = Progress(stack, len(new), cells[0].steps)
-        if new:
-            trained = train(
-                new,
-                data,
-                snapshots=settings["snapshots"],
-                device=device,
-                progress=progress,
-                begun=begun,
-                pause=lambda running: checkpoint.pause(lambda: now(running)),
-            )
-            records |= signed(trained)
-        write_records(arguments.weights, arguments.history, records, here)
+        progress = Progress(f"{job.stack}: {len(new)} cells", len(new) * cells[0].steps, "cell-steps")
+        processes = min(arguments.processes, len(new)) if device == "cpu" else 1
+        if processes > 1:
+            _side_by_side(job, new, begun, checkpoint, progress, processes)
+            checkpoint.read(job.expected)
+            records |= checkpoint.finished
+        elif new:
+            records |= job.train(new, begun, checkpoint, progress)
+        write_records(arguments.weights, arguments.history, records, job.here)
         checkpoint.remove()
     diverged = sum(records[name].diverged is not None for name in new)
-    notes = [f"{len(new)} cells trained in {time.monotonic() - start:.1f} s on {device}"]
+    notes = [f"{len(new)} cells trained in {time.monotonic() - job.start:.1f} s on {device}"]
+    notes[0] += f" in {processes} processes" if processes > 1 else ""
     notes += [f"{len(begun)} of them from a checkpoint"] if begun else []
     notes += [f"{diverged} diverged"] if diverged else []
     notes += [f"{len(wanted) - len(new)} kept from before"] if len(wanted) > len(new) else []
-    progress.close(f"{stack}: {', '.join(notes)}")
+    progress.close(f"{job.stack}: {', '.join(notes)}")
+
+
+# Several processes. Cells do not depend on those beside them: the numbers are those of one process, to the bit.
+
+
+class _Tally:
+    """A meter in memory that processes share: what process `number` did and skipped."""
+
+    def __init__(self, counts: Any, number: int) -> None:
+        self._counts, self._place = counts, 2 * number
+
+    def add(self, count: int) -> None:
+        self._counts[self._place] += count
+
+    def skip(self, count: int) -> None:
+        self._counts[self._place + 1] += count
+
+
+def _side_by_side(
+    job: _Job,
+    cells: dict[str, Cell],
+    begun: dict[str, Unfinished],
+    checkpoint: Checkpoint,
+    progress: Progress,
+    processes: int,
+) -> None:
+    """Train cells in processes, each of which leaves its records in its part of the checkpoint."""
+    checkpoint.gather()
+    # A fork has loaded everything already; but on other systems than Linux what PyTorch calls does not survive it.
+    context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    counts = context.RawArray("q", 2 * processes)
+    running, failed = {}, []
+    for number, names in enumerate(_slices(list(cells), math.ceil(len(cells) / processes))):
+        answer, question = context.Pipe(duplex=False)
+        own, old = ({name: of[name] for name in names if name in of} for of in (cells, begun))
+        target = (job, own, old, checkpoint.part(number), _Tally(counts, number), question)
+        process = context.Process(target=_train_part, args=target)
+        process.start()
+        question.close()
+        running[process.sentinel] = process, answer
+    seen = [0, 0]
+    while running:
+        for sentinel in multiprocessing.connection.wait(list(running), timeout=0.5):
+            process, answer = running.pop(sentinel)
+            process.join()
+            if process.exitcode:
+                checkpoint.stop.value = checkpoint.stop.value or signal.SIGTERM
+                try:
+                    failed.append(answer.recv())
+                except EOFError:
+                    name = signal.Signals(-process.exitcode).name if process.exitcode < 0 else process.exitcode
+                    failed.append((_killed(name), ""))
+        done = [sum(counts[0::2]), sum(counts[1::2])]
+        progress.skip(done[1] - seen[1])
+        progress.add(done[0] - seen[0])
+        seen = done
+    for error, trace in failed:
+        raise error from (RuntimeError(trace) if trace else None)
+
+
+def _killed(how: str | int) -> UserError:
+    return UserError(
+        f"a training process ended with {how}; if memory ran out, give Snakemake fewer --cores; run it again to go on"
+    )
+
+
+def _train_part(
+    job: _Job, cells: dict[str, Cell], begun: dict[str, Unfinished], checkpoint: Checkpoint, meter: Meter, question: Any
+) -> None:
+    """A process's share: its records are in its checkpoint in the end, or what went wrong in the pipe."""
+    _set_up()
+    try:
+        with checkpoint:
+            checkpoint.done(job.train(cells, begun, checkpoint, meter))
+            checkpoint.write()
+    except Exception as error:
+        question.send((error, "" if isinstance(error, UserError) else traceback.format_exc()))
+        sys.exit(1)
 
 
 def _kept(weights: Path, history: Path, expected: dict[str, str]) -> dict[str, Record]:

@@ -83,6 +83,18 @@ def training(stack: str) -> str:
     return job(stack, "evaluation", snapshots=STUDY["snapshots"])
 
 
+def processes(stack: str) -> int:
+    """Processes that train a stack: its share, by steps and cells, of the cores that this machine lends.
+
+    On a cluster each job has its own machine: one, or what --set-threads or the profile says.
+    """
+    if workflow.remote_exec or not workflow.local_exec:
+        return 1
+    steps = {name: sum(cell.steps for cell in cells) for name, cells in STACKS.items()}
+    share = (workflow.resource_settings.cores or 1) * steps[stack] / sum(steps.values())
+    return max(1, min(round(share), len(STACKS[stack])))
+
+
 def closing() -> str:
     """What a finished run says: the verdicts, where there are some, and what to open."""
     page = Path(RESULTS) / "verdicts.md"

@@ -11,7 +11,7 @@ rule train:
         f"{RESULTS}/logs/train/{{stack}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/{{stack}}.tsv"
-    threads: 1
+    threads: lambda wildcards: processes(wildcards.stack)
     resources:
         gpu=0 if DEVICE == "cpu" else 1,
     params:
@@ -23,6 +23,6 @@ rule train:
         " --weights {output.weights:q}"
         " --history {output.history:q}"
         " --device {DEVICE}"
-        " --threads {threads}"
+        " --processes {threads}"
         " --checkpoint {CHECKPOINT}"
         " --log {log:q}"
