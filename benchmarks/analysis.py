@@ -8,6 +8,7 @@ recorded (start included, as `cpu_time`), without the snapshots that a later run
 """
 
 import argparse
+import math
 import resource
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import time
 from pathlib import Path
 
 import pandas
+import tabulate
 import torch
 
 from ranktwo import bounds, certificates, records, spectra, truncation
@@ -42,27 +44,42 @@ def start_seconds() -> float:
     return sorted(times)[1]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path, nargs="?", default=Path("results"))
-    results = parser.parse_args().results
+def analysis_rows(results: Path) -> list[dict[str, str]]:
+    """A row for each stack and one for all of them: CPU seconds of training and of each stage, spectra and certificates
+    together also as a share of training."""
     torch.set_num_threads(1)
-    rows = {}
+    found = []
     for run in sorted((results / "runs").iterdir()):
         cells = records.read_records(run / "weights.safetensors", run / "history.parquet")
         dataset = next(iter(cells.values())).cell["dataset"]
         data = records.load_data(results / "datasets" / f"{dataset}.safetensors")
-        row = {"cells": len(cells)}
+        recorded = results / "benchmarks" / "train" / f"{run.name}.tsv"
+        spent = pandas.read_csv(recorded, sep="\t")["cpu_time"].sum() if recorded.exists() else math.nan
+        row = {"stack": run.name, "cells": len(cells), "training": spent}
         for stage, work in STAGES.items():
             before = time.process_time()
             work(cells, data)
             row[stage] = time.process_time() - before
-        recorded = results / "benchmarks" / "train" / f"{run.name}.tsv"
-        row["training"] = pandas.read_csv(recorded, sep="\t")["cpu_time"].sum() if recorded.exists() else float("nan")
-        rows[run.name] = row
-    table = pandas.DataFrame.from_dict(rows, orient="index")
-    table.loc["all"] = table.sum()
-    print(table.round(2).to_string())
+        found.append(row)
+    table = pandas.DataFrame(found)
+    total = table.sum(numeric_only=True)
+    table.loc[len(table)] = {"stack": "all", **total}
+    table["share"] = (table["spectra"] + table["certificates"]) / table["training"]
+    start = start_seconds()
+    table["share without start"] = (table["spectra"] + table["certificates"]) / (table["training"] - start)
+    return [
+        {
+            name: f"{value:.0%}" if "share" in name else f"{value:.2f}" if isinstance(value, float) else str(value)
+            for name, value in row.items()
+        }
+        for row in table.astype({"cells": int}).to_dict("records")
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, nargs="?", default=Path("results"))
+    print(tabulate.tabulate(analysis_rows(parser.parse_args().results), headers="keys", tablefmt="github"))
     print(f"start of each stage's process: {start_seconds():.2f} s")
 
 

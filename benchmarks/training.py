@@ -1,129 +1,178 @@
-"""Stacked training against the textbook loop (nn.Module, DataLoader, torch.optim.SGD): same cells, one thread each.
+"""Three ways to take the same training steps, and the rates that the machine itself has."""
 
-    python benchmarks/training.py [--rounds 7] [--steps 300] [--cells 32] [--json FILE]
-
-Both train the same nets on the same data for the same number of steps; rounds alternate between the two, and the ratio
-is that of each round, so that a change in the machine's speed falls on both. Times are per cell and step.
-"""
-
-import argparse
-import json
-import platform
-import statistics
 import time
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from ranktwo import engine, files
+from ranktwo import engine, train
 from ranktwo.grid import Cell
 
-NETS = {
-    "digits 64-128-10": (64, (128,), 10, "multiclass", 1348),
-    "digits-3v8 64-128-1": (64, (128,), 1, "binary", 268),
-    "breast-cancer 31-128-1": (31, (128,), 1, "binary", 427),
-    "diabetes 11-128-1": (11, (128,), 1, "regression", 332),
-    "MNIST 784-256-10": (784, (256,), 10, "multiclass", 4000),
-}
-"""Name -> inputs, widths, outputs, task, training rows: the default study's nets, and the paper's on MNIST."""
+RATE, DECAY = 0.01, 1e-3
 
 
-def random_data(inputs: int, outputs: int, task: str, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+@dataclass(frozen=True, kw_only=True)
+class Net:
+    """Layer sizes, input first, and as many random training rows as are trained on."""
+
+    sizes: tuple[int, ...]
+    rows: int
+
+    @property
+    def name(self) -> str:
+        return "-".join(map(str, self.sizes))
+
+    @property
+    def task(self) -> str:
+        return "multiclass" if self.sizes[-1] > 1 else "regression"
+
+    @property
+    def parameters(self) -> int:
+        return sum(one * other for one, other in zip(self.sizes, self.sizes[1:], strict=False))
+
+    def flops(self, batch_size: int) -> int:
+        """Of the products in a step: forward, gradient by the weights, gradient by all but the first layer's input."""
+        return 2 * batch_size * (3 * self.parameters - self.sizes[0] * self.sizes[1])
+
+
+NETS = [
+    Net(sizes=(784, 256, 10), rows=8000),
+    Net(sizes=(784, 256, 256, 10), rows=8000),
+    Net(sizes=(64, 128, 10), rows=1348),
+    Net(sizes=(8, 256, 1), rows=2000),
+]
+Advance = Callable[[int], None]
+"""Takes a number of steps."""
+
+
+def random_data(inputs: int, outputs: int, task: str, rows: int, device: str = "cpu") -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(rows, inputs, generator=generator)
     if task == "regression":
-        return x, torch.randn(rows, 1, generator=generator)
-    return x, torch.randint(0, max(outputs, 2), (rows,), generator=generator)
+        return x.to(device), torch.randn(rows, 1, generator=generator).to(device)
+    return x.to(device), torch.randint(0, max(outputs, 2), (rows,), generator=generator).to(device)
 
 
-def stacked(name: str, cells: int, batch_size: int, steps: int) -> float:
-    """Seconds per cell and step of the engine."""
-    inputs, widths, outputs, task, rows = NETS[name]
-    x, y = random_data(inputs, outputs, task, rows)
-    axes = {"dataset": name, "widths": widths, "learning_rate": 0.01, "batch_size": batch_size, "steps": steps}
-    grid = [Cell(**axes, weight_decay=1e-3 * index, seed=index) for index in range(cells)]
-    training = engine.begin(grid, x, y, task, outputs)
-    start = time.perf_counter()
-    training.advance_to(steps)
-    return (time.perf_counter() - start) / (steps * cells)
-
-
-def textbook(name: str, batch_size: int, steps: int) -> float:
-    """Seconds per step of one net in the loop that every tutorial shows."""
-    inputs, widths, outputs, task, rows = NETS[name]
-    x, y = random_data(inputs, outputs, task, rows)
-    y = y if task == "multiclass" else y.float().reshape(-1, 1)
-    sizes = [inputs, *widths, outputs]
-    layers = []
-    for one, other in zip(sizes, sizes[1:], strict=False):
+def _net_and_optimizer(
+    net: Net, optimizer: str, device: str, fused: bool
+) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    layers: list[torch.nn.Module] = []
+    for one, other in zip(net.sizes, net.sizes[1:], strict=False):
         layers += [torch.nn.Linear(one, other, bias=False), torch.nn.ReLU()]
-    net = torch.nn.Sequential(*layers[:-1])
-    losses = {
-        "regression": torch.nn.MSELoss,
-        "binary": torch.nn.BCEWithLogitsLoss,
-        "multiclass": torch.nn.CrossEntropyLoss,
-    }
-    criterion = losses[task]()
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, weight_decay=1e-3)
+    module = torch.nn.Sequential(*layers[:-1]).to(device)
+    if optimizer == "adamw":
+        return module, torch.optim.AdamW(module.parameters(), lr=RATE, weight_decay=DECAY, fused=fused)
+    momentum = engine.MOMENTUM if optimizer == "momentum" else 0.0
+    return module, torch.optim.SGD(module.parameters(), lr=RATE, weight_decay=DECAY, momentum=momentum, fused=fused)
+
+
+def textbook(net: Net, batch_size: int, optimizer: str, device: str) -> Advance:
+    """(a) One net in the loop that every tutorial shows: nn.Module, DataLoader, torch.optim."""
+    x, y = random_data(net.sizes[0], net.sizes[-1], net.task, net.rows)
+    module, updates = _net_and_optimizer(net, optimizer, device, fused=False)
+    criterion = torch.nn.MSELoss() if net.task == "regression" else torch.nn.CrossEntropyLoss()
     loader = DataLoader(TensorDataset(x, y), batch_size=batch_size, shuffle=True, drop_last=True)
-    done = 0
-    start = time.perf_counter()
-    while done < steps:
-        for inputs_, wanted in loader:
-            optimizer.zero_grad()
-            criterion(net(inputs_), wanted).backward()
-            optimizer.step()
-            done += 1
-            if done == steps:
-                break
-    return (time.perf_counter() - start) / steps
+
+    def advance(steps: int) -> None:
+        done = 0
+        while True:
+            for inputs, wanted in loader:
+                updates.zero_grad()
+                criterion(module(inputs.to(device)), wanted.to(device)).backward()
+                updates.step()
+                done += 1
+                if done == steps:
+                    return
+
+    return advance
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "least": min(values), "greatest": max(values)}
+def careful(net: Net, batch_size: int, optimizer: str, device: str) -> Advance:
+    """(b) One net with care: data resident on the device, batches by index, a fused optimizer."""
+    x, y = random_data(net.sizes[0], net.sizes[-1], net.task, net.rows, device)
+    module, updates = _net_and_optimizer(net, optimizer, device, fused=True)
+    loss = functional.mse_loss if net.task == "regression" else functional.cross_entropy
+
+    def advance(steps: int) -> None:
+        done = 0
+        while True:
+            for rows in torch.randperm(len(x), device=device)[: len(x) // batch_size * batch_size].split(batch_size):
+                loss(module(x[rows]), y[rows]).backward()
+                updates.step()
+                updates.zero_grad()
+                done += 1
+                if done == steps:
+                    return
+
+    return advance
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--cells", type=int, default=32, help="nets stacked; MNIST's are cut to 8, what a cache holds")
-    parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    print(
-        f"B = {arguments.batch_size}, {arguments.rounds} rounds, medians [least, greatest]; torch {torch.__version__}"
-    )
-    print("\n| net | K | textbook, µs | stacked, µs | ratio |\n|---|---|---|---|---|")
-    results = {}
-    for name in NETS:
-        cells = min(arguments.cells, 8) if name.startswith("MNIST") else arguments.cells
-        pairs = []
-        for round_ in range(arguments.rounds + 1):
-            pair = (
-                textbook(name, arguments.batch_size, arguments.steps),
-                stacked(name, cells, arguments.batch_size, arguments.steps),
-            )
-            pairs += [pair] if round_ else []  # the first round warms up
-        slow, fast = ([1e6 * pair[side] for pair in pairs] for side in (0, 1))
-        result = {"cells": cells, "textbook": spread(slow), "stacked": spread(fast)}
-        result["ratio"] = spread([one / other for one, other in pairs])
-        results[name] = result
-        shown = [
-            "{median:.3g} [{least:.3g}, {greatest:.3g}]".format(**result[key])
-            for key in ("textbook", "stacked", "ratio")
-        ]
-        print(f"| {name} | {cells} | {' | '.join(shown)} |", flush=True)
-    if arguments.json:
-        machine = {"platform": platform.platform(), "torch": torch.__version__}
-        with files.replacing(arguments.json) as temporary:
-            temporary.write_text(
-                json.dumps({"machine": machine, "settings": vars(arguments) | {"json": None}, "nets": results})
-            )
+def stacked(net: Net, batch_size: int, optimizer: str, device: str, cells: int) -> Advance:
+    """(c) The engine, with so many nets at once."""
+    x, y = random_data(net.sizes[0], net.sizes[-1], net.task, net.rows, device)
+    axes = {"dataset": "random", "widths": net.sizes[1:-1], "learning_rate": RATE, "batch_size": batch_size}
+    grid = [
+        Cell(**axes, optimizer=optimizer, steps=10**9, weight_decay=DECAY * index / cells, seed=index)
+        for index in range(cells)
+    ]
+    training = engine.begin(grid, x, y.cpu(), net.task, net.sizes[-1])
+    return lambda steps: training.advance_to(training.stack.step + steps)
 
 
-if __name__ == "__main__":
-    main()
+def at_once(net: Net, device: str) -> int:
+    """Nets that a training job of the pipeline stacks."""
+    return train.most_at_once(net.parameters, device)
+
+
+def products(net: Net, batch_size: int, device: str, cells: int) -> Advance:
+    """What the engine cannot do without: the products of its steps, of the same shapes, and nothing else."""
+    weights = [
+        torch.randn(cells, other, one, device=device) for one, other in zip(net.sizes, net.sizes[1:], strict=False)
+    ]
+    h = [torch.randn(cells, batch_size, size, device=device) for size in net.sizes]
+
+    def advance(steps: int) -> None:
+        for _ in range(steps):
+            for layer, weight in enumerate(weights):
+                torch.bmm(h[layer], weight.transpose(1, 2), out=h[layer + 1])
+            for layer in reversed(range(len(weights))):
+                if layer:
+                    torch.bmm(h[layer + 1], weights[layer], out=h[layer])
+                weights[layer].baddbmm_(h[layer + 1].transpose(1, 2), h[layer], beta=0.5, alpha=1e-9)
+
+    return advance
+
+
+def ceilings(device: str) -> dict[str, float]:
+    """The best of ten: GFLOP/s of a large float32 product, and of a float64 one; GB/s of a copy, read and write."""
+
+    def best(work: Callable[[], object]) -> float:
+        times = []
+        for _ in range(11):
+            synchronize(device)
+            start = time.perf_counter()
+            work()
+            synchronize(device)
+            times.append(time.perf_counter() - start)
+        return min(times[1:])
+
+    size = 2048 if device == "cpu" else 8192
+    found = {}
+    for name, dtype in (("float32", torch.float32), ("float64", torch.float64)):
+        a, b = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))
+        out = torch.empty_like(a)
+        found[f"{name}, GFLOP/s"] = 2e-9 * size**3 / best(lambda a=a, b=b, out=out: torch.mm(a, b, out=out))
+    source = torch.randn(2**26, device=device)
+    target = torch.empty_like(source)
+    found["copy, GB/s"] = 2e-9 * source.numel() * 4 / best(lambda: target.copy_(source))
+    return found
+
+
+def synchronize(device: str) -> None:
+    """Wait for what was started on the device."""
+    if device == "cuda":
+        torch.cuda.synchronize()

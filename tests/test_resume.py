@@ -146,13 +146,13 @@ def test_ctrl_c_and_kill_write_a_checkpoint_at_once_and_the_next_run_goes_on(che
     said = (checkout / "said.txt").read_text()
     assert f"ranktwo: training was stopped by {how.name} at step" in said
     assert "Traceback" not in said
-    assert list((checkout / "results" / "runs").glob("*/checkpoint.safetensors"))
+    assert list((checkout / "results" / "runs").glob("*/checkpoint*.safetensors"))
     [log] = (checkout / "results" / "logs" / "train").iterdir()
     assert "training was stopped" in log.read_text()
     done = snakemake(checkout, "results/gaps.parquet", "--configfile", "study.yaml")
     assert done.returncode == 0, done.stderr
     assert "4 of them from a checkpoint" in done.stderr
-    assert not list((checkout / "results" / "runs").glob("*/checkpoint.safetensors"))
+    assert not list((checkout / "results" / "runs").glob("*/checkpoint*.safetensors"))
 
 
 def test_the_docs_say_what_to_type():

@@ -29,6 +29,7 @@ from torch import Tensor
 from ranktwo import columns, datasets, files, nets, provenance
 from ranktwo.errors import run
 from ranktwo.nets import Task
+from ranktwo.progress import over
 from ranktwo.records import Record, defined, load_data, load_records, stage_parser, training_data
 
 Kind = Literal["rate", "bound", "measure"]
@@ -548,7 +549,8 @@ def main() -> None:
     torch.set_num_threads(1)
     data = load_data(arguments.dataset)
     records = load_records(arguments.job, arguments.weights, arguments.history)
-    rows = [row(name, record, data, arguments.settings) for name, record in records.items()]
+    cells = over(records.items(), f"{arguments.output.stem}: bounds of {len(records)} cells", "cells")
+    rows = [row(name, record, data, arguments.settings) for name, record in cells]
     files.write_parquet(
         arguments.output,
         pyarrow.Table.from_pylist(rows, schema=table_schema()),

@@ -22,6 +22,7 @@ from ranktwo.columns import AXIS_COLUMNS, schema
 from ranktwo.critical import critical_decay, inverse
 from ranktwo.errors import run
 from ranktwo.nets import Task, deltas
+from ranktwo.progress import Meter, Progress
 from ranktwo.records import Record, load_data, load_records, stage_parser, training_data
 
 NEEDS_SMALLER_BATCH = frozenset({"bound_lower", "bound_upper", "vacuity_lower", "vacuity_upper"})
@@ -48,6 +49,7 @@ def certificates(
     batch_size: int,
     ascent_steps: int = 2,
     input_floor: Tensor | None = None,
+    meter: Meter | None = None,
 ) -> list[dict[str, Tensor]]:
     """For each weight matrix, input side first, a dict of [K] float64 tensors, under the names in quotes.
 
@@ -90,7 +92,7 @@ def certificates(
     minima and maxima over c_i > 0; gbar, G and mu of the last group are means.
 
     weights: [K, out, in] each; x [N, n] or [K, N, n]; targets as in `nets`; weight_decay [K] or [K, N], >= 0;
-    input_floor `data_floor(x)` if known.
+    input_floor `data_floor(x)` if known; meter counts the cells that are done.
     """
     weights = [weight.double() for weight in weights]
     cells, samples = weights[0].shape[0], x.shape[-2]
@@ -117,6 +119,8 @@ def certificates(
             if layer + 1 < len(net):
                 row["dead_fraction"] = (images[layer].amax(1) <= 0).double().mean(1)
             rows[-1].append({name: torch.where(finite, value, math.nan) for name, value in row.items()})
+        if meter:
+            meter.add(len(finite))
     columns = [
         {name: torch.cat([part[name] for part in parts]) for name in parts[0]} for parts in zip(*rows, strict=True)
     ]
@@ -541,8 +545,11 @@ SCHEMA = schema(
 )
 
 
-def table(records: dict[str, Record], data: datasets.Dataset) -> pyarrow.Table:
-    """A row for each cell, snapshot and weight matrix of a stack; the data's inputs in float64."""
+def table(records: dict[str, Record], data: datasets.Dataset, meter: Meter | None = None) -> pyarrow.Table:
+    """A row for each cell, snapshot and weight matrix of a stack; the data's inputs in float64.
+
+    `meter` counts cells and snapshots.
+    """
     first = next(iter(records.values()))
     cells = [record.cell for record in records.values()]
     size, batch_size = first.cell["train_size"], first.cell["batch_size"]
@@ -567,6 +574,7 @@ def table(records: dict[str, Record], data: datasets.Dataset) -> pyarrow.Table:
             batch_size=batch_size,
             ascent_steps=0,
             input_floor=floor,
+            meter=meter,
         )
         pairs = _pair_bounds(weights, x, targets, data.task, decays, by_norm)
         trajectory = _trajectory(list(records.values()), index, min(weights[0].shape[1:]))
@@ -660,7 +668,10 @@ def main() -> None:
     arguments = stage_parser(__doc__, "dataset").parse_args()
     torch.set_num_threads(1)
     records = load_records(arguments.job, arguments.weights, arguments.history)
-    result = table(records, load_data(arguments.dataset))
+    snapshots = sum(len(record.steps) for record in records.values())
+    progress = Progress(f"{arguments.output.stem}: certificates of {len(records)} cells", snapshots, "cell-snapshots")
+    result = table(records, load_data(arguments.dataset), progress)
+    progress.close()
     files.write_parquet(
         arguments.output,
         result,

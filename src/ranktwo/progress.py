@@ -3,9 +3,12 @@
 import io
 import sys
 import time
-from typing import Protocol, TextIO
+from collections.abc import Collection, Iterator
+from typing import Protocol, TextIO, TypeVar
 
 from tqdm import tqdm
+
+Item = TypeVar("Item")
 
 
 class Meter(Protocol):
@@ -52,3 +55,12 @@ class Progress:
         self._bar.close()
         if text:
             print(text, file=self._stream, flush=True)
+
+
+def over(items: Collection[Item], text: str, unit: str) -> Iterator[Item]:
+    """The items, one after the other, with a line that says how many of them are done."""
+    progress = Progress(text, len(items), unit)
+    for item in items:
+        yield item
+        progress.add(1)
+    progress.close()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ranktwo import engine, files, nets, provenance
 from ranktwo.columns import AXIS_COLUMNS, WHOLE, Column, schema
 from ranktwo.errors import run
+from ranktwo.progress import over
 from ranktwo.records import Record, load_records, stage_parser
 
 Array = NDArray[np.float64]
@@ -207,7 +208,8 @@ def main() -> None:
     arguments = stage_parser(__doc__).parse_args()
     torch.set_num_threads(1)
     records = load_records(arguments.job, arguments.weights, arguments.history)
-    tables = [pyarrow.table(table(record, name), schema=table_schema()) for name, record in records.items()]
+    cells = over(records.items(), f"{arguments.output.stem}: spectra of {len(records)} cells", "cells")
+    tables = [pyarrow.table(table(record, name), schema=table_schema()) for name, record in cells]
     files.write_parquet(
         arguments.output,
         pyarrow.concat_tables(tables),

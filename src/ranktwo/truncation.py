@@ -23,6 +23,7 @@ from ranktwo.columns import AXIS_COLUMNS, schema
 from ranktwo.errors import run
 from ranktwo.evaluation import target_variance
 from ranktwo.labels import targets
+from ranktwo.progress import over
 from ranktwo.records import Record, defined, load_data, load_records, stage_parser, training_data
 
 TOLERANCE = 0.01
@@ -131,7 +132,8 @@ def main() -> None:
     torch.set_num_threads(1)
     data = load_data(arguments.dataset)
     records = load_records(arguments.job, arguments.weights, arguments.history)
-    rows = [row(name, record, data) for name, record in records.items()]
+    cells = over(records.items(), f"{arguments.output.stem}: truncation of {len(records)} cells", "cells")
+    rows = [row(name, record, data) for name, record in cells]
     files.write_parquet(
         arguments.output,
         pyarrow.Table.from_pylist(rows, schema=SCHEMA),

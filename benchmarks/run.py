@@ -1,0 +1,281 @@
+"""Everything that docs/benchmarks.md reports of speed and memory, measured on this machine by one command.
+
+    python benchmarks/run.py                                # all sections; half an hour
+    python benchmarks/run.py steps --rounds 3 --batch 16    # one of them
+    python benchmarks/run.py --output FOLDER                # writes FOLDER/benchmarks.json and FOLDER/benchmarks.md
+
+Sections: ceilings (rates of the machine), steps (three training loops), growth (time and memory against steps and
+cells), start (of a job), dag (Snakemake on large studies), analysis (of a study that has been run, --results).
+Rounds alternate between what is compared, and a ratio is taken within a round, so that a change in the machine's speed
+falls on both. Every figure is the median of the rounds, [least, greatest]. One thread, on a CPU.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import tabulate
+import torch
+import training
+import yaml
+from analysis import analysis_rows
+
+from ranktwo import files
+
+ROOT = Path(__file__).resolve().parent.parent
+SECONDS = 0.15
+"""Time that one loop is given in a round."""
+Rows = list[dict[str, Any]]
+
+
+def spread(values: list[float]) -> str:
+    """`median [least, greatest]` with three digits."""
+    return f"{statistics.median(values):.3g} [{min(values):.3g}, {max(values):.3g}]"
+
+
+# Training.
+
+
+def ceilings(arguments: argparse.Namespace) -> Rows:
+    """Rates of large operations, the best of ten."""
+    return [
+        {"of the machine": name, "rate": f"{rate:.4g}"} for name, rate in training.ceilings(arguments.device).items()
+    ]
+
+
+def steps(arguments: argparse.Namespace) -> Rows:
+    """Microseconds of a step of one net: (a) textbook, (b) careful, (c) the engine; and what (c) reaches.
+
+    `of products`: the share of (c)'s time that its matrix products take by themselves. `of peak`: of the float32 rate.
+    """
+    rows = []
+    peak = training.ceilings(arguments.device)["float32, GFLOP/s"]
+    for net in training.NETS:
+        cells = training.at_once(net, arguments.device)
+        for batch_size in arguments.batch:
+            for optimizer in arguments.optimizers:
+                where = (net, batch_size, optimizer, arguments.device)
+                loops = {
+                    "a": (training.textbook(*where), 1),
+                    "b": (training.careful(*where), 1),
+                    "c": (training.stacked(*where, cells), cells),
+                    "products": (training.products(net, batch_size, arguments.device, cells), cells),
+                }
+                found = _alternate(loops, arguments)
+                each = {name: [1e6 * second for second in times] for name, times in found.items()}
+                ratio = {
+                    name: [one / other for one, other in zip(each[name], each["c"], strict=True)]
+                    for name in ("a", "b", "products")
+                }
+                rows.append(
+                    {
+                        "net": net.name,
+                        "B": batch_size,
+                        "optimizer": optimizer,
+                        "K": cells,
+                        **{f"({name}), µs": spread(each[name]) for name in "abc"},
+                        "(a)/(c)": spread(ratio["a"]),
+                        "(b)/(c)": spread(ratio["b"]),
+                        "of products": f"{statistics.median(ratio['products']):.0%}",
+                        "of peak": f"{net.flops(batch_size) / statistics.median(found['c']) / 1e9 / peak:.0%}",
+                    }
+                )
+                print(_table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+    return rows
+
+
+def _alternate(loops: dict[str, tuple[training.Advance, int]], arguments: argparse.Namespace) -> dict[str, list[float]]:
+    """Seconds of a step of each net by each loop, which advances so many at once, in each round."""
+    counts = {}
+    for name, (advance, _) in loops.items():
+        advance(20)
+        counts[name] = max(10, int(20 * SECONDS / _seconds(advance, 20, arguments.device)))
+    times: dict[str, list[float]] = {name: [] for name in loops}
+    for _ in range(arguments.rounds):
+        for name, (advance, cells) in loops.items():
+            times[name].append(_seconds(advance, counts[name], arguments.device) / (counts[name] * cells))
+    return times
+
+
+def _seconds(advance: training.Advance, count: int, device: str) -> float:
+    training.synchronize(device)
+    start = time.perf_counter()
+    advance(count)
+    training.synchronize(device)
+    return time.perf_counter() - start
+
+
+GROWTH = """
+import resource, sys, time, torch
+from ranktwo import datasets, train
+from ranktwo.grid import Cell
+from ranktwo.progress import Progress
+from pathlib import Path
+torch.set_num_threads(1); torch.set_flush_denormal(True)
+count, steps = int(sys.argv[1]), int(sys.argv[2])
+data = datasets.load(Path(sys.argv[3]))
+cells = {str(i): Cell(dataset="digits", widths=(128,), learning_rate=0.1, batch_size=16, weight_decay=1e-3, steps=steps,
+                      seed=i) for i in range(count)}
+start = time.process_time()
+train.train(cells, data, snapshots=8, device="cpu", progress=Progress("", 1, "", open("/dev/null", "w")))
+print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def growth(arguments: argparse.Namespace) -> Rows:
+    """CPU seconds and peak memory of training digits nets (64-128-10, B = 16): a process for each row, three times."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "digits.safetensors"
+        options = json.dumps({"source": "digits", "scaling": "global"})
+        _python("-m", "ranktwo.datasets", "--name", "digits", "--options", options, "--folder", folder, "--no-download",
+                "--output", str(data))  # fmt: skip
+        for cells, count in ((10, 1000), (10, 10_000), (10, 100_000), (30, 2000), (300, 2000), (1500, 2000)):
+            found = [_python("-c", GROWTH, str(cells), str(count), str(data)).split() for _ in range(3)]
+            seconds, memory = ([float(values[place]) for values in found] for place in (0, 1))
+            rows.append(
+                {
+                    "cells": cells,
+                    "steps": f"{count:,}",
+                    "CPU s": spread(seconds),
+                    "µs per cell and step": spread([1e6 * second / cells / count for second in seconds]),
+                    "peak memory, MiB": spread(memory),
+                }
+            )
+    return rows
+
+
+# Jobs and the workflow.
+
+
+def _python(*arguments: str) -> str:
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def _timed(work: Callable[[], object], rounds: int) -> tuple[list[float], list[float]]:
+    """Wall and CPU seconds of a child process in each round."""
+    walls, cpus = [], []
+    for _ in range(rounds):
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        work()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        walls.append(time.perf_counter() - start)
+        cpus.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return walls, cpus
+
+
+def start(arguments: argparse.Namespace) -> Rows:
+    """Seconds until a job can begin: a process that imports what the stage needs and ends."""
+    rows = []
+    for module in ("train", "spectra", "certificates", "gaps", "verdicts", "figures"):
+        walls, cpus = _timed(lambda module=module: _python("-c", f"import ranktwo.{module}"), arguments.rounds)
+        rows.append({"stage": module, "wall, s": spread(walls), "CPU, s": spread(cpus)})
+    return rows
+
+
+def dag(arguments: argparse.Namespace) -> Rows:
+    """Seconds of `snakemake -n` before anything has been made: the jobs of the whole study are worked out."""
+    rows = []
+    for stacks, seeds in ((1, 10), (80, 5), (200, 5), (1, 1000)):
+        grid = {
+            "dataset": "digits",
+            "learning_rate": 0.1,
+            "batch_size": 16,
+            "weight_decay": [0.001 * index for index in range(10)],
+            "steps": [1000 + index for index in range(stacks)],
+            "seed": list(range(seeds)),
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            study = Path(folder) / "study.yaml"
+            study.write_text(
+                yaml.safe_dump(
+                    {"results": f"{folder}/results", "datasets": {"digits": {"source": "digits"}}, "grids": [grid]}
+                )
+            )
+            command = ["-m", "snakemake", "-n", "--quiet", "all", "--cores", "8", "--directory", folder]
+            command += ["--snakefile", str(ROOT / "Snakefile"), "--configfile", str(study)]
+            walls, _ = _timed(lambda command=command: _python(*command), min(3, arguments.rounds))
+        rows.append({"cells": f"{10 * stacks * seeds:,}", "stacks": stacks, "snakemake -n, s": spread(walls)})
+    return rows
+
+
+def analysis(arguments: argparse.Namespace) -> Rows:
+    """CPU seconds of each stage's work on every stack of a study, and their share of its training's."""
+    return analysis_rows(arguments.results)
+
+
+# The command.
+
+
+SECTIONS = {function.__name__: function for function in (ceilings, steps, growth, start, dag, analysis)}
+
+
+def _table(rows: Rows) -> str:
+    return tabulate.tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
+
+
+def _cpu() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} x {names[0]}" if names else platform.processor() or platform.machine()
+
+
+def _machine(device: str) -> dict[str, str]:
+    return {
+        "date": datetime.date.today().isoformat(),
+        "device": torch.cuda.get_device_name() if device == "cuda" else _cpu(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "load at the start": f"{os.getloadavg()[0]:.1f}",
+    }
+
+
+def _markdown(machine: dict[str, str], results: dict[str, Rows], command: str) -> Iterator[str]:
+    yield f"`{command}`. " + "; ".join(f"{name}: {value}" for name, value in machine.items()) + "."
+    for name, rows in results.items():
+        yield f"## {name}\n\n{' '.join((SECTIONS[name].__doc__ or '').split())}\n\n{_table(rows)}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], help="all, if none is named")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--batch", type=int, nargs="+", default=[4, 16, 64, 256])
+    parser.add_argument("--optimizers", nargs="+", default=["sgd", "momentum", "adamw"])
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument(
+        "--results", type=Path, default=ROOT / "results", help="a study that has been run, for analysis"
+    )
+    parser.add_argument("--output", type=Path, help="folder for benchmarks.json and benchmarks.md")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    machine, results = _machine(arguments.device), {}
+    for name in arguments.sections or SECTIONS:
+        results[name] = SECTIONS[name](arguments)
+        print(f"\n{name}\n{_table(results[name])}", flush=True)
+    if arguments.output:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        command = " ".join(["python", *sys.argv])
+        with files.replacing(arguments.output / "benchmarks.json") as temporary:
+            temporary.write_text(json.dumps({"command": command, "machine": machine, "results": results}, indent=1))
+        with files.replacing(arguments.output / "benchmarks.md") as temporary:
+            temporary.write_text("\n\n".join(_markdown(machine, results, command)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
