@@ -89,22 +89,33 @@ LATEX = r"""
 \input{numbers}
 \begin{document}
 Of \rtCells{} cells, \rtOkCells{} are ok; C1 is \rtVerdictCOne{} ($d_2/\|V\|$ = \rtEffectCOneMoons{}).
-\begin{figure}[h]\includegraphics[width=.5\linewidth]{figures/norms}\end{figure}
-\begin{table}[h]\input{verdicts}\end{table}
-\begin{table}[h]\resizebox{\linewidth}{!}{\input{tables/results}}\end{table}
+BODY
 \end{document}
 """
+FIGURE = r"\begin{figure}[h]\includegraphics[width=.5\linewidth]{figures/norms}\end{figure}"
+WIDE = r"\begin{table}[h]\resizebox{\linewidth}{!}{\input{%s}}\end{table}"
+PAPERS = {
+    "one page": ([FIGURE, WIDE % "tables/grid", WIDE % "tables/results"], "1 page,"),
+    # As long as there are claims and measures.
+    "verdicts": (
+        [r"\begin{table}[h]\input{verdicts}\end{table}", r"\begin{table}[h]\input{predictors}\end{table}"],
+        "page",
+    ),
+}
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex (Debian: texlive-latex-recommended)")
-def test_a_document_with_a_figure_two_tables_and_the_macros_compiles(tutorial, tmp_path):
+@pytest.mark.parametrize("paper", PAPERS)
+def test_a_document_with_a_figure_two_tables_and_the_macros_compiles(paper, tutorial, tmp_path):
     results = tutorial / "results" / "moons"
+    body, pages = PAPERS[paper]
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"-output-directory={tmp_path}"]
-    (results / "paper.tex").write_text(LATEX)
+    (results / "paper.tex").write_text(LATEX.replace("BODY", "\n".join(body)))
     done = subprocess.run([*command, "paper.tex"], cwd=results, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stdout[-2000:]
     assert not re.findall(r"Overfull .hbox .([0-9]{2,}|[5-9])", done.stdout), "a table is wider than the text"
-    assert "Output written on" in done.stdout and "Undefined control sequence" not in done.stdout
+    assert re.search(rf"Output written on\s.*\s?\(.*{pages}", done.stdout.replace("\n", "")), done.stdout[-500:]
+    assert "Undefined control sequence" not in done.stdout
     assert (tmp_path / "paper.pdf").read_bytes().startswith(b"%PDF")
 
 

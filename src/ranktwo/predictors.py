@@ -235,13 +235,17 @@ SAID = (
 def summary(scored: pd.DataFrame) -> pd.DataFrame:
     """For people: a line for each measure, with its statistics over all data sets; the strongest at fixed decay first.
 
-    Strength is |tau_fixed_control|. Beside it stand its least and greatest value over the data sets taken alone.
+    Strength is |tau_fixed_control|. Beside it stand its least and greatest value over the data sets taken alone. Two
+    decimals: all are correlations.
     """
     whole = scored[scored["axis"].isna()]
     every = whole[whole["dataset"] == OVERALL].set_index(["measure", "statistic"])
     alone = whole[(whole["dataset"] != OVERALL) & (whole["statistic"] == "tau_fixed_control")]
     spread = alone.groupby("measure")["value"].agg(["min", "max"])
     strength = every.xs("tau_fixed_control", level="statistic")["value"].abs()
+    # Zero has no sign, and neither has what rounding left of it.
+    spread = spread.astype(float).round(2) + 0.0
+    every = every[["value", "low", "high", "cells"]].astype(float).round(2) + 0.0
     lines = []
     for measure in strength.sort_values(ascending=False, kind="stable").index:
         found = every.loc[measure]
@@ -257,7 +261,7 @@ def summary(scored: pd.DataFrame) -> pd.DataFrame:
                 "by data set": tables.bracket(*spread.loc[measure]),
                 "partial Spearman": shown["partial_spearman"],
                 "psi": shown["psi"],
-                "cells": f"{found.loc['tau', 'cells']}",
+                "cells": f"{found.loc['tau', 'cells']:.0f}",
             }
         )
     return pd.DataFrame(lines)

@@ -2,6 +2,7 @@
 
 import argparse
 import html
+import re
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -182,15 +183,26 @@ LATEX = {
 
 
 def _latex(text: pandas.DataFrame) -> str:
-    long = [text[name].astype(str).str.len().max() > 30 for name in text]
-    form = "".join(r">{\raggedright\arraybackslash}X" if is_long else "l" for is_long in long)
-    words = {rf"\{character}": word for character, (word, _) in LATEX.items()}
-    latex = text.replace(words, regex=True).to_latex(index=False, escape=True, column_format=form)
-    if any(long):
+    longest = {name: text[name].astype(str).str.len().max() for name in text}
+    wide = max(longest.values()) > 30
+    # Names and numbers up to 15 characters stay whole; the others share the line, half of it by their longest word.
+    words = {
+        name: max(len(word) for value in text[name].astype(str) for word in re.split("[ _]", value))
+        for name in text
+        if wide and longest[name] > 15
+    }
+    shares = {name: 0.5 + 0.5 * len(words) * length / sum(words.values()) for name, length in words.items()}
+    column = r">{\hsize=%.3f\hsize\raggedright\arraybackslash}X"
+    form = "".join(column % shares[name] if name in shares else "l" for name in text)
+    placeholders = {rf"\{character}": word for character, (word, _) in LATEX.items()}
+    latex = text.replace(placeholders, regex=True).to_latex(index=False, escape=True, column_format=form)
+    if wide:
+        latex = latex.replace(r"\_", r"\_\allowbreak{}")
         latex = latex.replace(r"\begin{tabular}", r"\begin{tabularx}{\linewidth}").replace(
             r"\end{tabular}", r"\end{tabularx}"
         )
-        latex = "{\\footnotesize\\setlength{\\tabcolsep}{3pt}\n" + latex + "}\n"
+        size = r"\footnotesize" if len(shares) <= 4 else r"\scriptsize"
+        latex = f"{{{size}" + "\\setlength{\\tabcolsep}{3pt}\n" + latex + "}\n"
     for word, command in LATEX.values():
         latex = latex.replace(word, command)
     return latex
