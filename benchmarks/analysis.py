@@ -14,14 +14,33 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas
 import tabulate
 import torch
 
 from ranktwo import bounds, certificates, records, spectra, truncation
+from ranktwo.datasets import Dataset
+from ranktwo.evaluation import Evaluation
+from ranktwo.records import Record
+
+
+def evaluation(cells: dict[str, Record], data: Dataset) -> None:
+    """What training itself does at each snapshot, in float32."""
+    first = next(iter(cells.values()))
+    size, noise = first.cell["train_size"], [record.cell["label_noise"] for record in cells.values()]
+    x, test_x = data.train_x[:size].float(), data.test_x.float()
+    measured = Evaluation(noise, data.task, data.outputs, x, data.train_y[:size], test_x, data.test_y)
+    targets = torch.stack([records.training_data(record.cell, data)[1].float() for record in cells.values()])
+    for snapshot in range(len(first.steps)):
+        nets = zip(*(record.net(snapshot) for record in cells.values()), strict=True)
+        stack = SimpleNamespace(x=x, targets=targets, weights=[torch.stack(layer).float() for layer in nets])
+        measured.measure(SimpleNamespace(stack=stack, alive=torch.arange(len(cells))))
+
 
 STAGES = {
+    "evaluation": evaluation,
     "spectra": lambda cells, data: [spectra.table(record, name) for name, record in cells.items()],
     "certificates": certificates.table,
     "truncation": lambda cells, data: [truncation.row(name, record, data) for name, record in cells.items()],
@@ -45,8 +64,8 @@ def start_seconds() -> float:
 
 
 def analysis_rows(results: Path) -> list[dict[str, str]]:
-    """A row for each stack and one for all of them: CPU seconds of training and of each stage, spectra and certificates
-    together also as a share of training."""
+    """A row for each stack and one for all of them: CPU seconds of training and of each stage; spectra and certificates
+    together, and evaluation (a part of training), also as shares of training with and without its process's start."""
     torch.set_num_threads(1)
     found = []
     for run in sorted((results / "runs").iterdir()):
@@ -63,10 +82,12 @@ def analysis_rows(results: Path) -> list[dict[str, str]]:
         found.append(row)
     table = pandas.DataFrame(found)
     total = table.sum(numeric_only=True)
+    counted = pandas.Series([*[1] * len(table), len(table)])
     table.loc[len(table)] = {"stack": "all", **total}
-    table["share"] = (table["spectra"] + table["certificates"]) / table["training"]
-    start = start_seconds()
-    table["share without start"] = (table["spectra"] + table["certificates"]) / (table["training"] - start)
+    analysed = table["spectra"] + table["certificates"]
+    table["analysed share"] = analysed / table["training"]
+    table["share without start"] = analysed / (table["training"] - start_seconds() * counted)
+    table["evaluated share"] = table["evaluation"] / table["training"]
     return [
         {
             name: f"{value:.0%}" if "share" in name else f"{value:.2f}" if isinstance(value, float) else str(value)

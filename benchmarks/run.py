@@ -134,23 +134,22 @@ print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_m
 
 
 def growth(arguments: argparse.Namespace) -> Rows:
-    """CPU seconds and peak memory of training digits nets (64-128-10, B = 16): a process for each row, three times."""
+    """CPU seconds and peak memory of training digits nets (64-128-10, B = 16): each row a process of its own."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "digits.safetensors"
         options = json.dumps({"source": "digits", "scaling": "global"})
         _python("-m", "ranktwo.datasets", "--name", "digits", "--options", options, "--folder", folder, "--no-download",
                 "--output", str(data))  # fmt: skip
-        for cells, count in ((10, 1000), (10, 10_000), (10, 100_000), (30, 2000), (300, 2000), (1500, 2000)):
-            found = [_python("-c", GROWTH, str(cells), str(count), str(data)).split() for _ in range(3)]
-            seconds, memory = ([float(values[place]) for values in found] for place in (0, 1))
+        for cells, count in ((10, 1000), (10, 10_000), (10, 100_000), (30, 1000), (300, 1000), (1500, 1000)):
+            seconds, memory = map(float, _python("-c", GROWTH, str(cells), str(count), str(data)).split())
             rows.append(
                 {
                     "cells": cells,
                     "steps": f"{count:,}",
-                    "CPU s": spread(seconds),
-                    "µs per cell and step": spread([1e6 * second / cells / count for second in seconds]),
-                    "peak memory, MiB": spread(memory),
+                    "CPU s": f"{seconds:.3g}",
+                    "µs per cell and step": f"{1e6 * seconds / cells / count:.3g}",
+                    "peak memory, MiB": f"{memory:.0f}",
                 }
             )
     return rows

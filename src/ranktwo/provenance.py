@@ -30,7 +30,7 @@ STARTED = datetime.now(UTC)
 """When this process began."""
 STUDY = "RANKTWO_STUDY"
 """Environment variable in which Snakemake tells its jobs, as JSON, the config's file and the hash of what it says."""
-WITHOUT_NUMBERS = {"grid", "errors", "files", "provenance", "registry"}
+WITHOUT_NUMBERS = {"grid", "errors", "files", "progress", "provenance", "registry"}
 """Types, sentences and the writing of files: whatever these modules do, a number stays what it is."""
 STAGES = {"train": ("evaluation",)}
 """Modules whose meaning decides a stage's numbers, where they are not the stage's own."""
