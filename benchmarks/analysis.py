@@ -3,16 +3,13 @@
     python benchmarks/analysis.py [results]
 
 Each stage's work on every stack, done again in one process with one thread; nothing is written. A job of the pipeline
-takes as long and starts Python and torch besides, which `start` measures. Training's seconds are those that Snakemake
-recorded (start included, as `cpu_time`), without the snapshots that a later run kept.
+takes as long and starts Python and torch besides, as does training, which is done again like the others.
 """
 
 import argparse
-import math
-import resource
-import subprocess
-import sys
+import io
 import time
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,9 +17,11 @@ import pandas
 import tabulate
 import torch
 
-from ranktwo import bounds, certificates, records, spectra, truncation
+from ranktwo import bounds, certificates, records, spectra, train, truncation
 from ranktwo.datasets import Dataset
 from ranktwo.evaluation import Evaluation
+from ranktwo.grid import Cell
+from ranktwo.progress import Progress
 from ranktwo.records import Record
 
 
@@ -39,7 +38,19 @@ def evaluation(cells: dict[str, Record], data: Dataset) -> None:
         measured.measure(SimpleNamespace(stack=stack, alive=torch.arange(len(cells))))
 
 
+def training(cells: dict[str, Record], data: Dataset) -> None:
+    """The cells, trained once more."""
+    wanted = {}
+    for name, record in cells.items():
+        facts = {axis.name: record.cell[axis.name] for axis in fields(Cell)}
+        wanted[name] = Cell(**facts | {"widths": tuple(map(int, facts["widths"].split("-")))})
+    data = replace(data, train_x=data.train_x.float(), test_x=data.test_x.float())
+    snapshots = len(next(iter(cells.values())).steps) - 1
+    train.train(wanted, data, snapshots=snapshots, device="cpu", progress=Progress("", 1, "", io.StringIO()))
+
+
 STAGES = {
+    "training": training,
     "evaluation": evaluation,
     "spectra": lambda cells, data: [spectra.table(record, name) for name, record in cells.items()],
     "certificates": certificates.table,
@@ -48,33 +59,17 @@ STAGES = {
 }
 
 
-def start_seconds() -> float:
-    """CPU seconds in which a process imports what a stage imports: the median of three."""
-
-    def spent() -> float:
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return usage.ru_utime + usage.ru_stime
-
-    times = []
-    for _ in range(3):
-        before = spent()
-        subprocess.run([sys.executable, "-c", "import ranktwo.certificates"], check=True)
-        times.append(spent() - before)
-    return sorted(times)[1]
-
-
 def analysis_rows(results: Path) -> list[dict[str, str]]:
-    """A row for each stack and one for all of them: CPU seconds of training and of each stage; spectra and certificates
-    together, and evaluation (a part of training), also as shares of training with and without its process's start."""
+    """A row for each stack and one for all: CPU seconds of training, of evaluation (a part of it) and of each
+    analysis; `analysed` and `evaluated` are shares of training: spectra with certificates, and evaluation."""
     torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # as training does
     found = []
     for run in sorted((results / "runs").iterdir()):
         cells = records.read_records(run / "weights.safetensors", run / "history.parquet")
         dataset = next(iter(cells.values())).cell["dataset"]
         data = records.load_data(results / "datasets" / f"{dataset}.safetensors")
-        recorded = results / "benchmarks" / "train" / f"{run.name}.tsv"
-        spent = pandas.read_csv(recorded, sep="\t")["cpu_time"].sum() if recorded.exists() else math.nan
-        row = {"stack": run.name, "cells": len(cells), "training": spent}
+        row = {"stack": run.name, "cells": len(cells)}
         for stage, work in STAGES.items():
             before = time.process_time()
             work(cells, data)
@@ -82,15 +77,12 @@ def analysis_rows(results: Path) -> list[dict[str, str]]:
         found.append(row)
     table = pandas.DataFrame(found)
     total = table.sum(numeric_only=True)
-    counted = pandas.Series([*[1] * len(table), len(table)])
     table.loc[len(table)] = {"stack": "all", **total}
-    analysed = table["spectra"] + table["certificates"]
-    table["analysed share"] = analysed / table["training"]
-    table["share without start"] = analysed / (table["training"] - start_seconds() * counted)
-    table["evaluated share"] = table["evaluation"] / table["training"]
+    table["analysed"] = (table["spectra"] + table["certificates"]) / table["training"]
+    table["evaluated"] = table["evaluation"] / table["training"]
     return [
         {
-            name: f"{value:.0%}" if "share" in name else f"{value:.2f}" if isinstance(value, float) else str(value)
+            name: f"{value:.0%}" if name in ("analysed", "evaluated") else f"{value:.4g}" if name != "stack" else value
             for name, value in row.items()
         }
         for row in table.astype({"cells": int}).to_dict("records")
@@ -101,7 +93,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, nargs="?", default=Path("results"))
     print(tabulate.tabulate(analysis_rows(parser.parse_args().results), headers="keys", tablefmt="github"))
-    print(f"start of each stage's process: {start_seconds():.2f} s")
 
 
 if __name__ == "__main__":
