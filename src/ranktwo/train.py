@@ -328,9 +328,9 @@ def _train_new(arguments: argparse.Namespace, device: str) -> None:
         new = {name: cell for name, cell in wanted.items() if name not in records}
         begun = {name: cell for name, cell in checkpoint.unfinished.items() if name in new}
         progress = Progress(f"{job.stack}: {len(new)} cells", len(new) * cells[0].steps, "cell-steps")
-        processes = min(arguments.processes, len(new)) if device == "cpu" else 1
-        if processes > 1:
-            _side_by_side(job, new, begun, checkpoint, progress, processes)
+        parts = _slices(list(new), math.ceil(len(new) / arguments.processes)) if new and device == "cpu" else []
+        if len(parts) > 1:
+            _side_by_side(job, [{name: new[name] for name in part} for part in parts], begun, checkpoint, progress)
             checkpoint.read(job.expected)
             records |= checkpoint.finished
         elif new:
@@ -339,7 +339,7 @@ def _train_new(arguments: argparse.Namespace, device: str) -> None:
         checkpoint.remove()
     diverged = sum(records[name].diverged is not None for name in new)
     notes = [f"{len(new)} cells trained in {time.monotonic() - job.start:.1f} s on {device}"]
-    notes[0] += f" in {processes} processes" if processes > 1 else ""
+    notes[0] += f" in {len(parts)} processes" if len(parts) > 1 else ""
     notes += [f"{len(begun)} of them from a checkpoint"] if begun else []
     notes += [f"{diverged} diverged"] if diverged else []
     notes += [f"{len(wanted) - len(new)} kept from before"] if len(wanted) > len(new) else []
@@ -363,25 +363,24 @@ class _Tally:
 
 
 def _side_by_side(
-    job: _Job,
-    cells: dict[str, Cell],
-    begun: dict[str, Unfinished],
-    checkpoint: Checkpoint,
-    progress: Progress,
-    processes: int,
+    job: _Job, parts: list[dict[str, Cell]], begun: dict[str, Unfinished], checkpoint: Checkpoint, progress: Progress
 ) -> None:
-    """Train cells in processes, each of which leaves its records in its part of the checkpoint."""
+    """Train each part in a process of its own, which leaves its records in its part of the checkpoint."""
     checkpoint.gather()
     # A fork has loaded everything already; but on other systems than Linux what PyTorch calls does not survive it.
     context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    counts = context.RawArray("q", 2 * processes)
+    counts = context.RawArray("q", 2 * len(parts))
     running, failed = {}, []
-    for number, names in enumerate(_slices(list(cells), math.ceil(len(cells) / processes))):
+    for number, cells in enumerate(parts):
         answer, question = context.Pipe(duplex=False)
-        own, old = ({name: of[name] for name in names if name in of} for of in (cells, begun))
-        target = (job, own, old, checkpoint.part(number), _Tally(counts, number), question)
+        old = {name: begun[name] for name in cells if name in begun}
+        target = (job, cells, old, checkpoint.part(number), _Tally(counts, number), question)
         process = context.Process(target=_train_part, args=target)
-        process.start()
+        try:
+            process.start()
+        except OSError:
+            checkpoint.stop.value = signal.SIGTERM  # or the others would go on, and this process wait for them
+            raise
         question.close()
         running[process.sentinel] = process, answer
     seen = [0, 0]
