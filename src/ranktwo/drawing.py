@@ -349,10 +349,14 @@ def entries(columns: dict[str, str]) -> list[Line2D]:
 
 def rank_ticks(axis: XAxis | YAxis) -> None:
     """A logarithmic axis of ranks, with plain numbers, where there are ranks to show."""
-    if not np.isfinite(getattr(axis.axes.dataLim, f"minpos{axis.axis_name}")):
+    least = getattr(axis.axes.dataLim, f"minpos{axis.axis_name}")
+    if not np.isfinite(least):
         return
+    greatest = getattr(axis.axes.dataLim, f"{axis.axis_name}max")
+    # Side by side, 100 and 200 run into each other where a panel's width holds two decades.
+    crowded = axis.axis_name == "x" and greatest > 100 * least
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
-    axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    axis.set_major_locator(LogLocator(base=10, subs=(2, 5) if crowded else (1, 2, 5)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_locator(NullLocator())
 
