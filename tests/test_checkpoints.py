@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import random
 import signal
 import subprocess
@@ -163,6 +164,16 @@ def test_cells_that_would_be_others_today_are_not_taken_from_a_checkpoint(data, 
         assert not checkpoint.unfinished
         checkpoint.read(dict.fromkeys(wanted, ""))
         assert checkpoint.unfinished
+
+
+def test_what_a_killed_writer_left_goes_with_the_checkpoint(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / f".checkpoint.{platform.node()}-{dead.pid}.abcdefgh.tmp.safetensors"
+    left.write_bytes(b"half")
+    files.write_tensors(tmp_path / "checkpoint-0.safetensors", {}, {})
+    checkpoints.Checkpoint(tmp_path / "checkpoint.safetensors", 60, {}).remove()
+    assert not os.listdir(tmp_path)
 
 
 def test_a_damaged_checkpoint_is_put_aside_and_said(tmp_path, capsys):

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+from ranktwo import files
 from ranktwo.errors import UserError
 from ranktwo.records import Record, Unfinished, read_checkpoint, write_checkpoint
 
@@ -102,8 +103,8 @@ class Checkpoint:
         self.unfinished = {name: cell for name, cell in self.unfinished.items() if name not in finished}
 
     def remove(self) -> None:
-        """Delete the files: their cells are in the stack's own files."""
-        for path in [self._path, *self._parts()]:
+        """Delete the files, and what killed writers left: their cells are in the stack's own files."""
+        for path in [self._path, *self._parts(), *files.leftovers(self._path.parent)]:
             path.unlink(missing_ok=True)
 
     def __enter__(self) -> "Checkpoint":
