@@ -188,8 +188,8 @@ def test_a_damaged_checkpoint_is_put_aside_and_said(tmp_path, capsys):
 # The command, killed.
 
 
-def command(folder: Path, *arguments: str) -> subprocess.Popen:
-    wanted = list(cells("momentum", steps=30_000, dataset="toy").values())
+def command(folder: Path, *arguments: str, **axes: object) -> subprocess.Popen:
+    wanted = list(cells("momentum", steps=30_000, dataset="toy", **axes).values())
     job = encode(wanted, OPTIONS, snapshots=8, fingerprint="x")
     paths = [f"--{name}={folder / name}" for name in ("weights", "history")]
     return subprocess.Popen(
@@ -285,9 +285,11 @@ def test_one_of_several_processes_that_is_killed_stops_the_others_which_keep_wha
 def test_what_is_wrong_in_one_of_several_processes_is_said_once(undisturbed):
     folder = undisturbed.parent / "wrong"
     folder.mkdir()
-    (folder / "checkpoint-0.safetensors").mkdir()  # where the first process is to write
-    _, said = command(folder, "--checkpoint=0.01", "--processes=2").communicate(timeout=60)
-    assert said.count("ranktwo:") >= 1
+    process = command(folder, "--processes=2", batch_size=10_000)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.count("ranktwo:") == 1
+    assert "ranktwo: batch_size 10000 is more than" in said
     assert "Traceback" not in said
 
 

@@ -113,7 +113,7 @@ def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def circumstances(stage: str, inputs: Iterable[Path] = (), *, device: str = "cpu", threads: int = 1) -> dict[str, Any]:
+def circumstances(stage: str, inputs: Iterable[Path] = (), *, device: str = "cpu") -> dict[str, Any]:
     """Where a result of `stage` comes from, to be written into its metadata; device as torch names it.
 
     `command` repeats it; `inputs` gives each file it was made from the first 16 digits of its SHA-256; `datasets` and
@@ -144,7 +144,7 @@ def circumstances(stage: str, inputs: Iterable[Path] = (), *, device: str = "cpu
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
         "device": device,
         "machine": platform.platform(),
-        "threads": threads,
+        "threads": 1,  # of each process, in all stages
         "started": STARTED.isoformat(timespec="seconds"),
         "seconds": round((datetime.now(UTC) - STARTED).total_seconds(), 3),
     }

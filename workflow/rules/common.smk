@@ -45,6 +45,8 @@ DATA_FOLDER = STUDY["data_folder"] or os.environ.get("RANKTWO_DATA") or "data"
 DOWNLOAD = "--download" if STUDY["download"] else "--no-download"
 DEVICE = STUDY["device"]
 CHECKPOINT = STUDY["checkpoint"]
+# Every training job asks for its share of these.
+ALL_STEPS = sum(cell.steps for cells in STACKS.values() for cell in cells)
 SEEDS = len({cell.seed for cells in STACKS.values() for cell in cells})
 MEDIANS = "lines are their medians, bands reach from the least to the greatest."
 # For provenance: jobs write into their results which config asked for them.
@@ -90,8 +92,8 @@ def processes(stack: str) -> int:
     """
     if workflow.remote_exec or not workflow.local_exec:
         return 1
-    steps = {name: sum(cell.steps for cell in cells) for name, cells in STACKS.items()}
-    share = (workflow.resource_settings.cores or 1) * steps[stack] / sum(steps.values())
+    share = sum(cell.steps for cell in STACKS[stack]) / ALL_STEPS
+    share *= workflow.resource_settings.cores or 1
     return max(1, min(round(share), len(STACKS[stack])))
 
 
