@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 from conftest import a_cell
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from ranktwo import engine, labels
+from ranktwo import engine, labels, optimizers
 from ranktwo.grid import Cell
 from ranktwo.streams import stream
 
@@ -70,10 +71,21 @@ def oracle(cell: Cell, task: str) -> list[torch.Tensor]:
     return [parameter.detach() for parameter in net.parameters()]
 
 
+@pytest.fixture(params=["compiled", "plain"])
+def form(request, monkeypatch) -> str:
+    """The form of the optimizers: `plain` is a GPU's, and a CPU's where there is no numba."""
+    if request.param == "plain":
+        monkeypatch.setattr(optimizers, "kernels", None)
+    else:
+        pytest.importorskip("numba")
+    return request.param
+
+
+@pytest.mark.usefixtures("form")
 @pytest.mark.parametrize("task", OUTPUTS)
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adamw"])
 @pytest.mark.parametrize("widths", [(6,), (6, 4), (5, 4, 3)], ids=str)
-@pytest.mark.parametrize(("batch_size", "schedule", "noise"), [(4, "constant", 0.2), ("full", "cosine", 0.0)])
+@pytest.mark.parametrize(("batch_size", "schedule", "noise"), [(7, "constant", 0.2), ("full", "cosine", 0.0)])
 def test_step_is_that_of_autograd_and_torch_optim(task, optimizer, widths, batch_size, schedule, noise):
     cell = a_cell(optimizer=optimizer, widths=widths, batch_size=batch_size, schedule=schedule, label_noise=noise)
     expected = oracle(cell, task)
@@ -81,8 +93,9 @@ def test_step_is_that_of_autograd_and_torch_optim(task, optimizer, widths, batch
         torch.testing.assert_close(ours[0], theirs, rtol=1e-10, atol=1e-13)
 
 
+@pytest.mark.usefixtures("form")
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adamw"])
-@pytest.mark.parametrize("batch_size", [4, "full"])
+@pytest.mark.parametrize("batch_size", [3, "full"])
 def test_decay_by_input_norm_is_the_mean_decay_of_each_batch(optimizer, batch_size):
     cell = a_cell(optimizer=optimizer, batch_size=batch_size, decay_rule="input-norm", weight_decay=0.3)
     weights = trained(
@@ -93,6 +106,7 @@ def test_decay_by_input_norm_is_the_mean_decay_of_each_batch(optimizer, batch_si
         assert torch.equal(ours[0], ours[1]) == (batch_size == "full")
 
 
+@pytest.mark.usefixtures("form")
 @pytest.mark.parametrize("task", OUTPUTS)
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adamw"])
 @pytest.mark.parametrize(("widths", "batch_size"), [((6,), 4), ((64,), 16), ((7, 9), 5), ((32,), "full")], ids=str)
@@ -132,6 +146,67 @@ def test_a_cell_is_bitwise_independent_of_its_stack(task, optimizer, widths, bat
             engine.evaluate(s.weights, x[:16], s.targets[..., :16, :], task)[0] for s in (together, alone)
         )
         assert stacked[index] == single[0]
+
+
+class Recorder(TorchDispatchMode):
+    """What a CUDA graph does, on a CPU: operations are repeated on the memory and with the numbers they had."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls, self.repeats = [], 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **kwargs or {})
+        self.calls.append((function, args, kwargs or {}, result))
+        return result
+
+    def repeat(self) -> None:
+        self.repeats += 1
+        for function, args, kwargs, then in self.calls:
+            now = function(*args, **kwargs)
+            for one, other in zip(*([r] if isinstance(r, torch.Tensor) else r for r in (then, now)), strict=True):
+                if one.data_ptr() != other.data_ptr():
+                    one.copy_(other)
+
+
+@pytest.mark.parametrize("task", OUTPUTS)
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adamw"])
+@pytest.mark.parametrize("batch_size", [4, "full"])
+def test_steps_that_are_recorded_and_repeated_are_those_that_are_taken(task, optimizer, batch_size, monkeypatch):
+    axes = {"optimizer": optimizer, "batch_size": batch_size, "steps": 5 * engine.CHUNK + 10}
+    cells = [
+        a_cell(**axes, weight_decay=mu, seed=seed, schedule=schedule, label_noise=noise, decay_rule=rule)
+        for mu, seed, schedule, noise, rule in (
+            (0.1, 0, "cosine", 0.3, "constant"),
+            (0.02, 1, "constant", 0.0, "input-norm"),
+        )
+    ]
+    cells.append(a_cell(**axes, learning_rate=1e3))
+    monkeypatch.setattr(optimizers, "kernels", None)
+    recorders = []
+    x, y = data(task, torch.float32)
+    taken, training = (engine.begin(cells, x, y, task, OUTPUTS[task]) for _ in range(2))
+
+    def record(steps):
+        recorder, stack = Recorder(), training.stack
+        before = stack.state()
+        with recorder:
+            steps()
+        for now, then in zip([stack.weights, *stack.slots], [before[0], *before[1]], strict=True):
+            for matrix, values in zip(now, then, strict=True):
+                matrix.copy_(values)
+        recorders.append(recorder)
+        return recorder.repeat
+
+    for steps in (7, cells[0].steps):
+        taken.advance_to(steps)
+    monkeypatch.setattr(engine, "RECORDERS", {"cpu": record})
+    for steps in (7, cells[0].steps):
+        training.advance_to(steps)
+    assert sum(recorder.repeats for recorder in recorders) >= 3
+    assert training.diverged == taken.diverged
+    for repeated, stepped in zip(training.stack.weights, taken.stack.weights, strict=True):
+        assert torch.equal(repeated, stepped)
 
 
 def test_diverged_cell_is_frozen_at_its_step_and_neighbours_never_notice():

@@ -14,20 +14,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ranktwo import nets
+from ranktwo import nets, optimizers
 from ranktwo.labels import noisy_targets
 from ranktwo.streams import stream
 
 if TYPE_CHECKING:
     from ranktwo.grid import Cell
 
-MOMENTUM = 0.9
-BETAS = (0.9, 0.999)
-EPSILON = 1e-8
 # Steps between checks for divergence. Each costs a copy of the weights, from which the exact step is found again.
+# On a GPU also the steps that are recorded once and then repeated as a whole.
 CHUNK = 64
-# Activations of a cell, in numbers, that an evaluation holds at once: those of some 30 cells stay in the cache.
-SLICE = 2**16
+# Activations of a cell, in numbers, that an evaluation holds at once: those of some 30 cells stay in a CPU's cache; a GPU
+# wants few and large operations.
+SLICE, GPU_SLICE = 2**16, 2**20
 
 relu_backward = torch.ops.aten.threshold_backward.grad_input
 
@@ -41,6 +40,18 @@ def relative_decays(x: Tensor) -> Tensor:
     """c_i / mu = ||x_i||^2 / mean_j ||x_j||^2 of the decay rule `input-norm`, [N] float64; 1 if all are zero."""
     squares = x.double().square().sum(-1)
     return squares / squares.mean() if squares.any() else torch.ones_like(squares)
+
+
+def _cuda_graph(steps: Callable[[], None]) -> Callable[[], None]:
+    """`steps` recorded, not taken: calling what is returned takes them, with one launch for all."""
+    graph = torch.cuda.CUDAGraph()
+    # Only what this thread does may spoil a recording.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        steps()
+    return graph.replay
+
+
+RECORDERS = {"cuda": _cuda_graph}
 
 
 class Batches:
@@ -124,7 +135,7 @@ class Stack:
         self.x, self.targets, self.recipe = x, targets, recipe
         self.sample_decays = relative_decays(x).cpu()
         self.step = 0
-        slots = {"sgd": 0, "momentum": 1, "adamw": 2}[recipe.optimizer]
+        slots = optimizers.SLOTS[recipe.optimizer]
         self.slots = [[nets.aligned(*w.shape, w).zero_() for w in weights] for _ in range(slots)]
         self._allocate()
 
@@ -146,25 +157,54 @@ class Stack:
         elif self._activations[0].is_contiguous():
             self._gathered = self._activations[0]
         self._row_offsets = len(self.x) * torch.arange(cells)[:, None] if self.targets.dim() == 3 else None
+        # What a chunk's steps differ in lies at fixed places too, so that they can be recorded and repeated.
+        rows = torch.empty(0 if full else 2, CHUNK, cells * batch, dtype=torch.long, device=self.x.device)
+        factors = self.x.new_empty(CHUNK, len(optimizers.Factors._fields), cells)
+        self._rows, self._factors = rows, factors
+        self._inputs = [(list(rows[:, index]), optimizers.Factors(*factors[index])) for index in range(CHUNK)]
+        self._update = optimizers.update_of(self.recipe.optimizer, batch, full, self.x.device.type)
+        self._repeat: Callable[[], None] | None = None
+        self._whole_chunks = 0
 
     def advance(self, rows: Tensor | None, count: int) -> None:
         """Take `count` steps on the batches `rows` [count, K, B] (None: all rows at each step)."""
-        recipe, device = self.recipe, self.x.device
+        for start in range(0, count, CHUNK):
+            length = min(CHUNK, count - start)
+            self._prepare(None if rows is None else rows[start : start + length], length)
+            self._run(length)
+            self.step += length
+
+    def _prepare(self, rows: Tensor | None, count: int) -> None:
+        """Write the factors and the rows of the next `count` steps where the steps read them."""
+        recipe = self.recipe
         rates = recipe.rates(self.step, count)
         decay = recipe.weight_decay.expand(count, -1)
         if rows is not None and recipe.by_input_norm.any():
             decay = decay * torch.where(recipe.by_input_norm, self.sample_decays[rows].mean(-1), 1.0)
-        shrinkage = (1 - rates * decay).to(self.x).unsqueeze(-1).unsqueeze(-1)
-        rates = rates.to(self.x).unsqueeze(-1).unsqueeze(-1)
-        decay = decay.to(self.x).unsqueeze(-1).unsqueeze(-1)
+        found = optimizers.factors(recipe.optimizer, rates, decay, self.step, recipe.batch_size, self.x.dtype)
+        self._factors[:count].copy_(torch.stack(found, dim=1))
         if rows is not None:
-            target_rows = (rows if self._row_offsets is None else rows + self._row_offsets).flatten(1).to(device)
-            rows = rows.flatten(1).to(device)
-        for index in range(count):
-            if rows is not None:
-                self._gather(rows[index], target_rows[index])
-            self._backpropagate(rates[index], shrinkage[index], decay[index], self._forward())
-            self.step += 1
+            target_rows = rows if self._row_offsets is None else rows + self._row_offsets
+            self._rows[0, :count].copy_(rows.flatten(1))
+            self._rows[1, :count].copy_(target_rows.flatten(1))
+
+    def _run(self, count: int) -> None:
+        """Take the steps that were prepared: recorded ones, where the device records and these are a whole chunk."""
+        record = RECORDERS.get(self.x.device.type)
+        if record is None or count < CHUNK:
+            self._take(count)
+            return
+        # The first whole chunk is not recorded: libraries set themselves up in it.
+        if self._whole_chunks == 1:
+            self._repeat = record(lambda: self._take(CHUNK))
+        (self._repeat or (lambda: self._take(CHUNK)))()
+        self._whole_chunks += 1
+
+    def _take(self, count: int) -> None:
+        for rows, factors in self._inputs[:count]:
+            if rows:
+                self._gather(*rows)
+            self._backpropagate(factors, self._forward())
 
     def _gather(self, rows: Tensor, target_rows: Tensor) -> None:
         x, y = self._gathered, self._batch_targets
@@ -181,40 +221,18 @@ class Stack:
                 out.relu_()
         return self._activations[-1]
 
-    def _backpropagate(self, rate: Tensor, shrinkage: Tensor, decay: Tensor, outputs: Tensor) -> None:
+    def _backpropagate(self, factors: optimizers.Factors, outputs: Tensor) -> None:
         delta = nets.output_gradients_(outputs, self._batch_targets, self.recipe.task)
-        # SGD's own factor -eta/B goes into the small output delta, not into each large gradient.
-        delta.mul_(-rate / self.recipe.batch_size if not self.slots else 1.0 / self.recipe.batch_size)
+        # The gradient's factor goes into the small output delta, not into each large gradient.
+        delta.mul_(factors.scale.view(-1, 1, 1))
         for layer in reversed(range(len(self.weights))):
             below, h, weight = None, self._activations[layer], self.weights[layer]
             if layer:
                 below = torch.bmm(delta, weight, out=self._deltas[layer])
                 relu_backward(below, h, 0, grad_input=below)
-            self._update(layer, weight, delta.transpose(1, 2), h, rate, shrinkage, decay)
+            slots, scratch = ([matrices[layer] for matrices in kept] for kept in (self.slots, self._scratch))
+            self._update(weight, slots, scratch, delta, h, factors)
             delta = below
-
-    def _update(
-        self, layer: int, weight: Tensor, delta: Tensor, h: Tensor, rate: Tensor, shrinkage: Tensor, decay: Tensor
-    ) -> None:
-        """One optimizer step of W_l with gradient delta h: delta [K, out, B], h [K, B, in]."""
-        # No addcmul, lerp or add with a factor: whether they round once or twice depends on where an entry lies in
-        # memory, and so on the cells stacked before it.
-        if self.recipe.optimizer == "sgd":
-            weight.mul_(shrinkage).baddbmm_(delta, h)
-            return
-        scratch = self._scratch[0][layer]
-        if self.recipe.optimizer == "momentum":
-            velocity = self.slots[0][layer]
-            velocity.mul_(MOMENTUM).add_(torch.mul(weight, decay, out=scratch)).baddbmm_(delta, h)
-            weight.sub_(torch.mul(velocity, rate, out=scratch))
-            return
-        mean, square = self.slots[0][layer], self.slots[1][layer]
-        gradient = torch.bmm(delta, h, out=self._scratch[1][layer])
-        mean.mul_(BETAS[0]).add_(torch.mul(gradient, 1 - BETAS[0], out=scratch))
-        square.mul_(BETAS[1]).add_(gradient.mul_(gradient).mul_(1 - BETAS[1]))
-        root = torch.sqrt(square, out=gradient).div_(math.sqrt(1 - BETAS[1] ** (self.step + 1))).add_(EPSILON)
-        direction = torch.div(mean, root, out=scratch).mul_(rate / (1 - BETAS[0] ** (self.step + 1)))
-        weight.mul_(shrinkage).sub_(direction)
 
     def finite(self) -> Tensor:
         """Whether every weight of a cell is finite, bool [K]."""
@@ -312,18 +330,18 @@ def evaluate(weights: list[Tensor], x: Tensor, targets: Tensor, task: nets.Task)
     """
     cells, widest = len(weights[0]), max(max(weight.shape[1:]) for weight in weights)
     # Neither the slices nor the vectors of the losses may depend on how many cells there are: a sum's last digit would.
-    size = max(1, SLICE // widest)
-    loss = torch.zeros(cells, dtype=torch.float64)
-    right = torch.full((cells,), math.nan if task == "regression" else 0.0, dtype=torch.float64)
+    size = max(1, (SLICE if x.device.type == "cpu" else GPU_SLICE) // widest)
+    loss = torch.zeros(cells, dtype=torch.float64, device=x.device)
+    right = torch.full_like(loss, math.nan if task == "regression" else 0.0)
     for start in range(0, len(x), size):
         rows = slice(start, start + size)
         outputs, wanted = nets.forward(weights, x[rows])[-1], targets[..., rows, :].expand(cells, -1, -1)
         for cell in range(cells):
             one = outputs[cell : cell + 1], wanted[cell : cell + 1], task
-            loss[cell] += nets.sample_losses(*one).double().sum().cpu()
+            loss[cell] += nets.sample_losses(*one).double().sum()
             if task != "regression":
-                right[cell] += nets.correct(*one).sum().cpu()
-    return loss / len(x), right / len(x)
+                right[cell] += nets.correct(*one).sum()
+    return loss.cpu() / len(x), right.cpu() / len(x)
 
 
 def snapshot_steps(steps: int, count: int) -> list[int]:
