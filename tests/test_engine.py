@@ -2,12 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from conftest import a_cell
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ranktwo import engine, labels, optimizers
+from ranktwo import engine, kernels, labels
 from ranktwo.grid import Cell
 from ranktwo.streams import stream
 
@@ -75,7 +76,7 @@ def oracle(cell: Cell, task: str) -> list[torch.Tensor]:
 def form(request, monkeypatch) -> str:
     """The form of the optimizers: `plain` is a GPU's, and a CPU's where there is no numba."""
     if request.param == "plain":
-        monkeypatch.setattr(optimizers, "kernels", None)
+        monkeypatch.setattr(kernels, "USABLE", False)
     else:
         pytest.importorskip("numba")
     return request.param
@@ -182,7 +183,7 @@ def test_steps_that_are_recorded_and_repeated_are_those_that_are_taken(task, opt
         )
     ]
     cells.append(a_cell(**axes, learning_rate=1e3))
-    monkeypatch.setattr(optimizers, "kernels", None)
+    monkeypatch.setattr(kernels, "USABLE", False)
     recorders = []
     x, y = data(task, torch.float32)
     taken, training = (engine.begin(cells, x, y, task, OUTPUTS[task]) for _ in range(2))
@@ -207,6 +208,23 @@ def test_steps_that_are_recorded_and_repeated_are_those_that_are_taken(task, opt
     assert training.diverged == taken.diverged
     for repeated, stepped in zip(training.stack.weights, taken.stack.weights, strict=True):
         assert torch.equal(repeated, stepped)
+
+
+def test_kernels_compile_where_no_folder_could_keep_them(monkeypatch):
+    numba = pytest.importorskip("numba")
+
+    def njit(function, cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit_of_numba(function, **options)
+
+    njit_of_numba = numba.njit
+    monkeypatch.setattr(numba, "njit", njit)
+    compiled = kernels._compiled(kernels.momentum.py_func)
+    w, v, g = (np.full((1, 2), value) for value in (1.0, 2.0, 3.0))
+    compiled(w, v, g, 2, np.array([0.5]), np.array([0.1]), 0.9)
+    assert v[0].tolist() == pytest.approx([0.9 * 2 + 0.1 + 3] * 2)
+    assert w[0].tolist() == pytest.approx([1 - 0.5 * 4.9] * 2)
 
 
 def test_diverged_cell_is_frozen_at_its_step_and_neighbours_never_notice():

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ranktwo import nets, optimizers
+from ranktwo import kernels, nets, optimizers
 from ranktwo.labels import noisy_targets
 from ranktwo.streams import stream
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 # Steps between checks for divergence. Each costs a copy of the weights, from which the exact step is found again.
 # On a GPU also the steps that are recorded once and then repeated as a whole.
 CHUNK = 64
-# Activations of a cell, in numbers, that an evaluation holds at once: those of some 30 cells stay in a CPU's cache; a GPU
-# wants few and large operations.
+# Activations of a cell, in numbers, that an evaluation holds at once: those of some 30 cells stay in a CPU's cache, and
+# a GPU wants few and large operations.
 SLICE, GPU_SLICE = 2**16, 2**20
 
 relu_backward = torch.ops.aten.threshold_backward.grad_input
@@ -145,8 +145,9 @@ class Stack:
         sizes = [self.weights[0].shape[2], *(weight.shape[1] for weight in self.weights)]
         self._activations = [nets.aligned(cells, batch, size, self.x) for size in sizes]
         # Apart in memory by more than they hold, the outputs of two cells never share a vector of the sigmoid, whose
-        # last digit depends on an entry's place in its vector.
-        self._activations[-1] = nets.aligned(cells, batch + 16, sizes[-1], self.x)[:, :batch]
+        # last digit depends on an entry's place in its vector. Products are slower into memory with such gaps.
+        apart = nets.aligned(cells, batch + 16, sizes[-1], self.x)[:, :batch]
+        self._outputs = apart if self.recipe.task == "binary" else None
         self._deltas = [None, *(nets.aligned(cells, batch, size, self.x) for size in sizes[1:-1])]
         self._batch_targets = self.x.new_empty(cells, batch, sizes[-1])
         self._scratch = [[nets.aligned(*w.shape, w) for w in self.weights] for _ in self.slots]
@@ -222,9 +223,14 @@ class Stack:
         return self._activations[-1]
 
     def _backpropagate(self, factors: optimizers.Factors, outputs: Tensor) -> None:
-        delta = nets.output_gradients_(outputs, self._batch_targets, self.recipe.task)
         # The gradient's factor goes into the small output delta, not into each large gradient.
-        delta.mul_(factors.scale.view(-1, 1, 1))
+        if self.recipe.task == "multiclass" and kernels.USABLE and outputs.device.type == "cpu":
+            targets, delta = self._batch_targets, outputs
+            kernels.cross_entropy_gradients(optimizers.rows(delta), targets.numpy(), factors.scale.numpy())
+        else:
+            outputs = outputs if self._outputs is None else self._outputs.copy_(outputs)
+            delta = nets.output_gradients_(outputs, self._batch_targets, self.recipe.task)
+            delta.mul_(factors.scale.view(-1, 1, 1))
         for layer in reversed(range(len(self.weights))):
             below, h, weight = None, self._activations[layer], self.weights[layer]
             if layer:

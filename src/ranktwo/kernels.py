@@ -1,21 +1,29 @@
-"""Optimizer steps of K nets' matrices, compiled by numba: one pass over the weights instead of one per operation.
+"""What a step of K nets needs besides matrix products, compiled by numba: one pass over memory, not one per operation.
 
-Arrays are [K, P], row k the matrix [out, in] of net k and what pads it. No net's numbers reach another's. That a
+Arrays are [K, P], row k the matrix of net k and what pads it. No net's numbers reach another's. That a
 product and a sum may be rounded once (`contract`) is decided when a function is compiled, for all entries alike.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+try:
+    import numba
+except ImportError:
+    numba = None  # type: ignore[assignment]
+
+USABLE = numba is not None
+"""Whether these functions can be used; where not, torch's operations do the same, slower."""
 Array = NDArray[Any]
 
 
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
     options: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
+    if not USABLE:
+        return function
     try:
         return numba.njit(function, cache=True, **options)
     except RuntimeError:  # there is no folder to keep it in: compiled anew, for a second
@@ -74,3 +82,19 @@ def adamw(
             m[i] = a * m[i] + c * g[i]
             s[i] = b * s[i] + d * (g[i] * g[i])
             w[i] = keep * w[i] - rate * (m[i] / (np.sqrt(s[i]) / root + e))
+
+
+@_compiled
+def cross_entropy_gradients(outputs: Array, targets: Array, scale: Array) -> None:
+    """f_b <- scale (softmax(f_b) - y_b): outputs [K, P], targets [K, B, c]. On short rows torch's softmax is slow."""
+    for k in range(targets.shape[0]):
+        for b in range(targets.shape[1]):
+            row = outputs[k, b * targets.shape[2] : (b + 1) * targets.shape[2]]
+            greatest, total = row[0], outputs.dtype.type(0)
+            for c in range(len(row)):
+                greatest = max(greatest, row[c])
+            for c in range(len(row)):
+                row[c] = np.exp(row[c] - greatest)
+                total += row[c]
+            for c in range(len(row)):
+                row[c] = scale[k] * (row[c] / total - targets[k, b, c])

@@ -18,10 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-try:
-    from ranktwo import kernels
-except ImportError:  # no numba: torch's operations, somewhat slower
-    kernels = None  # type: ignore[assignment]
+from ranktwo import kernels
 
 MOMENTUM = 0.9
 BETAS = (0.9, 0.999)
@@ -70,7 +67,7 @@ Update = Callable[[Tensor, list[Tensor], list[Tensor], Tensor, Tensor, Factors],
 def update_of(optimizer: str, batch_size: int, full: bool, device: str) -> Update:
     """How a step is taken on this device; the rows of a full batch are shared by all nets."""
     few = optimizer != "sgd" or (batch_size <= FEW_ROWS and not full)
-    return (COMPILED if kernels and device == "cpu" and few else PLAIN)[optimizer]
+    return (COMPILED if kernels.USABLE and device == "cpu" and few else PLAIN)[optimizer]
 
 
 # By torch. No addcmul, lerp or add with a factor: whether they round once or twice depends on where an entry lies in
@@ -108,7 +105,8 @@ PLAIN: dict[str, Update] = {"sgd": _sgd, "momentum": _momentum, "adamw": _adamw}
 # Compiled. What kernels.py takes are the K nets' matrices, each a row of an array with the padding between them.
 
 
-def _rows(matrices: Tensor) -> np.ndarray:
+def rows(matrices: Tensor) -> np.ndarray:
+    """The memory of K matrices that `nets.aligned` made, [K, P]."""
     stride = matrices.stride(0)
     return matrices.as_strided((len(matrices), stride), (stride, 1)).numpy()
 
@@ -116,26 +114,24 @@ def _rows(matrices: Tensor) -> np.ndarray:
 def _sgd_compiled(
     weight: Tensor, slots: list[Tensor], scratch: list[Tensor], delta: Tensor, h: Tensor, at: Factors
 ) -> None:
-    kernels.sgd(_rows(weight), weight.shape[2], delta.numpy(), _rows(h), at.shrinkage.numpy())
+    kernels.sgd(rows(weight), weight.shape[2], delta.numpy(), rows(h), at.shrinkage.numpy())
 
 
 def _momentum_compiled(
     weight: Tensor, slots: list[Tensor], scratch: list[Tensor], delta: Tensor, h: Tensor, at: Factors
 ) -> None:
-    gradient = _rows(torch.bmm(delta.transpose(1, 2), h, out=scratch[0]))
+    gradient = rows(torch.bmm(delta.transpose(1, 2), h, out=scratch[0]))
     size, number = weight[0].numel(), gradient.dtype.type
-    kernels.momentum(
-        _rows(weight), _rows(slots[0]), gradient, size, at.rate.numpy(), at.decay.numpy(), number(MOMENTUM)
-    )
+    kernels.momentum(rows(weight), rows(slots[0]), gradient, size, at.rate.numpy(), at.decay.numpy(), number(MOMENTUM))
 
 
 def _adamw_compiled(
     weight: Tensor, slots: list[Tensor], scratch: list[Tensor], delta: Tensor, h: Tensor, at: Factors
 ) -> None:
-    gradient = _rows(torch.bmm(delta.transpose(1, 2), h, out=scratch[0]))
+    gradient = rows(torch.bmm(delta.transpose(1, 2), h, out=scratch[0]))
     size, constants = weight[0].numel(), (*BETAS, 1 - BETAS[0], 1 - BETAS[1], EPSILON)
     kernels.adamw(
-        _rows(weight), _rows(slots[0]), _rows(slots[1]), gradient, size,
+        rows(weight), rows(slots[0]), rows(slots[1]), gradient, size,
         at.shrinkage.numpy(), at.mean_rate.numpy(), at.root.numpy(), np.array(constants, gradient.dtype),
     )  # fmt: skip
 
