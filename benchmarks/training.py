@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from ranktwo import engine, train
+from ranktwo import engine, optimizers, train
 from ranktwo.grid import Cell
 
 RATE, DECAY = 0.01, 1e-3
@@ -66,7 +66,7 @@ def _net_and_optimizer(
     module = torch.nn.Sequential(*layers[:-1]).to(device)
     if optimizer == "adamw":
         return module, torch.optim.AdamW(module.parameters(), lr=RATE, weight_decay=DECAY, fused=fused)
-    momentum = engine.MOMENTUM if optimizer == "momentum" else 0.0
+    momentum = optimizers.MOMENTUM if optimizer == "momentum" else 0.0
     return module, torch.optim.SGD(module.parameters(), lr=RATE, weight_decay=DECAY, momentum=momentum, fused=fused)
 
 

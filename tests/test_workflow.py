@@ -183,13 +183,14 @@ def test_only_what_is_new_is_trained_and_old_rows_stay(checkout):
 
 def test_comments_and_touches_train_nothing_and_a_changed_step_trains_all(checkout):
     assert trained(make_gaps(checkout, SMALL)) == [4]
-    engine = checkout / "src" / "ranktwo" / "engine.py"
-    source = engine.read_text()
-    engine.write_text(source.replace("    def finite(self)", "    # A comment.\n    def finite(self)"))
+    optimizers = checkout / "src" / "ranktwo" / "optimizers.py"
+    source = optimizers.read_text()
+    assert "\nMOMENTUM = 0.9\n" in source
+    optimizers.write_text(source.replace("\nMOMENTUM", "\n# A comment.\nMOMENTUM"))
     for path in (checkout / "src" / "ranktwo").glob("*.py"):
         path.touch()
     assert trained(make_gaps(checkout, SMALL)) == []
-    engine.write_text(source.replace("MOMENTUM = 0.9", "MOMENTUM = 0.8"))
+    optimizers.write_text(source.replace("MOMENTUM = 0.9", "MOMENTUM = 0.8"))
     assert trained(make_gaps(checkout, SMALL)) == [4]
 
 
