@@ -118,14 +118,15 @@ def certificates(
             row["dead_fraction"] = torch.full_like(row["norm"], math.nan)
             if layer + 1 < len(net):
                 row["dead_fraction"] = (images[layer].amax(1) <= 0).double().mean(1)
-            rows[-1].append({name: torch.where(finite, value, math.nan) for name, value in row.items()})
+            rows[-1].append(row | {"finite": finite})
         if meter:
             meter.add(len(finite))
-    columns = [
-        {name: torch.cat([part[name] for part in parts]) for name in parts[0]} for parts in zip(*rows, strict=True)
-    ]
-    for weight, column in zip(weights, columns, strict=True):
-        column["directions"] = torch.where(column["norm"].isnan(), math.nan, distinct_directions(weight))
+    columns = []
+    for weight, parts in zip(weights, zip(*rows, strict=True), strict=True):
+        column = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        column["directions"] = distinct_directions(weight)
+        finite = column.pop("finite")
+        columns.append({name: torch.where(finite, value, math.nan) for name, value in column.items()})
     return columns
 
 
@@ -285,16 +286,17 @@ def sample_norms(weight: Tensor, h: Tensor, image: Tensor, delta: Tensor, decay:
 
     weight [K, out, in], h [K, N, in], image W x_i [K, N, out], delta [K, N, out], decay [K, N]; singular s [K, q].
     """
-    length = torch.linalg.vector_norm(h, dim=2)
+    length = _row_norms(h)
     scale = inverse(length)
     right = _leading(weight)
     turned = torch.bmm(weight, right[..., None])  # w, [K, out, 1]
-    image = image * scale[..., None]
-    along_square = _row_squares((length[..., None] * delta).addcmul_(image, decay[..., None]))
+    # c W xhat + ||x_i|| delta_i = ||x_i|| (delta_i + c/||x_i||^2 W x_i): one pass over [K, N, out].
+    share = (decay * scale * scale).clamp_max_(torch.finfo(delta.dtype).max)
+    along_square = (length * _row_norms(torch.addcmul(delta, image, share[..., None]))).square()
     cosine, across = _direction(h, scale, right)
     across_square = turned.square().sum(1) * across
-    rest = image.baddbmm_(cosine[..., None], turned.transpose(1, 2), alpha=-1)
-    rest_square = singular[:, 1:].square().sum(1, keepdim=True) - _row_squares(rest)
+    rest = (image * scale[..., None]).baddbmm_(cosine[..., None], turned.transpose(1, 2), alpha=-1)
+    rest_square = singular[:, 1:].square().sum(1, keepdim=True) - _row_norms(rest).square()
     return (along_square + decay.square() * (across_square + rest_square.clamp_min_(0))).sqrt()
 
 
@@ -309,13 +311,13 @@ def _direction(h: Tensor, scale: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
     cell, sample = (square < 1e-2).nonzero(as_tuple=True)
     if len(cell):
         rest = unit[cell] - (cosine * scale)[cell, sample, None] * h[cell, sample]
-        square[cell, sample] = _row_squares(rest)
+        square[cell, sample] = _row_norms(rest).square()
     return cosine, square
 
 
-def _row_squares(rows: Tensor) -> Tensor:
-    """Squared length of each last-axis row."""
-    return torch.einsum("...i,...i->...", rows, rows)
+def _row_norms(rows: Tensor) -> Tensor:
+    """Length of each last-axis row."""
+    return torch.linalg.vector_norm(rows, dim=-1)
 
 
 def _largest_batch(
@@ -398,17 +400,20 @@ def distinct_directions(weight: Tensor, *, cosine: float = 0.99, relative_norm: 
     direction unless its cosine with a row that opened one before exceeds `cosine`; the sign counts, as
     relu(-z) is not -relu(z). (Leaders, not connected components: a chain of small turns is not one direction.)
     """
-    norms = torch.linalg.vector_norm(weight, dim=2)
-    unit = weight * inverse(norms)[..., None]
-    near = torch.bmm(unit, unit.transpose(1, 2)) > cosine
-    unclaimed = norms > relative_norm * norms.amax(1, keepdim=True)
-    count = torch.zeros_like(norms[:, 0])
-    while unclaimed.any():
-        leader = torch.where(unclaimed, norms, -1.0).argmax(1, keepdim=True)
-        count += unclaimed.any(1)
-        unclaimed &= ~torch.take_along_dim(near, leader[..., None], 1)[:, 0]
-        unclaimed.scatter_(1, leader, False)
-    return torch.where(count > 0, count, math.nan)
+    norms, order = _row_norms(weight).sort(dim=1, descending=True, stable=True)
+    unit = weight.take_along_dim(order[..., None], 1) * inverse(norms)[..., None]
+    near = (torch.bmm(unit, unit.transpose(1, 2)) > cosine).cpu().numpy()
+    left_out = (norms <= relative_norm * norms[:, :1]).cpu().numpy()
+    # Sets of rows as bits of an integer.
+    rows, claimed = (np.packbits(sets, axis=-1, bitorder="little") for sets in (near, left_out))
+    counts = []
+    for cell_rows, cell_claimed in zip(rows, claimed, strict=True):
+        count, taken = 0, int.from_bytes(cell_claimed, "little")
+        for number, like_it in enumerate(cell_rows):
+            if not taken >> number & 1:
+                count, taken = count + 1, taken | int.from_bytes(like_it, "little") | 1 << number
+        counts.append(count or math.nan)
+    return torch.tensor(counts, dtype=weight.dtype, device=weight.device)
 
 
 def pair_certificate(
@@ -468,12 +473,13 @@ def _closest_pair(weight: Tensor, h: Tensor, delta: Tensor, decay: Tensor, block
         pairs = torch.cat([pairs, (index[rows, None] * samples + index).flatten()])
         best, kept = best.topk(min(candidates, len(best)), largest=False)
         pairs = pairs[kept]
-    exact = [torch.full_like(norm, math.inf)]
-    for i, j in ((pair // samples, pair % samples) for pair in pairs[best.isfinite()].tolist()):
-        difference = torch.outer(delta[i], h[i]) - torch.outer(delta[j], h[j])
-        exact.append(frobenius(weight + difference / (decay[i] - decay[j])))
-    smallest = torch.stack(exact).amin()
-    return torch.where(smallest.isfinite(), smallest, math.nan)
+    pairs = pairs[best.isfinite()]
+    if not len(pairs):
+        return torch.full_like(norm, math.nan)
+    ends = torch.stack([pairs // samples, pairs % samples], dim=1)
+    slope = (1 / (decay[ends[:, 0]] - decay[ends[:, 1]]))[:, None] * torch.tensor([1.0, -1.0]).to(decay)
+    scaled = delta[ends] * slope[..., None]
+    return frobenius(torch.baddbmm(weight, scaled.transpose(1, 2), h[ends])).amin()
 
 
 def trajectory_bound(
@@ -638,29 +644,32 @@ def _trajectory(records: list[Record], index: int, max_rank: int) -> dict[str, T
     """`trajectory_bound` of V at a snapshot from the norm recorded a few steps before, and `memory_rank`, [K] each."""
     names = ("trajectory_rank", "trajectory_bound", "trajectory_against_generic", "memory_rank")
     result = {name: torch.full((len(records),), math.nan, dtype=torch.float64) for name in names}
-    for number, record in enumerate(records):
-        cell = record.cell
-        before, lag = (record.history[name][index] for name in ("norm_before", "steps_before"))
-        if cell["optimizer"] != "sgd" or cell["decay_rule"] != "constant":
-            continue
-        eta, mu, batch_size = (cell[axis] for axis in ("learning_rate", "weight_decay", "batch_size"))
-        if cell["schedule"] == "constant":
+    cells = [record.cell for record in records]
+    plain = [n for n, cell in enumerate(cells) if cell["optimizer"] == "sgd" and cell["decay_rule"] == "constant"]
+    for number in plain:
+        eta, mu, batch_size = (cells[number][axis] for axis in ("learning_rate", "weight_decay", "batch_size"))
+        if cells[number]["schedule"] == "constant":
             result["memory_rank"][number] = memory_rank(1e-2, learning_rate=eta, weight_decay=mu, batch_size=batch_size)
-        if not lag or before is None:
-            continue
-        t = np.arange(record.steps[index] - int(lag), record.steps[index])
-        found = trajectory_bound(
-            torch.tensor([[before, frobenius(record.weights["V"][index].double())]]),
-            [0, int(lag)],
-            learning_rates=torch.from_numpy(
-                eta * engine.schedule_factor(cell["schedule"] == "cosine", t, cell["steps"])
-            ),
-            weight_decay=torch.tensor([mu]),
-            batch_size=batch_size,
-            max_rank=max_rank,
-        )
-        for name, column in zip(names, ("rank", "bound", "against_generic"), strict=False):
-            result[name][number] = found[column][0, 1]
+    before, lags = ([record.history[name][index] for record in records] for name in ("norm_before", "steps_before"))
+    known = [number for number in plain if before[number] is not None and lags[number]]
+    if not known:
+        return result
+    lag = int(lags[known[0]])  # of the stack: its batch size and V's shape determine it
+    t, eta = np.arange(records[0].steps[index] - lag, records[0].steps[index]), []
+    for cell in (cells[number] for number in known):
+        factor = engine.schedule_factor(cell["schedule"] == "cosine", t, cell["steps"])
+        eta.append(torch.from_numpy(cell["learning_rate"] * factor))
+    norms = [[before[number], frobenius(records[number].weights["V"][index].double())] for number in known]
+    found = trajectory_bound(
+        torch.tensor(norms, dtype=torch.float64),
+        [0, lag],
+        learning_rates=torch.stack(eta),
+        weight_decay=torch.tensor([cells[number]["weight_decay"] for number in known], dtype=torch.float64),
+        batch_size=cells[known[0]]["batch_size"],
+        max_rank=max_rank,
+    )
+    for name, column in zip(names, ("rank", "bound", "against_generic"), strict=False):
+        result[name][known] = found[column][:, 1]
     return result
 
 

@@ -108,6 +108,6 @@ def deltas(weights: list[Tensor], activations: list[Tensor], targets: Tensor, ta
     delta = output_gradients_(activations[-1].clone(), targets, task)
     result = [delta]
     for weight, h in zip(reversed(weights[1:]), reversed(activations[1:-1]), strict=True):
-        delta = torch.bmm(delta, weight) * (h > 0)
+        delta = torch.ops.aten.threshold_backward(torch.bmm(delta, weight), h, 0)
         result.append(delta)
     return result[::-1]
