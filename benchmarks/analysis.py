@@ -9,7 +9,7 @@ takes as long and starts Python and torch besides, as does training, which is do
 import argparse
 import io
 import time
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +20,7 @@ import torch
 from ranktwo import bounds, certificates, records, spectra, train, truncation
 from ranktwo.datasets import Dataset
 from ranktwo.evaluation import Evaluation
-from ranktwo.grid import Cell
+from ranktwo.grid import cell_of
 from ranktwo.progress import Progress
 from ranktwo.records import Record
 
@@ -40,10 +40,7 @@ def evaluation(cells: dict[str, Record], data: Dataset) -> None:
 
 def training(cells: dict[str, Record], data: Dataset) -> None:
     """The cells, trained once more."""
-    wanted = {}
-    for name, record in cells.items():
-        facts = {axis.name: record.cell[axis.name] for axis in fields(Cell)}
-        wanted[name] = Cell(**facts | {"widths": tuple(map(int, facts["widths"].split("-")))})
+    wanted = {name: cell_of(record.cell) for name, record in cells.items()}
     data = replace(data, train_x=data.train_x.float(), test_x=data.test_x.float())
     snapshots = len(next(iter(cells.values())).steps) - 1
     train.train(wanted, data, snapshots=snapshots, device="cpu", progress=Progress("", 1, "", io.StringIO()))

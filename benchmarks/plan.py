@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 from training import random_data
 
 from ranktwo import engine, train
-from ranktwo.grid import Cell
+from ranktwo.grid import Cell, cell_of
 
 NETS = [
     (64, (16,), 1),
@@ -89,14 +89,7 @@ def compare(results: Path) -> None:
         took = float(dict(zip(header, values, strict=True))["cpu_time"])
         folder = results / "runs" / path.stem
         records = list(read_records(folder / "weights.safetensors", folder / "history.parquet").values())
-        axes = Cell.__dataclass_fields__
-        cells = [
-            Cell(
-                **{k: v for k, v in r.cell.items() if k in axes}
-                | {"widths": tuple(map(int, r.cell["widths"].split("-")))}
-            )
-            for r in records
-        ]
+        cells = [cell_of(record.cell) for record in records]
         stack = plan.Stack(
             name=path.stem,
             cells=cells,

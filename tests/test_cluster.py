@@ -44,17 +44,20 @@ def answers() -> bool:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[None]:
-    """A SLURM that takes jobs, until all tests are over: where it is installed and down, Snakemake starts 9 s later."""
+def cluster() -> Iterator[bool]:
+    """A SLURM that takes jobs, until all tests are over: where it is installed and down, Snakemake starts 9 s later.
+
+    True if it is these tests' own.
+    """
     if answers():
-        yield
+        yield False
         return
     if not SLURM_UP.exists():
         pytest.skip(f"no SLURM answers, and no {SLURM_UP} could start one; name its path in RANKTWO_SLURM_UP")
     started = subprocess.run([SLURM_UP], env=os.environ | {"SLURM_UP_CPUS": "8", "SLURM_UP_GPUS": "2"}, timeout=600)
     if started.returncode:
         pytest.skip(f"{SLURM_UP} could not start SLURM")
-    yield
+    yield True
     subprocess.run([SLURM_UP.with_name("slurm-down")], check=True, timeout=120)
 
 
@@ -234,6 +237,29 @@ def test_the_second_of_two_jobs_on_one_stack_waits_and_trains_nothing(runs):
     assert "waiting for another process" in again
     assert ": 0 cells trained in" in again
     equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0], "t400000"))
+
+
+def test_a_job_whose_node_fails_starts_again_when_the_node_is_back(cluster, runs, tmp_path):
+    if not cluster:
+        pytest.skip("this SLURM was there before the tests, which take down no node of others")
+    for scenario in SCENARIOS:  # this node is theirs, too
+        with contextlib.suppress(Exception):
+            runs(scenario)
+    folder = copy_project(tmp_path)
+    process = slurm(folder, LONG, "--until", "train")
+    training_under_way(folder)
+    (number,) = jobs(folder)
+    node = subprocess.run(
+        ["squeue", "-h", "-j", number, "-o", "%N"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    subprocess.run(["scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test"], check=True)
+    wait_for("the job in the queue again", lambda: jobs(folder) == {number: "PENDING"})
+    subprocess.run(["scontrol", "update", f"NodeName={node}", "State=RESUME"], check=True)
+    subprocess.run(["scontrol", "update", f"JobId={number}", "StartTime=now"], check=True)
+    finish(folder, process)
+    assert jobs(folder) == {number: "COMPLETED"}
+    assert processes(folder) == 2
+    equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0], "t100000"))
 
 
 def test_jobs_of_slurm_keep_the_gpu_that_it_gave_them_and_never_share_it(cluster, tmp_path):

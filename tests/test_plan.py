@@ -7,7 +7,7 @@ import torch
 from conftest import a_cell, a_dataset
 from test_workflow import copy_project, run_study, with_axis
 
-from ranktwo import plan
+from ranktwo import datasets, files, grid, plan, provenance, records
 
 
 def a_stack(count: int = 4, **axes: object) -> plan.Stack:
@@ -47,6 +47,35 @@ def test_hints_are_given_where_jobs_are_too_short_or_too_long():
     assert "Hint" not in plan.report([a_stack(steps=10)], "cpu")
     assert "GPU" not in short
     assert "GPU: 1 jobs ask for one each" in plan.report([a_stack()], "auto")
+
+
+def test_the_gpu_time_of_what_is_new_follows_from_what_cells_took_on_a_gpu_here():
+    one, other = (a_stack(10, steps=steps) for steps in (100_000, 300_000))
+    assert "is told once a stack has been trained on a GPU here,\nsay s." in plan.gpu_sentence([one])
+    core = plan.step_seconds(one, one.cells)
+    run = {"device": "NVIDIA X", "seconds": core / 20}
+    trained = plan.Stack(**vars(one) | {"new": [], "on_gpu": one.cells, "gpu_runs": [run]})
+    said = plan.gpu_sentence([trained, other])
+    expected = other.start + plan.step_seconds(other, other.cells) / 20
+    assert f"1 jobs ask for one each, {plan._time(expected)} of GPU time in all if it is 20 times" in said
+    assert "as NVIDIA X was with the 10 cells trained on it here" in said
+
+
+@pytest.mark.parametrize(("device", "cells"), [("cpu", 0), ("NVIDIA X", 3)])
+def test_what_cells_took_is_read_from_their_files(run_stage, tmp_path, device, cells):
+    options = {"source": "iris"}
+    here = provenance.circumstances("train", device=device) | {"seconds": 12.5}
+    for record in run_stage.records.values():
+        record.identity, record.runs = "x", [here]
+    folder = tmp_path / "runs" / "s"
+    folder.mkdir(parents=True)
+    records.write_records(folder / "weights.safetensors", folder / "history.parquet", run_stage.records, here)
+    (tmp_path / "datasets").mkdir()
+    prepared = datasets.prepare("toy", datasets.Options(**options), tmp_path, False)
+    files.write_tensors(tmp_path / "datasets" / "toy.safetensors", *prepared)
+    found = plan.read("s", grid.encode(run_stage.cells, options, snapshots=3), tmp_path)
+    assert found.on_gpu == run_stage.cells[:cells]
+    assert [run["seconds"] for run in found.gpu_runs] == [12.5] * bool(cells)
 
 
 def rows(said: str) -> dict[str, tuple[int, float]]:

@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -79,6 +79,12 @@ def ordered(value: Any) -> str:
 def short_hash(value: Any) -> str:
     """Eight hexadecimal digits that differ, in practice, where the values differ."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:8]
+
+
+def cell_of(facts: Mapping[str, Any]) -> Cell:
+    """The cell of a record's facts, with numbers for `all rows` and `full`, which train it alike."""
+    axes = {axis.name: facts[axis.name] for axis in fields(Cell)}
+    return Cell(**axes | {"widths": tuple(map(int, axes["widths"].split("-")))})
 
 
 def cell_name(cell: Cell, options: dict[str, Any]) -> str:

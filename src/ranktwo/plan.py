@@ -5,8 +5,9 @@ import contextlib
 import json
 import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import tabulate
 
@@ -55,6 +56,10 @@ class Stack:
     data: datasets.Dataset
     snapshots: int
     """Recorded of each cell, the initial one included."""
+    on_gpu: list[Cell] = field(default_factory=list)
+    """Cells in the stack's files, asked for or not, that were trained on a GPU alone."""
+    gpu_runs: list[dict[str, Any]] = field(default_factory=list)
+    """The provenance of the runs on a GPU."""
 
     @property
     def parameters(self) -> int:
@@ -96,10 +101,15 @@ class Stack:
 
 
 def training_seconds(stack: Stack) -> float:
-    """CPU seconds of training a stack's new cells on one core."""
-    if not stack.new:
+    """CPU seconds of training a stack's new cells on one core, the start of the job included."""
+    return stack.start + step_seconds(stack, stack.new) if stack.new else 0.0
+
+
+def step_seconds(stack: Stack, cells: list[Cell]) -> float:
+    """CPU seconds of one core in the steps and evaluations of some of a stack's cells."""
+    if not cells:
         return 0.0
-    first, count = stack.new[0], len(stack.new)
+    first, count = cells[0], len(cells)
     batch = stack.train_size if first.batch_size == "full" else first.batch_size
     slices = math.ceil(count / train.most_at_once(stack.parameters, "cpu"))
     step = (
@@ -110,8 +120,26 @@ def training_seconds(stack: Stack) -> float:
         + STEP["cell"]
     )
     look = stack.samples * (EVALUATION["product"] * stack.parameters + EVALUATION["activation"] * stack.activations)
-    looks = stack.snapshots * sum(2 if cell.label_noise else 1 for cell in stack.new)
-    return stack.start + 1e-6 * (step * first.steps * count + look * looks)
+    looks = stack.snapshots * sum(2 if cell.label_noise else 1 for cell in cells)
+    return 1e-6 * (step * first.steps * count + look * looks)
+
+
+def gpu_sentence(stacks: list[Stack]) -> str:
+    """GPU time of what is new, scaled from what the study's own cells took on a GPU so far, where there are some."""
+    new = [stack for stack in stacks if stack.new]
+    took = sum(run["seconds"] for stack in stacks for run in stack.gpu_runs)
+    modelled = sum(step_seconds(stack, stack.on_gpu) for stack in stacks)
+    asked = f"GPU: {len(new):,} jobs ask for one each"
+    if not modelled:
+        return f"{asked}. How long they take is told once a stack has been trained on a GPU here,\nsay {new[0].name}."
+    speed = modelled / took
+    seconds = sum(stack.start + step_seconds(stack, stack.new) / speed for stack in new)
+    names = " and ".join(sorted({run["device"] for stack in stacks for run in stack.gpu_runs}))
+    cells = sum(len(stack.on_gpu) for stack in stacks)
+    return (
+        f"{asked}, {_time(seconds)} of GPU time in all if it is {speed:.2g} times as fast as that\n"
+        f"core, as {names} was with the {cells:,} cells trained on it here."
+    )
 
 
 def analysis_seconds(stage: str, stack: Stack) -> float:
@@ -146,15 +174,33 @@ def read(name: str, job: str, results: Path) -> Stack:
     cells, options, settings = grid.decode(job)
     data = datasets.load(results / "datasets" / f"{cells[0].dataset}.safetensors")
     folder, known = results / "runs" / name, {}
+    on_gpu: list[Cell] = []
+    gpu: list[dict[str, Any]] = []
     if (folder / "weights.safetensors").exists() and (folder / "history.parquet").exists():
         # A damaged file is no result: its cells are trained again.
         with contextlib.suppress(UserError):
             known = files.read_parquet(folder / "history.parquet", "train")[1]["identities"]
+            metadata = files.read_metadata(folder / "weights.safetensors")
+            gpu = [run for run in metadata["runs"] if run["device"] != "cpu"]
+            on_gpu = [
+                grid.cell_of(facts["cell"])
+                for facts in metadata["cells"].values()
+                if all(metadata["runs"][run] in gpu for run in facts["runs"])
+            ]
     wanted = zip(cells, train.identities(cells, data, settings), strict=True)
     new = [cell for cell, identity in wanted if known.get(grid.cell_name(cell, options)) != identity]
     missing = {stage for stage in ANALYSIS if new or not (results / stage / f"{name}.parquet").exists()}
     snapshots = len(engine.snapshot_steps(cells[0].steps, settings["snapshots"]))
-    return Stack(name=name, cells=cells, new=new, missing=missing, data=data, snapshots=snapshots)
+    return Stack(
+        name=name,
+        cells=cells,
+        new=new,
+        missing=missing,
+        data=data,
+        snapshots=snapshots,
+        on_gpu=on_gpu,
+        gpu_runs=gpu,
+    )
 
 
 def report(stacks: list[Stack], device: str) -> str:
@@ -185,7 +231,7 @@ def report(stacks: list[Stack], device: str) -> str:
         f"of the calibration, within a factor of {WITHIN['training']} (training) and {WITHIN['analyses']} (analyses).",
     ]
     if device != "cpu" and new:
-        lines.append(f"GPU: {rows[0][1]:,} jobs ask for one each. What they take there has never been measured.")
+        lines.append(gpu_sentence(stacks))
     return "\n".join(lines + [f"Hint: {hint}" for hint in _hints(stacks)])
 
 
