@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import torch
-from conftest import a_dataset
+from conftest import a_dataset, a_record
 
 from ranktwo import certificates as module
 from ranktwo.certificates import (
@@ -581,3 +581,28 @@ def test_critical_decay_is_for_two_layers_and_zero_data_have_none():
         mu_c, v = critical_decay(x, targets, "regression", layers=layers)
         assert math.isnan(mu_c) and v.isnan().all()
     assert critical_decay(x, torch.zeros_like(targets), "regression")[0] == 0
+
+
+def test_a_stack_s_trajectory_columns_are_each_cell_s_own():
+    x = torch.randn(40, 9, dtype=torch.float64)
+    data = a_dataset("regression", 1, x, x[:, :1], 30)
+    axes = [
+        {"learning_rate": 0.1, "weight_decay": 0.5},
+        {"learning_rate": 0.3, "weight_decay": 0.2, "schedule": "cosine"},
+        {"learning_rate": 0.2, "decay_rule": "input-norm"},
+        {"learning_rate": 9.0},
+    ]
+    stack = [a_record([torch.ones(6, 9), torch.ones(1, 6)], data, **change, steps=50) for change in axes]
+    norms = [20.0, 15.0, 10.0, None]
+    for record, norm in zip(stack, norms, strict=True):
+        record.history = {"norm_before": [None, norm], "steps_before": [0.0, None if norm is None else 1.0]}
+    found = module._trajectory(stack, 1, 6)
+    rate = 0.3 * (1 + math.cos(math.pi * 49 / 50)) / 2
+    norm = math.sqrt(54)
+    expected = [(1 - 0.1 * 0.5) * 20 / norm, (1 - rate * 0.2) * 15 / norm, math.nan, math.nan]
+    assert found["trajectory_bound"].tolist() == pytest.approx(expected, nan_ok=True)
+    assert found["trajectory_rank"].tolist() == pytest.approx([4, 4, math.nan, math.nan], nan_ok=True)
+    assert found["memory_rank"].isnan().tolist() == [False, True, True, False]
+    assert all(
+        values.isnan().all() for name, values in module._trajectory(stack[3:], 1, 6).items() if name != "memory_rank"
+    )

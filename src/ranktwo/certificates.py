@@ -411,7 +411,7 @@ def distinct_directions(weight: Tensor, *, cosine: float = 0.99, relative_norm: 
         count, taken = 0, int.from_bytes(cell_claimed, "little")
         for number, like_it in enumerate(cell_rows):
             if not taken >> number & 1:
-                count, taken = count + 1, taken | int.from_bytes(like_it, "little") | 1 << number
+                count, taken = count + 1, taken | int.from_bytes(like_it, "little")
         counts.append(count or math.nan)
     return torch.tensor(counts, dtype=weight.dtype, device=weight.device)
 
