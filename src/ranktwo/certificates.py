@@ -460,17 +460,18 @@ def _closest_pair(weight: Tensor, h: Tensor, delta: Tensor, decay: Tensor, block
     norm = frobenius(weight)
     rounding = sum(weight.shape) * torch.finfo(weight.dtype).eps
     best, pairs = weight.new_empty(0), decay.new_empty(0, dtype=torch.long)
+    index = torch.arange(samples, device=decay.device)
     for start in range(0, samples, block):
         rows = slice(start, start + block)
         slope = 1 / (decay[rows, None] - decay)
-        index = torch.arange(samples, device=decay.device)
         wanted = slope.isfinite() & (index > index[rows, None])  # each pair once, and none of equal decay
         gram = (delta[rows] @ delta.T) * (h[rows] @ h.T)
         square = length[rows, None].square() + length.square() - 2 * gram
         square = norm.square() + slope * (2 * (inner[rows, None] - inner) + slope * square)
         square = square + rounding * (norm + slope.abs() * (length[rows, None] + length)).square()
-        best = torch.cat([best, torch.where(wanted, square, math.inf).flatten()])
-        pairs = torch.cat([pairs, (index[rows, None] * samples + index).flatten()])
+        square = torch.where(wanted, square, math.inf).flatten()
+        found, places = square.topk(min(candidates, len(square)), largest=False)
+        best, pairs = torch.cat([best, found]), torch.cat([pairs, start * samples + places])
         best, kept = best.topk(min(candidates, len(best)), largest=False)
         pairs = pairs[kept]
     pairs = pairs[best.isfinite()]

@@ -25,7 +25,7 @@ from ranktwo.progress import Meter, Progress
 from ranktwo.records import METRICS, Record, Unfinished, defined, read_records, write_records
 
 # Weights of the nets trained at once: on a CPU they have to stay in the cache, on a GPU to fill it.
-CPU_BYTES, CPU_CELLS = 5_000_000, 32
+CPU_BYTES, CPU_CELLS = 5_000_000, 64
 GPU_BYTES, GPU_CELLS = 2_000_000_000, 512
 
 
