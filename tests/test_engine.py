@@ -220,7 +220,7 @@ def test_kernels_compile_where_no_folder_could_keep_them(monkeypatch):
 
     njit_of_numba = numba.njit
     monkeypatch.setattr(numba, "njit", njit)
-    compiled = kernels._compiled(kernels.momentum.py_func)
+    compiled = kernels._compiled(kernels.momentum.__wrapped__)
     w, v, g = (np.full((1, 2), value) for value in (1.0, 2.0, 3.0))
     compiled(w, v, g, 2, np.array([0.5]), np.array([0.1]), 0.9)
     assert v[0].tolist() == pytest.approx([0.9 * 2 + 0.1 + 3] * 2)

@@ -4,30 +4,37 @@ Arrays are [K, P], row k the matrix of net k and what pads it. No net's numbers 
 product and a sum may be rounded once (`contract`) is decided when a function is compiled, for all entries alike.
 """
 
+import functools
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-try:
-    import numba
-except ImportError:
-    numba = None  # type: ignore[assignment]
-
-USABLE = numba is not None
+USABLE = importlib.util.find_spec("numba") is not None
 """Whether these functions can be used; where not, torch's operations do the same, slower."""
 Array = NDArray[Any]
 
 
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    options: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
-    if not USABLE:
-        return function
-    try:
-        return numba.njit(function, cache=True, **options)
-    except RuntimeError:  # there is no folder to keep it in: compiled anew, for a second
-        return numba.njit(function, **options)
+    """`function`, compiled when it is first called: what never calls it never waits for numba."""
+
+    @functools.cache
+    def machine_code() -> Callable[..., None]:
+        import numba
+
+        options: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
+        try:
+            return numba.njit(function, cache=True, **options)
+        except RuntimeError:  # there is no folder to keep it in: compiled anew, for a second or two
+            return numba.njit(function, **options)
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> None:
+        machine_code()(*arguments)
+
+    return call
 
 
 @_compiled
