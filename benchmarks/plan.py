@@ -59,10 +59,11 @@ def fit() -> None:
     for net in NETS:
         inputs, widths, outputs = net
         sizes = [inputs, *widths, outputs]
-        parameters = sum(one * other for one, other in zip(sizes, sizes[1:], strict=False))
-        most = train.most_at_once(parameters, "cpu")
-        runs = [(batch_size, "sgd", most) for batch_size in (4, 16, 64, 256)]
-        runs += [(16, "momentum", most), (16, "adamw", most), (16, "sgd", max(1, most // 4))]
+        matrices = list(zip(sizes, sizes[1:], strict=False))
+        parameters = sum(one * other for one, other in matrices)
+        most = {batch_size: train.most_at_once(matrices, batch_size, "cpu") for batch_size in (4, 16, 64, 256)}
+        runs = [(batch_size, "sgd", cells) for batch_size, cells in most.items()]
+        runs += [(16, "momentum", most[16]), (16, "adamw", most[16]), (16, "sgd", max(1, most[16] // 4))]
         for batch_size, optimizer, cells in runs:
             steps = min(1500, max(64, round(0.25 / (cells * (parameters * batch_size * 1.2e-10 + 2e-6)))))
             times.append(step_time(net, batch_size, optimizer, cells, steps))

@@ -62,8 +62,8 @@ def steps(arguments: argparse.Namespace) -> Rows:
     rows = []
     peak = training.ceilings(arguments.device)["float32, GFLOP/s"]
     for net in training.NETS:
-        cells = training.at_once(net, arguments.device)
         for batch_size in arguments.batch:
+            cells = training.at_once(net, batch_size, arguments.device)
             for optimizer in arguments.optimizers:
                 where = (net, batch_size, optimizer, arguments.device)
                 loops = {

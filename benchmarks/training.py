@@ -123,9 +123,9 @@ def stacked(net: Net, batch_size: int, optimizer: str, device: str, cells: int) 
     return lambda steps: training.advance_to(training.stack.step + steps)
 
 
-def at_once(net: Net, device: str) -> int:
-    """Nets that a training job of the pipeline stacks."""
-    return train.most_at_once(net.parameters, device)
+def at_once(net: Net, batch_size: int, device: str) -> int:
+    """Nets that a training job of the pipeline trains at once."""
+    return train.most_at_once(list(zip(net.sizes, net.sizes[1:], strict=False)), batch_size, device)
 
 
 def products(net: Net, batch_size: int, device: str, cells: int) -> Advance:

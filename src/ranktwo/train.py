@@ -24,8 +24,8 @@ from ranktwo.grid import Cell, cell_name, decode, short_hash
 from ranktwo.progress import Meter, Progress
 from ranktwo.records import METRICS, Record, Unfinished, defined, read_records, write_records
 
-# Weights of the nets trained at once: on a CPU they have to stay in the cache, on a GPU to fill it.
-CPU_BYTES, CPU_CELLS = 5_000_000, 64
+# Weights and activations of the nets trained at once: on a CPU they have to stay in the cache, on a GPU to fill it.
+CPU_BYTES, CPU_CELLS = 5_500_000, 64
 GPU_BYTES, GPU_CELLS = 2_000_000_000, 512
 
 
@@ -59,7 +59,7 @@ def train(
         raise UserError(
             f"label_noise is a share of labels for {data.name}, a classification task; it must be at most 1"
         )
-    at_once = most_at_once(sum(math.prod(pair) for pair in shapes(first, data)), device)
+    at_once = most_at_once(shapes(first, data), size if first.batch_size == "full" else first.batch_size, device)
     together: dict[int, list[str]] = {}
     for name in cells:
         together.setdefault(begun[name].step if name in begun else 0, []).append(name)
@@ -105,10 +105,12 @@ def _slices(names: list[str], at_once: int) -> list[list[str]]:
     return [names[start:stop] for start, stop in zip(bounds, bounds[1:], strict=False)]
 
 
-def most_at_once(parameters: int, device: str) -> int:
-    """Nets of so many weights that are trained together on a device."""
+def most_at_once(matrices: list[tuple[int, int]], batch_size: int, device: str) -> int:
+    """Nets with weight matrices of these inputs and outputs that are trained together on a device."""
     cells, room = (GPU_CELLS, GPU_BYTES) if device == "cuda" else (CPU_CELLS, CPU_BYTES)
-    return max(1, min(cells, room // (4 * parameters)))
+    weights = sum(inputs * outputs for inputs, outputs in matrices)
+    activations = matrices[0][0] + 2 * sum(outputs for _, outputs in matrices)  # and their gradients
+    return max(1, min(cells, room // (4 * (weights + batch_size * activations))))
 
 
 def shapes(cell: Cell, data: datasets.Dataset) -> list[tuple[int, int]]:
