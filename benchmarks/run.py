@@ -4,8 +4,9 @@
     python benchmarks/run.py steps --rounds 3 --batch 16    # one of them
     python benchmarks/run.py --output FOLDER                # writes FOLDER/benchmarks.json and FOLDER/benchmarks.md
 
-Sections: ceilings (rates of the machine), steps (three training loops), growth (time and memory against steps and
-cells), start (of a job), dag (Snakemake on large studies), analysis (of a study that has been run, --results).
+Sections: ceilings (rates of the machine), steps (three training loops), at_once (by the number of nets), profile (of a
+step), growth (time and memory against steps and cells), start (of a job), dag (Snakemake on large studies), analysis
+(of a study that has been run, --results).
 Rounds alternate between what is compared, and a ratio is taken within a round, so that a change in the machine's speed
 falls on both. Every figure is the median of the rounds, [least, greatest]. One thread, on a CPU.
 """
@@ -92,6 +93,38 @@ def steps(arguments: argparse.Namespace) -> Rows:
                     }
                 )
                 print(_table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+    return rows
+
+
+def at_once(arguments: argparse.Namespace) -> Rows:
+    """Microseconds of a step of one small net by the number of nets trained at once, SGD."""
+    rows = []
+    for net in training.NETS[2:]:
+        for batch_size in arguments.batch:
+            loops = {
+                f"{cells} nets": (training.stacked(net, batch_size, "sgd", arguments.device, cells), cells)
+                for cells in (16, 32, 64, 128)
+            }
+            found = _alternate(loops, arguments)
+            times = {name: spread([1e6 * second for second in seconds]) for name, seconds in found.items()}
+            rows.append({"net": net.name, "B": batch_size, **times})
+    return rows
+
+
+def profile(arguments: argparse.Namespace) -> Rows:
+    """Where a step of all nets at once goes, SGD: microseconds without the profiler, and its six largest operations."""
+    rows = []
+    for net in training.NETS:
+        for batch_size in arguments.batch:
+            cells, count = training.at_once(net, batch_size, arguments.device), 256
+            advance = training.stacked(net, batch_size, "sgd", arguments.device, cells)
+            advance(count)
+            whole = 1e6 * _seconds(advance, count, arguments.device) / count
+            with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+                advance(count)
+            largest = sorted(seen.key_averages(), key=lambda event: -event.self_cpu_time_total)[:6]
+            parts = (f"{event.key.removeprefix('aten::')} {event.self_cpu_time_total / count:.3g}" for event in largest)
+            rows.append({"net": net.name, "B": batch_size, "K": cells, "µs": f"{whole:.4g}", "of it": ", ".join(parts)})
     return rows
 
 
@@ -219,7 +252,9 @@ def analysis(arguments: argparse.Namespace) -> Rows:
 # The command.
 
 
-SECTIONS = {function.__name__: function for function in (ceilings, steps, growth, start, dag, analysis)}
+SECTIONS = {
+    function.__name__: function for function in (ceilings, steps, at_once, profile, growth, start, dag, analysis)
+}
 
 
 def _table(rows: Rows) -> str:

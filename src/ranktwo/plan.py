@@ -37,8 +37,8 @@ START, READ = 2.2, 5e-9
 """Seconds in which a job starts, Python and PyTorch; of reading, for each byte of data in float64."""
 WITHIN = {"training": 2.5, "analyses": 3}
 """Factors that the estimates are meant to be within, on that machine."""
-PROCESS, EMPTY_FILE = 350e6, 25e3
-"""Bytes: in memory, of a process that has loaded PyTorch; on disk, of a table before its rows."""
+PROCESS, EMPTY_FILE = 430e6, 25e3
+"""Bytes: in memory, of a process that has loaded PyTorch and numba; on disk, of a table before its rows."""
 SHORT, LONG = 60.0, 86400.0
 """Seconds of a training job that is not worth a place in a queue, and of one that may be better cut."""
 UNITS = [("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)]
