@@ -1,6 +1,7 @@
 """The plan's counts are those of the study, and nothing that is there is counted as new."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -66,11 +67,10 @@ def test_the_gpu_time_of_what_is_new_follows_from_what_cells_took_on_a_gpu_here(
 def test_what_cells_took_is_read_from_their_files(run_stage, tmp_path, device, cells):
     options = {"source": "iris"}
     here = provenance.circumstances("train", device=device) | {"seconds": 12.5}
-    for record in run_stage.records.values():
-        record.identity, record.runs = "x", [here]
+    trained = {name: replace(record, identity="x", runs=[here]) for name, record in run_stage.records.items()}
     folder = tmp_path / "runs" / "s"
     folder.mkdir(parents=True)
-    records.write_records(folder / "weights.safetensors", folder / "history.parquet", run_stage.records, here)
+    records.write_records(folder / "weights.safetensors", folder / "history.parquet", trained, here)
     (tmp_path / "datasets").mkdir()
     prepared = datasets.prepare("toy", datasets.Options(**options), tmp_path, False)
     files.write_tensors(tmp_path / "datasets" / "toy.safetensors", *prepared)
