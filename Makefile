@@ -21,7 +21,7 @@ plan: $(INSTALLED) ## say what the study would take: jobs, CPU time, memory, dis
 	@$(RUN) --quiet all -- plan
 
 test: $(INSTALLED) ## run the tests
-	@$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadgroup
+	@$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(INSTALLED) ## check style, types and the workflow
 	@. $(VENV)/bin/activate && ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile workflow

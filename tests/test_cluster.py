@@ -26,7 +26,6 @@ from test_workflow import SMALL, copy_project, environment, gaps
 
 from ranktwo import records
 
-pytestmark = pytest.mark.xdist_group("cluster")
 SLURM_UP = Path(os.environ.get("RANKTWO_SLURM_UP") or ROOT.parent / "shared" / "slurm" / "slurm-up")
 
 

@@ -13,8 +13,6 @@ import pytest
 from conftest import ROOT
 from test_workflow import copy_project, environment
 
-# What follows the tutorial shares one checkout, in one process of the tests.
-pytestmark = pytest.mark.xdist_group("docs")
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
