@@ -10,7 +10,7 @@ stored. Undefined numbers are nan here and `null_reason` says why.
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow
@@ -35,7 +35,7 @@ NEEDS_DECAY = NEEDS_SMALLER_BATCH | {
     "mean_residual_1",
     "mean_residual_2",
 }
-CHUNK_ELEMENTS = 2**19  # activations of one layer worked on at once: enough for operations to outweigh their calls
+CHUNK_ELEMENTS = 2**18  # activations of one layer worked on at once: more of them would leave the cache
 frobenius = torch.linalg.matrix_norm
 
 
@@ -108,24 +108,25 @@ def certificates(
     for start in range(0, cells, chunk):
         part = slice(start, start + chunk)
         net = [weight[part] for weight in weights]
-        inputs = x if x.ndim == 2 else x[part]
-        labels = targets if targets.ndim == 2 else targets[part]
-        net, activations, images, derivatives, finite = _finite_passes(net, inputs, labels, task)
+        passes = _finite_passes(net, x if x.ndim == 2 else x[part], targets if targets.ndim == 2 else targets[part], task)
+        # <g_i, W>, the same for every matrix of a net: relu(z) is z relu'(z), so each layer hands on delta.z.
+        inner = torch.linalg.vecdot(passes.deltas[-1], passes.images[-1])
         rows.append([])
-        for layer, (weight, h, image, delta) in enumerate(zip(net, activations, images, derivatives, strict=True)):
-            row = _gradient_columns(weight, h, image, delta, decay[part], batch_size, ascent_steps)
-            row["data_floor"] = torch.full_like(row["norm"], math.nan) if layer else floor.expand(cells)[part]
-            row["dead_fraction"] = torch.full_like(row["norm"], math.nan)
+        for layer in range(len(weights)):
+            row = _sample_columns(passes, layer, inner, decay[part], batch_size, ascent_steps)
+            row["dead_fraction"] = torch.full_like(row["eps_batch"], math.nan)
             if layer + 1 < len(net):
-                row["dead_fraction"] = (images[layer].amax(1) <= 0).double().mean(1)
-            rows[-1].append(row | {"finite": finite})
+                row["dead_fraction"] = (passes.h[layer + 1].sum(1) == 0).double().mean(1)
+            rows[-1].append(row | {"finite": passes.finite})
         if meter:
-            meter.add(len(finite))
+            meter.add(len(passes.finite))
     columns = []
-    for weight, parts in zip(weights, zip(*rows, strict=True), strict=True):
-        column = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    for layer, (weight, parts) in enumerate(zip(weights, zip(*rows, strict=True), strict=True)):
+        found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        finite = found.pop("finite")
+        column = _columns(_or_zero(weight, finite), decay, batch_size, **found)
+        column["data_floor"] = torch.full_like(column["norm"], math.nan) if layer else floor.expand(cells)
         column["directions"] = distinct_directions(weight)
-        finite = column.pop("finite")
         columns.append({name: torch.where(finite, value, math.nan) for name, value in column.items()})
     return columns
 
@@ -151,66 +152,87 @@ def null_reason(
     return None
 
 
-def _finite_passes(
-    weights: list[Tensor], x: Tensor, targets: Tensor, task: Task
-) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor], Tensor]:
-    """Weights, inputs h, images W h and deltas of each matrix and, [K], whether a cell's gradients can be squared.
+class _Passes(NamedTuple):
+    """What a forward and a backward pass leave of K nets, in lists by layer."""
 
-    A cell whose gradients can not is run as zero.
-    """
-    activations, images, derivatives = _passes(weights, x, targets, task)
-    size = sum(frobenius(weight).square() for weight in weights)
-    for h, delta in zip(activations, derivatives, strict=True):
-        size = size + (frobenius(h) * frobenius(delta)).square()
-    finite = size.isfinite()
+    weights: list[Tensor]
+    h: list[Tensor]
+    """Inputs of each matrix, [K, N, in]."""
+    images: list[Tensor]
+    """W h, [K, N, out]."""
+    deltas: list[Tensor]
+    """Derivatives by them, [K, N, out]."""
+    lengths: list[Tensor]
+    """||h_i||, [K, N]."""
+    finite: Tensor
+    """bool [K]: whether a cell's gradients can be squared. One whose gradients can not is run as zero."""
+
+
+def _finite_passes(weights: list[Tensor], x: Tensor, targets: Tensor, task: Task) -> _Passes:
+    passes = _passes(weights, x, targets, task)
+    finite = passes.finite
     if not finite.all():
         # The factorisations raise on nan and inf, and one diverged cell must not cost the others their rows.
-        weights = [torch.where(finite[:, None, None], weight, 0.0) for weight in weights]
-        activations, images, derivatives = _passes(weights, x, targets, task)
-    return weights, activations, images, derivatives, finite
+        passes = _passes([_or_zero(weight, finite) for weight in weights], x, targets, task)
+    return passes._replace(finite=finite)
 
 
-def _passes(
-    weights: list[Tensor], x: Tensor, targets: Tensor, task: Task
-) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Inputs h [K, N, in], images W h [K, N, out] and deltas [K, N, out] of each matrix."""
+def _passes(weights: list[Tensor], x: Tensor, targets: Tensor, task: Task) -> _Passes:
     activations, images = [x.expand(len(weights[0]), *x.shape[-2:])], []
     for weight in weights:
         images.append(nets.linear(activations[-1], weight))
         activations.append(images[-1].relu())
     activations[-1] = images[-1]
-    return activations[:-1], images, deltas(weights, activations, targets, task)
+    derivatives = deltas(weights, activations, targets, task)
+    lengths = [_row_norms(x).expand(len(weights[0]), -1), *(_row_norms(h) for h in activations[1:-1])]
+    size = sum(frobenius(weight).square() for weight in weights)
+    for length, delta in zip(lengths, derivatives, strict=True):
+        size = size + (_row_norms(length) * frobenius(delta)).square()
+    return _Passes(weights, activations[:-1], images, derivatives, lengths, size.isfinite())
 
 
-def _gradient_columns(
+def _or_zero(weight: Tensor, finite: Tensor) -> Tensor:
+    return weight if finite.all() else torch.where(finite[:, None, None], weight, 0.0)
+
+
+def _sample_columns(
+    passes: _Passes, layer: int, inner: Tensor, decay: Tensor, batch_size: int, ascent_steps: int
+) -> dict[str, Tensor]:
+    """What `_columns` needs to know of the samples of one matrix, by the names of its arguments; inner is <g_i, W>."""
+    weight, h, image, delta = (of[layer] for of in (passes.weights, passes.h, passes.images, passes.deltas))
+    norms = sample_norms(weight, h, image, delta, decay, passes.lengths[layer])
+    eps_batch = torch.full_like(norms[:, 0], math.nan)
+    if batch_size < h.shape[1]:
+        eps_batch = _largest_batch(weight, h, delta, decay, inner, norms.argmax(1), batch_size, ascent_steps)
+    return {"norms": norms, "mean_gradient": torch.bmm(delta.transpose(1, 2), h) / h.shape[1], "eps_batch": eps_batch}
+
+
+def _columns(
     weight: Tensor,
-    h: Tensor,
-    image: Tensor,
-    delta: Tensor,
     decay: Tensor,
     batch_size: int,
-    ascent_steps: int,
+    *,
+    norms: Tensor,
+    mean_gradient: Tensor,
+    eps_batch: Tensor,
+    dead_fraction: Tensor,
 ) -> dict[str, Tensor]:
-    """The columns of `certificates` that follow from W [K, out, in], inputs h, W h, deltas and decays [K, N]."""
-    samples = h.shape[1]
+    """Columns of `certificates` from W and gbar [K, out, in], c_i and ||a_i|| [K, N]."""
     singular = torch.linalg.svdvals(_tall(weight))
     norm = frobenius(weight)
-    norms = sample_norms(weight, h, image, delta, decay, singular)
     mu = torch.where(decay.mean(1) > 0, decay.mean(1), math.nan)
     decayed = decay > 0
     distance = norms / torch.where(decayed, decay, math.nan)
     nothing = mu.isnan()
 
-    mean_gradient = torch.bmm(delta.transpose(1, 2), h) / samples
     gradient = mean_gradient + decay.mean(1)[:, None, None] * weight
     gradient_norm = frobenius(gradient)
     mean_singular = torch.linalg.svdvals(_tall(mean_gradient))
     slack = _spectral_norm(gradient) / mu
     gap = (singular - mean_singular / mu[:, None]).abs().amax(1)
 
-    if batch_size < samples:
+    if batch_size < norms.shape[1]:
         eps_upper = norms.amax(1)
-        eps_batch = _largest_batch(weight, h, image, delta, decay, norms.argmax(1), batch_size, ascent_steps)
         eps_lower = torch.stack([eps_batch, gradient_norm, eps_upper / (2 * batch_size - 1)]).amax(0)
         factor = (2 * batch_size - 1) / torch.where(nothing, math.nan, decay.amax(1))
     else:
@@ -234,6 +256,7 @@ def _gradient_columns(
         "weyl_tightness": torch.where(slack > 0, gap / slack, math.nan),
         "mean_residual_1": (_residual(mean_singular, 1) + gradient_norm) / mu,
         "mean_residual_2": (_residual(mean_singular, 2) + gradient_norm) / mu,
+        "dead_fraction": dead_fraction,
     }
     nonzero = torch.where(norm > 0, norm, math.nan)
     return row | {f"vacuity_{end}": row[f"bound_{end}"] / nonzero for end in ("lower", "upper")}
@@ -244,14 +267,21 @@ def _tall(matrix: Tensor) -> Tensor:
     return matrix if matrix.shape[1] >= matrix.shape[2] else matrix.transpose(1, 2)
 
 
-def _leading(weight: Tensor) -> Tensor:
-    """The leading right singular vector v [K, in] of W, up to ||W^T W v - s_1^2 v|| of rounding."""
-    tall = _tall(weight)
-    v = torch.linalg.eigh(torch.bmm(tall.transpose(1, 2), tall)).eigenvectors[..., -1:]
-    if weight.shape[1] >= weight.shape[2]:
-        return v[..., 0]
-    v = torch.bmm(weight.transpose(1, 2), v)[..., 0]
-    return v * inverse(torch.linalg.vector_norm(v, dim=1))[:, None]
+def _nearly_leading(weight: Tensor) -> Tensor:
+    """A unit vector v [K, in] with ||W - W v v^T|| <= sqrt(2m + 1) d_1(W), W of m rows; 0 for W = 0.
+
+    v is W^T W w / ||W^T W w||, w the longest row, whose length is at least ||W||/sqrt(m). If d_1 >= s_1/sqrt(2m) any v
+    does, as ||W||^2 = s_1^2 + d_1^2. Else w has at least s_1/sqrt(2m) along the leading singular vector and at most d_1
+    across, a ratio that W^T W reduces by (s_2/s_1)^2 < 1/(2m), to less than d_1/s_1.
+    """
+    v = _unit(weight[torch.arange(len(weight)), _row_norms(weight).argmax(1)])
+    u = _unit(torch.bmm(weight, v[..., None])[..., 0])  # a length in between: collapsed weights cubed could underflow
+    return _unit(torch.bmm(u[:, None], weight)[:, 0])
+
+
+def _unit(rows: Tensor) -> Tensor:
+    """Each last-axis row over its length; 0 for 0."""
+    return rows * inverse(_row_norms(rows))[..., None]
 
 
 def _residual(singular: Tensor, rank: int) -> Tensor:
@@ -267,7 +297,7 @@ def _spectral_norm(matrix: Tensor) -> Tensor:
     return scale * torch.linalg.eigvalsh(torch.bmm(wide, wide.transpose(1, 2)))[:, -1].clamp_min(0).sqrt()
 
 
-def sample_norms(weight: Tensor, h: Tensor, image: Tensor, delta: Tensor, decay: Tensor, singular: Tensor) -> Tensor:
+def sample_norms(weight: Tensor, h: Tensor, image: Tensor, delta: Tensor, decay: Tensor, length: Tensor) -> Tensor:
     """||g_i + c_i W||, [K, N], to rounding of ||g_i|| + c_i ||W||, though it may be far smaller than either.
 
     The textbook expansion c^2 ||W||^2 + 2 c <g_i, W> + ||g_i||^2 subtracts squares and loses half the digits where W
@@ -276,28 +306,37 @@ def sample_norms(weight: Tensor, h: Tensor, image: Tensor, delta: Tensor, decay:
 
         ||g_i + c W||^2 = ||c W xhat + ||x_i|| delta_i||^2 + c^2 ||W P||^2
 
-    The first term subtracts vectors, not squares. For the second let v be the leading right singular vector, w = W v
-    and R = W - w v^T; as R v = 0 and w^T R = 0,
+    The first term subtracts vectors, not squares. For the second take any unit vector v, w = W v, R = W - w v^T and
+    z = R^T w; as R v = 0 and z.v = 0,
 
-        ||W P||^2 = ||w||^2 ||v - (v.xhat) xhat||^2 + (||R||^2 - ||W xhat - (v.xhat) w||^2)
+        ||W P||^2 = ||w||^2 ||v - (v.xhat) xhat||^2 - 2 (v.xhat) (z.xhat) + ||R||^2 - ||W xhat - (v.xhat) w||^2
 
-    which is at least s_2^2, hence subtracting within the bracket, of size sum_{k>1} s_k^2, costs nothing. A v off by
-    theta leaves w^T R of size theta (s_1^2 - s_2^2), rounding of s_1^2 however near s_2 is.
+    which is at least d_1^2 (Eckart & Young). Subtracting costs nothing where ||R|| is of that size: near the leading
+    right singular vector, see `_nearly_leading`. There z is small, and rounding in it, of size s_1^2, counts by
+    z.(xhat - (v.xhat) v) only, as much as rounding of s_1 in ||W P||.
 
-    weight [K, out, in], h [K, N, in], image W x_i [K, N, out], delta [K, N, out], decay [K, N]; singular s [K, q].
+    weight [K, out, in], h [K, N, in], image W x_i [K, N, out], delta [K, N, out], decay [K, N], length ||x_i|| [K, N].
     """
-    length = _row_norms(h)
     scale = inverse(length)
-    right = _leading(weight)
-    turned = torch.bmm(weight, right[..., None])  # w, [K, out, 1]
+    v = _nearly_leading(weight)
+    w = torch.bmm(weight, v[..., None])  # [K, out, 1]
+    rest = torch.baddbmm(weight, w, v[:, None], alpha=-1)
+    z = torch.bmm(w.transpose(1, 2), rest)[:, 0]
+    z = z - torch.linalg.vecdot(z, v)[:, None] * v
     # c W xhat + ||x_i|| delta_i = ||x_i|| (delta_i + c/||x_i||^2 W x_i): one pass over [K, N, out].
     share = (decay * scale * scale).clamp_max_(torch.finfo(delta.dtype).max)
     along_square = (length * _row_norms(torch.addcmul(delta, image, share[..., None]))).square()
-    cosine, across = _direction(h, scale, right)
-    across_square = turned.square().sum(1) * across
-    rest = (image * scale[..., None]).baddbmm_(cosine[..., None], turned.transpose(1, 2), alpha=-1)
-    rest_square = singular[:, 1:].square().sum(1, keepdim=True) - _row_norms(rest).square()
-    return (along_square + decay.square() * (across_square + rest_square.clamp_min_(0))).sqrt()
+    cosine, sine_square = _direction(h, scale, v)
+    turn = _along(h, z) * scale
+    rest_image = (image * scale[..., None]).baddbmm_(cosine[..., None], w.transpose(1, 2), alpha=-1)
+    rest_square = frobenius(rest).square()[:, None] - _row_norms(rest_image).square()
+    across_square = w.square().sum(1) * sine_square - 2 * cosine * turn + rest_square
+    return (along_square + decay.square() * across_square.clamp_min_(0)).sqrt()
+
+
+def _along(h: Tensor, v: Tensor) -> Tensor:
+    """h_i.v, [K, N], of h [K, N, in] and v [K, in]."""
+    return torch.bmm(v[:, None], h.transpose(1, 2))[:, 0]  # h v^T, with a single column, takes five times as long
 
 
 def _direction(h: Tensor, scale: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
@@ -306,7 +345,7 @@ def _direction(h: Tensor, scale: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
     `scale` [K, N] is 1/||h_i||, or 0 where h_i = 0, whose cosine is 0. The sine is 1 - cosine^2 where that loses fewer
     than two of sixteen digits, and ||v - (v.xhat) xhat|| where it would lose more.
     """
-    cosine = torch.bmm(h, unit[..., None])[..., 0] * scale
+    cosine = _along(h, unit) * scale
     square = 1 - cosine.square()
     cell, sample = (square < 1e-2).nonzero(as_tuple=True)
     if len(cell):
@@ -323,9 +362,9 @@ def _row_norms(rows: Tensor) -> Tensor:
 def _largest_batch(
     weight: Tensor,
     h: Tensor,
-    image: Tensor,
     delta: Tensor,
     decay: Tensor,
+    inner: Tensor,
     extreme: Tensor,
     batch_size: int,
     ascent_steps: int,
@@ -336,7 +375,6 @@ def _largest_batch(
     Which samples are tried is another matter: any B of them give a lower bound.
     """
     cells = torch.arange(len(weight), device=h.device)[:, None]
-    inner = torch.linalg.vecdot(delta, image)  # <g_i, W>
     square = frobenius(weight).square()
 
     def batch_gradient(batch: Tensor) -> Tensor:
@@ -349,8 +387,8 @@ def _largest_batch(
         if batch.shape[1] * sum(weight.shape[1:]) < math.prod(weight.shape[1:]):
             # <g_i, g_j> = (delta_i.delta_j)(x_i.x_j) takes fewer products than the gradient itself.
             mean = decay.gather(1, batch).mean(1, keepdim=True)
-            score = torch.bmm(delta, delta[cells, batch].transpose(1, 2))
-            score = torch.linalg.vecdot(score, torch.bmm(h, h[cells, batch].transpose(1, 2))) / batch.shape[1]
+            score = torch.bmm(delta[cells, batch], delta.transpose(1, 2))
+            score = torch.linalg.vecdot(score, torch.bmm(h[cells, batch], h.transpose(1, 2)), dim=1) / batch.shape[1]
             score += mean * inner + decay * (inner.gather(1, batch).mean(1) + mean[:, 0] * square)[:, None]
         else:
             gradient = batch_gradient(batch)
@@ -401,7 +439,7 @@ def distinct_directions(weight: Tensor, *, cosine: float = 0.99, relative_norm: 
     relu(-z) is not -relu(z). (Leaders, not connected components: a chain of small turns is not one direction.)
     """
     norms, order = _row_norms(weight).sort(dim=1, descending=True, stable=True)
-    unit = weight.take_along_dim(order[..., None], 1) * inverse(norms)[..., None]
+    unit = weight[torch.arange(len(weight))[:, None], order] * inverse(norms)[..., None]
     near = (torch.bmm(unit, unit.transpose(1, 2)) > cosine).cpu().numpy()
     left_out = (norms <= relative_norm * norms[:, :1]).cpu().numpy()
     # Sets of rows as bits of an integer.
@@ -439,16 +477,16 @@ def pair_certificate(
     decays: c_i [K, N]; the rest as for `certificates`.
     """
     weights = [weight.double() for weight in weights]
-    weights, activations, _, derivatives, finite = _finite_passes(weights, x.double(), targets.double(), task)
+    passes = _finite_passes(weights, x.double(), targets.double(), task)
     decays = decays.double()
     return [
         torch.stack(
             [
                 _closest_pair(*cell, block, candidates) if ok else torch.full_like(cell[0][0, 0], math.nan)
-                for ok, *cell in zip(finite, weight, h, delta, decays, strict=True)
+                for ok, *cell in zip(passes.finite, weight, h, delta, decays, strict=True)
             ]
         )
-        for weight, h, delta in zip(weights, activations, derivatives, strict=False)
+        for weight, h, delta in zip(passes.weights, passes.h, passes.deltas, strict=True)
     ]
 
 
@@ -585,13 +623,16 @@ def table(records: dict[str, Record], data: datasets.Dataset, meter: Meter | Non
         )
         pairs = _pair_bounds(weights, x, targets, data.task, decays, by_norm)
         trajectory = _trajectory(list(records.values()), index, min(weights[0].shape[1:]))
+        nothing = torch.full((len(cells),), math.nan)
+        for number, (layer, pair_bound) in enumerate(zip(layers, pairs, strict=True)):
+            layer |= {name: nothing if number else values for name, values in trajectory.items()}
+            layer["pair_bound"] = pair_bound
+        found = [{column: values.tolist() for column, values in layer.items()} for layer in layers]
         for number, (name, record) in enumerate(records.items()):
-            for layer, matrix in enumerate(nets.matrix_names(len(weights))):
-                row = {column: values[number].item() for column, values in layers[layer].items()}
+            for layer, matrix in zip(found, nets.matrix_names(len(weights)), strict=True):
+                row = {column: values[number] for column, values in layer.items()}
                 row["null_reason"] = _row_reason(row, record.cell["weight_decay"], batch_size, size)
-                row |= {"pair_bound": pairs[layer][number].item(), "critical_decay": critical[number]}
-                row |= {column: values[number].item() if layer == 0 else None for column, values in trajectory.items()}
-                row |= record.cell | {"cell": name, "step": step, "matrix": matrix}
+                row |= record.cell | {"cell": name, "step": step, "matrix": matrix, "critical_decay": critical[number]}
                 for column, values in rows.items():
                     values.append(row[column])
     columns = [pyarrow.array(values, type=SCHEMA.field(name).type, from_pandas=True) for name, values in rows.items()]
