@@ -103,19 +103,15 @@ def certificates(
     floor = data_floor(x) if input_floor is None else input_floor
 
     rows: list[list[dict[str, Tensor]]] = []
-    widest = max(max(weight.shape[1:]) for weight in weights)
-    chunk = max(1, CHUNK_ELEMENTS // (samples * widest))
-    for start in range(0, cells, chunk):
-        part = slice(start, start + chunk)
-        net = [weight[part] for weight in weights]
-        passes = _finite_passes(net, x if x.ndim == 2 else x[part], targets if targets.ndim == 2 else targets[part], task)
+    for part in _slices(cells, samples * max(max(weight.shape[1:]) for weight in weights)):
+        passes = _finite_passes([weight[part] for weight in weights], _cut(x, part), _cut(targets, part), task)
         # <g_i, W>, the same for every matrix of a net: relu(z) is z relu'(z), so each layer hands on delta.z.
         inner = torch.linalg.vecdot(passes.deltas[-1], passes.images[-1])
         rows.append([])
         for layer in range(len(weights)):
             row = _sample_columns(passes, layer, inner, decay[part], batch_size, ascent_steps)
             row["dead_fraction"] = torch.full_like(row["eps_batch"], math.nan)
-            if layer + 1 < len(net):
+            if layer + 1 < len(weights):
                 row["dead_fraction"] = (passes.h[layer + 1].sum(1) == 0).double().mean(1)
             rows[-1].append(row | {"finite": passes.finite})
         if meter:
@@ -150,6 +146,17 @@ def null_reason(
     if column == "weyl_tightness":
         return "the mean gradient with decay is exactly zero"
     return None
+
+
+def _slices(cells: int, elements: int) -> list[slice]:
+    """The cells in parts: in a tensor of `elements` numbers for each, a part's stay in the cache."""
+    count = max(1, CHUNK_ELEMENTS // elements)
+    return [slice(start, start + count) for start in range(0, cells, count)]
+
+
+def _cut(samples: Tensor, part: slice) -> Tensor:
+    """The part of inputs or targets [K, N, ...] that these cells have, or all [N, ...] that every cell has."""
+    return samples if samples.ndim == 2 else samples[part]
 
 
 class _Passes(NamedTuple):
@@ -461,7 +468,7 @@ def pair_certificate(
     task: Task,
     *,
     decays: Tensor,
-    block: int = 256,
+    block: int = 64,
     candidates: int = 32,
 ) -> list[Tensor]:
     """min_{c_i != c_j} ||W + (g_i - g_j)/(c_i - c_j)|| >= d_2(W) for each weight matrix, [K]; null if all c_i agree.
@@ -477,48 +484,51 @@ def pair_certificate(
     decays: c_i [K, N]; the rest as for `certificates`.
     """
     weights = [weight.double() for weight in weights]
-    passes = _finite_passes(weights, x.double(), targets.double(), task)
-    decays = decays.double()
-    return [
-        torch.stack(
-            [
-                _closest_pair(*cell, block, candidates) if ok else torch.full_like(cell[0][0, 0], math.nan)
-                for ok, *cell in zip(passes.finite, weight, h, delta, decays, strict=True)
-            ]
-        )
-        for weight, h, delta in zip(passes.weights, passes.h, passes.deltas, strict=True)
-    ]
+    x, targets, decays = x.double(), targets.double(), decays.double()
+    widest = max(max(weight.shape[1:]) for weight in weights)
+    found: list[list[Tensor]] = []
+    for part in _slices(len(decays), x.shape[-2] * max(widest, block)):
+        passes = _finite_passes([weight[part] for weight in weights], _cut(x, part), _cut(targets, part), task)
+        layers = zip(passes.weights, passes.h, passes.images, passes.deltas, passes.lengths, strict=True)
+        closest = [_closest_pairs(*layer, decays[part], block, candidates) for layer in layers]
+        found.append([torch.where(passes.finite, bound, math.nan) for bound in closest])
+    return [torch.cat(parts) for parts in zip(*found, strict=True)]
 
 
-def _closest_pair(weight: Tensor, h: Tensor, delta: Tensor, decay: Tensor, block: int, candidates: int) -> Tensor:
-    """One cell's `pair_certificate` of one matrix: W [out, in], h [N, in], delta [N, out], decay [N]."""
-    samples = len(h)
-    length = torch.linalg.vector_norm(h, dim=1) * torch.linalg.vector_norm(delta, dim=1)
-    inner = torch.linalg.vecdot(delta, h @ weight.T)
-    norm = frobenius(weight)
-    rounding = sum(weight.shape) * torch.finfo(weight.dtype).eps
-    best, pairs = weight.new_empty(0), decay.new_empty(0, dtype=torch.long)
+def _closest_pairs(
+    weight: Tensor, h: Tensor, image: Tensor, delta: Tensor, length: Tensor, decay: Tensor, block: int, candidates: int
+) -> Tensor:
+    """`pair_certificate` of one matrix, [K]; arguments as for `sample_norms`."""
+    cells, samples = decay.shape
+    size = length * _row_norms(delta)  # ||g_i||
+    inner = torch.linalg.vecdot(delta, image)  # <g_i, W>
+    norm = frobenius(weight)[:, None, None]
+    rounding = sum(weight.shape[1:]) * torch.finfo(weight.dtype).eps
+    best, pairs = weight.new_empty(cells, 0), decay.new_empty(cells, 0, dtype=torch.long)
     index = torch.arange(samples, device=decay.device)
-    for start in range(0, samples, block):
-        rows = slice(start, start + block)
-        slope = 1 / (decay[rows, None] - decay)
-        wanted = slope.isfinite() & (index > index[rows, None])  # each pair once, and none of equal decay
-        gram = (delta[rows] @ delta.T) * (h[rows] @ h.T)
-        square = length[rows, None].square() + length.square() - 2 * gram
-        square = norm.square() + slope * (2 * (inner[rows, None] - inner) + slope * square)
-        square = square + rounding * (norm + slope.abs() * (length[rows, None] + length)).square()
-        square = torch.where(wanted, square, math.inf).flatten()
-        found, places = square.topk(min(candidates, len(square)), largest=False)
-        best, pairs = torch.cat([best, found]), torch.cat([pairs, start * samples + places])
-        best, kept = best.topk(min(candidates, len(best)), largest=False)
-        pairs = pairs[kept]
-    pairs = pairs[best.isfinite()]
-    if not len(pairs):
-        return torch.full_like(norm, math.nan)
-    ends = torch.stack([pairs // samples, pairs % samples], dim=1)
-    slope = (1 / (decay[ends[:, 0]] - decay[ends[:, 1]]))[:, None] * torch.tensor([1.0, -1.0]).to(decay)
-    scaled = delta[ends] * slope[..., None]
-    return frobenius(torch.baddbmm(weight, scaled.transpose(1, 2), h[ends])).amin()
+    for start in range(0, samples, block):  # of rows, with themselves and all later ones: each pair once
+        i, j = (slice(None), slice(start, start + block), None), (slice(None), None, slice(start, None))
+        slope = 1 / (decay[i] - decay[j])
+        wanted = slope.isfinite() & (index[j[1:]] > index[i[1:]])  # none of equal decay
+        gram = torch.bmm(delta[i[:2]], delta[:, start:].mT) * torch.bmm(h[i[:2]], h[:, start:].mT)
+        square = size[i].square() + size[j].square() - 2 * gram
+        square = norm.square() + slope * (2 * (inner[i] - inner[j]) + slope * square)
+        square = square + rounding * (norm + slope.abs() * (size[i] + size[j])).square()
+        square = torch.where(wanted, square, math.inf).flatten(1)
+        found, places = square.topk(min(candidates, square.shape[1]), dim=1, largest=False)
+        row, other = places // (samples - start), places % (samples - start)
+        best, pairs = torch.cat([best, found], 1), torch.cat([pairs, (start + row) * samples + start + other], 1)
+        best, kept = best.topk(min(candidates, best.shape[1]), dim=1, largest=False)
+        pairs = pairs.gather(1, kept)
+    closest = torch.full_like(best[:, 0], math.nan)
+    for cell in range(cells):
+        ends = pairs[cell, best[cell].isfinite()]
+        if len(ends):
+            ends = torch.stack([ends // samples, ends % samples], dim=1)
+            c, scaled = decay[cell, ends], delta[cell, ends]
+            scaled = scaled * ((1 / (c[:, :1] - c[:, 1:])) * torch.tensor([1.0, -1.0]).to(c))[..., None]
+            closest[cell] = frobenius(torch.baddbmm(weight[cell], scaled.mT, h[cell, ends])).amin()
+    return closest
 
 
 def trajectory_bound(
