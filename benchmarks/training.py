@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from ranktwo import engine, optimizers, train
+from ranktwo import engine, nets, optimizers, train
 from ranktwo.grid import Cell
 
 RATE, DECAY = 0.01, 1e-3
@@ -130,19 +130,19 @@ def at_once(net: Net, batch_size: int, device: str) -> int:
 
 def products(net: Net, batch_size: int, device: str, cells: int) -> Advance:
     """What the engine cannot do without: the products of its steps, of the same shapes, and nothing else."""
-    weights = [
-        torch.randn(cells, other, one, device=device) for one, other in zip(net.sizes, net.sizes[1:], strict=False)
-    ]
-    h = [torch.randn(cells, batch_size, size, device=device) for size in net.sizes]
+    like = torch.empty(0, device=device)
+    pairs = zip(net.sizes, net.sizes[1:], strict=False)
+    weights = [nets.aligned(cells, other, one, like).normal_() for one, other in pairs]
+    h, out = ([nets.aligned(cells, batch_size, size, like).normal_(std=1e-3) for size in net.sizes] for _ in range(2))
 
     def advance(steps: int) -> None:
         for _ in range(steps):
             for layer, weight in enumerate(weights):
-                torch.bmm(h[layer], weight.transpose(1, 2), out=h[layer + 1])
+                nets.linear(h[layer], weight, out=out[layer + 1])
             for layer in reversed(range(len(weights))):
                 if layer:
-                    torch.bmm(h[layer + 1], weights[layer], out=h[layer])
-                weights[layer].baddbmm_(h[layer + 1].transpose(1, 2), h[layer], beta=0.5, alpha=1e-9)
+                    torch.bmm(h[layer + 1], weights[layer], out=out[layer])
+                optimizers.add_gradient(weights[layer], h[layer + 1], h[layer])
 
     return advance
 

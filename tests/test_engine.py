@@ -8,7 +8,7 @@ import torch
 from conftest import a_cell
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ranktwo import engine, kernels, labels
+from ranktwo import engine, kernels, labels, optimizers
 from ranktwo.grid import Cell
 from ranktwo.streams import stream
 
@@ -72,13 +72,15 @@ def oracle(cell: Cell, task: str) -> list[torch.Tensor]:
     return [parameter.detach() for parameter in net.parameters()]
 
 
-@pytest.fixture(params=["compiled", "plain"])
+@pytest.fixture(params=["chosen", "compiled", "plain"])
 def form(request, monkeypatch) -> str:
-    """The form of the optimizers: `plain` is a GPU's, and a CPU's where there is no numba."""
+    """The form of the optimizers: `plain` is a GPU's, and a CPU's where there is no numba; SGD's depends on the net."""
     if request.param == "plain":
         monkeypatch.setattr(kernels, "USABLE", False)
     else:
         pytest.importorskip("numba")
+    if request.param == "compiled":
+        monkeypatch.setattr(optimizers, "moves_more_than_it_computes", lambda inputs, batch_size: True)
     return request.param
 
 

@@ -163,7 +163,10 @@ class Stack:
         factors = self.x.new_empty(CHUNK, len(optimizers.Factors._fields), cells)
         self._rows, self._factors = rows, factors
         self._inputs = [(list(rows[:, index]), optimizers.Factors(*factors[index])) for index in range(CHUNK)]
-        self._update = optimizers.update_of(self.recipe.optimizer, batch, full, self.x.device.type)
+        self._updates = [
+            optimizers.update_of(self.recipe.optimizer, weight.shape[2], batch, full, self.x.device.type)
+            for weight in self.weights
+        ]
         self._repeat: Callable[[], None] | None = None
         self._whole_chunks = 0
 
@@ -237,7 +240,7 @@ class Stack:
                 below = torch.bmm(delta, weight, out=self._deltas[layer])
                 relu_backward(below, h, 0, grad_input=below)
             slots, scratch = ([matrices[layer] for matrices in kept] for kept in (self.slots, self._scratch))
-            self._update(weight, slots, scratch, delta, h, factors)
+            self._updates[layer](weight, slots, scratch, delta, h, factors)
             delta = below
 
     def finite(self) -> Tensor:

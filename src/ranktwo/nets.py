@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 Task = Literal["regression", "binary", "multiclass"]
+FEW_OUTPUTS = 16  # under so many, MKL's h W^T is slower than W h^T; a vector has as many float32 numbers
 
 
 def matrix_names(count: int) -> list[str]:
@@ -50,14 +51,16 @@ def aligned(cells: int, rows: int, columns: int, like: Tensor) -> Tensor:
 def linear(h: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:
     """h W^T, [K, N, out], of h [K, N, in] and W [K, out, in]; each cell's bits do not depend on the other cells.
 
-    A single output is computed as W h^T: the other way round, MKL has a routine of its own for K = 1.
+    On a CPU, few outputs are computed as W h^T, up to twice as fast. For a single output, and the other way round for a
+    single sample, MKL has a routine of its own for K = 1.
     """
+    cells, samples, outputs = len(weight), h.shape[1], weight.shape[1]
     if out is None:
-        out = aligned(len(weight), h.shape[1], weight.shape[1], weight)
-    if weight.shape[1] > 1:
-        return torch.bmm(h, weight.transpose(1, 2), out=out)
-    torch.bmm(weight, h.transpose(1, 2), out=out.transpose(1, 2))
-    return out
+        out = aligned(cells, samples, outputs, weight)
+    if h.device.type == "cpu" and (outputs == 1 or (outputs < FEW_OUTPUTS and samples > 1)):
+        turned = torch.bmm(weight, h.transpose(1, 2), out=aligned(cells, outputs, samples, weight))
+        return out.copy_(turned.transpose(1, 2))
+    return torch.bmm(h, weight.transpose(1, 2), out=out)
 
 
 def forward(weights: list[Tensor], x: Tensor) -> list[Tensor]:

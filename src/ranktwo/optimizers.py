@@ -18,15 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ranktwo import kernels
+from ranktwo import kernels, nets
 
 MOMENTUM = 0.9
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 SLOTS = {"sgd": 0, "momentum": 1, "adamw": 2}
 """Matrices that an optimizer keeps for each weight matrix."""
-# Batches of more rows leave the products of SGD's update more to compute than to move, at which MKL is better.
+# Where MKL is slow, by measurement: benchmarks/run.py steps.
 FEW_ROWS = 8
+FEW_INPUTS = 12
 
 
 class Factors(NamedTuple):
@@ -64,10 +65,35 @@ Update = Callable[[Tensor, list[Tensor], list[Tensor], Tensor, Tensor, Factors],
 """Takes W [K, out, in], its slots, as much scratch memory, delta `scale` [K, B, out], h [K, B, in], factors [K]."""
 
 
-def update_of(optimizer: str, batch_size: int, full: bool, device: str) -> Update:
-    """How a step is taken on this device; the rows of a full batch are shared by all nets."""
-    few = optimizer != "sgd" or (batch_size <= FEW_ROWS and not full)
-    return (COMPILED if kernels.USABLE and device == "cpu" and few else PLAIN)[optimizer]
+def update_of(optimizer: str, inputs: int, batch_size: int, full: bool, device: str) -> Update:
+    """How a step of a matrix [out, inputs] is taken on this device; the rows of a full batch are shared by all nets."""
+    compiled = optimizer != "sgd" or (moves_more_than_it_computes(inputs, batch_size) and not full)
+    return (COMPILED if kernels.USABLE and device == "cpu" and compiled else PLAIN)[optimizer]
+
+
+def moves_more_than_it_computes(inputs: int, batch_size: int) -> bool:
+    """Whether one pass over the memory makes up for MKL's better products in SGD's update of long rows."""
+    return batch_size <= min(FEW_ROWS, inputs // 64)
+
+
+def gradient(delta: Tensor, h: Tensor, out: Tensor) -> Tensor:
+    """delta^T h, written to `out` [K, out, in]."""
+    return out.copy_(_turned(delta, h)) if _narrow(h) else torch.bmm(delta.transpose(1, 2), h, out=out)
+
+
+def add_gradient(matrix: Tensor, delta: Tensor, h: Tensor) -> Tensor:
+    """Add delta^T h to a matrix [K, out, in], in place."""
+    return matrix.add_(_turned(delta, h)) if _narrow(h) else matrix.baddbmm_(delta.transpose(1, 2), h)
+
+
+def _narrow(h: Tensor) -> bool:
+    """Whether (h^T delta)^T is faster than delta^T h, by up to four times."""
+    return h.device.type == "cpu" and h.shape[2] < FEW_INPUTS and h.shape[1] > 4
+
+
+def _turned(delta: Tensor, h: Tensor) -> Tensor:
+    out = nets.aligned(len(delta), h.shape[2], delta.shape[2], delta)
+    return torch.bmm(h.transpose(1, 2), delta, out=out).transpose(1, 2)
 
 
 # By torch. No addcmul, lerp or add with a factor: whether they round once or twice depends on where an entry lies in
@@ -79,23 +105,24 @@ def _each(factor: Tensor) -> Tensor:
 
 
 def _sgd(weight: Tensor, slots: list[Tensor], scratch: list[Tensor], delta: Tensor, h: Tensor, at: Factors) -> None:
-    weight.mul_(_each(at.shrinkage)).baddbmm_(delta.transpose(1, 2), h)
+    add_gradient(weight.mul_(_each(at.shrinkage)), delta, h)
 
 
 def _momentum(
     weight: Tensor, slots: list[Tensor], scratch: list[Tensor], delta: Tensor, h: Tensor, at: Factors
 ) -> None:
     (velocity,), (spare,) = slots, scratch
-    velocity.mul_(MOMENTUM).add_(torch.mul(weight, _each(at.decay), out=spare)).baddbmm_(delta.transpose(1, 2), h)
+    velocity.mul_(MOMENTUM).add_(torch.mul(weight, _each(at.decay), out=spare))
+    add_gradient(velocity, delta, h)
     weight.sub_(torch.mul(velocity, _each(at.rate), out=spare))
 
 
 def _adamw(weight: Tensor, slots: list[Tensor], scratch: list[Tensor], delta: Tensor, h: Tensor, at: Factors) -> None:
-    (mean, square), (spare, gradient) = slots, scratch
-    torch.bmm(delta.transpose(1, 2), h, out=gradient)
-    mean.mul_(BETAS[0]).add_(torch.mul(gradient, 1 - BETAS[0], out=spare))
-    square.mul_(BETAS[1]).add_(gradient.mul_(gradient).mul_(1 - BETAS[1]))
-    root = torch.sqrt(square, out=gradient).div_(_each(at.root)).add_(EPSILON)
+    (mean, square), (spare, slope) = slots, scratch
+    gradient(delta, h, slope)
+    mean.mul_(BETAS[0]).add_(torch.mul(slope, 1 - BETAS[0], out=spare))
+    square.mul_(BETAS[1]).add_(slope.mul_(slope).mul_(1 - BETAS[1]))
+    root = torch.sqrt(square, out=slope).div_(_each(at.root)).add_(EPSILON)
     weight.mul_(_each(at.shrinkage)).sub_(torch.div(mean, root, out=spare).mul_(_each(at.mean_rate)))
 
 
@@ -120,19 +147,19 @@ def _sgd_compiled(
 def _momentum_compiled(
     weight: Tensor, slots: list[Tensor], scratch: list[Tensor], delta: Tensor, h: Tensor, at: Factors
 ) -> None:
-    gradient = rows(torch.bmm(delta.transpose(1, 2), h, out=scratch[0]))
-    size, number = weight[0].numel(), gradient.dtype.type
-    kernels.momentum(rows(weight), rows(slots[0]), gradient, size, at.rate.numpy(), at.decay.numpy(), number(MOMENTUM))
+    slope = rows(gradient(delta, h, scratch[0]))
+    size, number = weight[0].numel(), slope.dtype.type
+    kernels.momentum(rows(weight), rows(slots[0]), slope, size, at.rate.numpy(), at.decay.numpy(), number(MOMENTUM))
 
 
 def _adamw_compiled(
     weight: Tensor, slots: list[Tensor], scratch: list[Tensor], delta: Tensor, h: Tensor, at: Factors
 ) -> None:
-    gradient = rows(torch.bmm(delta.transpose(1, 2), h, out=scratch[0]))
+    slope = rows(gradient(delta, h, scratch[0]))
     size, constants = weight[0].numel(), (*BETAS, 1 - BETAS[0], 1 - BETAS[1], EPSILON)
     kernels.adamw(
-        rows(weight), rows(slots[0]), rows(slots[1]), gradient, size,
-        at.shrinkage.numpy(), at.mean_rate.numpy(), at.root.numpy(), np.array(constants, gradient.dtype),
+        rows(weight), rows(slots[0]), rows(slots[1]), slope, size,
+        at.shrinkage.numpy(), at.mean_rate.numpy(), at.root.numpy(), np.array(constants, slope.dtype),
     )  # fmt: skip
 
 
