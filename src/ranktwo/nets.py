@@ -44,20 +44,23 @@ def aligned(cells: int, rows: int, columns: int, like: Tensor) -> Tensor:
     MKL's products differ in the last digit with the alignment of their operands; without this, a cell's numbers would
     depend on its place in the stack.
     """
-    size = rows * columns
-    return like.new_empty(cells, -(-size // 16) * 16)[:, :size].view(cells, rows, columns)
+    stride = -(-rows * columns // 16) * 16
+    return like.new_empty(cells, stride).as_strided((cells, rows, columns), (stride, columns, 1))
 
 
 def linear(h: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:
     """h W^T, [K, N, out], of h [K, N, in] and W [K, out, in]; each cell's bits do not depend on the other cells.
 
-    On a CPU, few outputs are computed as W h^T, up to twice as fast. For a single output, and the other way round for a
-    single sample, MKL has a routine of its own for K = 1.
+    Few outputs are computed as W h^T, on a CPU up to twice as fast. A single one is always: the other way round, MKL has
+    a routine of its own for K = 1.
     """
     cells, samples, outputs = len(weight), h.shape[1], weight.shape[1]
     if out is None:
         out = aligned(cells, samples, outputs, weight)
-    if h.device.type == "cpu" and (outputs == 1 or (outputs < FEW_OUTPUTS and samples > 1)):
+    if outputs == 1:
+        torch.bmm(weight, h.transpose(1, 2), out=out.view(cells, 1, samples))
+        return out
+    if outputs < FEW_OUTPUTS and samples >= 8 and h.device.type == "cpu":
         turned = torch.bmm(weight, h.transpose(1, 2), out=aligned(cells, outputs, samples, weight))
         return out.copy_(turned.transpose(1, 2))
     return torch.bmm(h, weight.transpose(1, 2), out=out)
