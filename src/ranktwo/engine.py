@@ -28,8 +28,6 @@ CHUNK = 64
 # a GPU wants few and large operations.
 SLICE, GPU_SLICE = 2**16, 2**20
 
-relu_backward = torch.ops.aten.threshold_backward.grad_input
-
 
 def schedule_factor(cosine: bool, t: NDArray[np.int64], steps: int) -> NDArray[np.float64]:
     """What the learning rate is multiplied by at steps t: (1 + cos(pi t / steps)) / 2, or 1 if constant."""
@@ -238,7 +236,7 @@ class Stack:
             below, h, weight = None, self._activations[layer], self.weights[layer]
             if layer:
                 below = torch.bmm(delta, weight, out=self._deltas[layer])
-                relu_backward(below, h, 0, grad_input=below)
+                nets.relu_backward(below, h, 0, grad_input=below)
             slots, scratch = ([matrices[layer] for matrices in kept] for kept in (self.slots, self._scratch))
             self._updates[layer](weight, slots, scratch, delta, h, factors)
             delta = below

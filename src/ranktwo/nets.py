@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 Task = Literal["regression", "binary", "multiclass"]
+relu_backward = torch.ops.aten.threshold_backward.grad_input
 FEW_OUTPUTS = 16  # under so many, MKL's h W^T is slower than W h^T; a vector has as many float32 numbers
 
 
@@ -114,6 +115,6 @@ def deltas(weights: list[Tensor], activations: list[Tensor], targets: Tensor, ta
     delta = output_gradients_(activations[-1].clone(), targets, task)
     result = [delta]
     for weight, h in zip(reversed(weights[1:]), reversed(activations[1:-1]), strict=True):
-        delta = torch.ops.aten.threshold_backward(torch.bmm(delta, weight), h, 0)
-        result.append(delta)
+        delta = torch.bmm(delta, weight)
+        result.append(relu_backward(delta, h, 0, grad_input=delta))
     return result[::-1]
