@@ -52,8 +52,8 @@ def aligned(cells: int, rows: int, columns: int, like: Tensor) -> Tensor:
 def linear(h: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:
     """h W^T, [K, N, out], of h [K, N, in] and W [K, out, in]; each cell's bits do not depend on the other cells.
 
-    Few outputs are computed as W h^T, on a CPU up to twice as fast. A single one is always: the other way round, MKL has
-    a routine of its own for K = 1.
+    Few outputs are computed as W h^T, on a CPU up to twice as fast. A single one always is, as MKL has a routine of its
+    own for h W^T at K = 1.
     """
     cells, samples, outputs = len(weight), h.shape[1], weight.shape[1]
     if out is None:
