@@ -316,6 +316,28 @@ def test_no_digits_are_lost_where_a_sample_nearly_cancels_the_matrix(size):
         assert abs(squares.clamp_min(0).sqrt() / size - 1) > 0.1
 
 
+@pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="this machine has no longer floating-point numbers")
+@pytest.mark.parametrize("spread", [1.0, 1e-3, 1e-6, 1e-9, 0.0])
+@pytest.mark.parametrize("angle", [1.0, 1e-4, 1e-8, 0.0])
+def test_sample_norms_keep_their_digits_however_near_rank_one_and_the_inputs_lie(spread, angle):
+    """Against numbers of 64 bits' mantissa: W is `spread` away from rank one, the gradients nearly cancel it."""
+    out, inputs, samples, mu = 9, 6, 40, 0.3
+    u, v = (unit / unit.norm() for unit in (normal(out, seed=1), normal(inputs, seed=2)))
+    noise = normal(1, out, inputs, seed=3)
+    w = torch.outer(u, v) + spread * noise / noise.norm()
+    h = (v + angle * normal(1, samples, inputs, seed=4)) * normal(samples, 1, seed=5).exp()
+    image = h @ w.mT
+    nearly = 1 + torch.tensor([0.0, 1e-12, 1e-6, 1e-2, 1.0]).double().repeat(8)[:, None] * normal(samples, out, seed=6)
+    delta = -mu * image * nearly / h.square().sum(2, keepdim=True)
+    decay = torch.full((1, samples), mu, dtype=torch.float64)
+    actual = module.sample_norms(w, h, image, delta, decay, h.norm(dim=2))[0].numpy()
+    long = [part[0].numpy().astype(np.longdouble) for part in (w, h, delta)]
+    a = long[2][:, :, None] * long[1][:, None, :] + np.longdouble(mu) * long[0]
+    expected = np.sqrt((a**2).sum((1, 2)))
+    scale = np.sqrt((long[2] ** 2).sum(1) * (long[1] ** 2).sum(1)) + mu * w.norm().item()
+    assert (np.abs(actual - expected) <= 20 * np.finfo(float).eps * scale).all()
+
+
 @pytest.mark.parametrize("rank", [1, 2])
 def test_hand_built_low_rank_matrices_have_no_residual(rank):
     x, targets = make_data("regression")
