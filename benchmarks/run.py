@@ -4,9 +4,9 @@
     python benchmarks/run.py steps --rounds 3 --batch 16    # one of them
     python benchmarks/run.py --output FOLDER                # writes FOLDER/benchmarks.json and FOLDER/benchmarks.md
 
-Sections: ceilings (rates of the machine), steps (three training loops), at_once (by the number of nets), profile (of a
-step), growth (time and memory against steps and cells), start (of a job), dag (Snakemake on large studies), analysis
-(of a study that has been run, --results).
+Sections: ceilings (rates of the machine), steps (three training loops), at_once (by the number of nets), forms (of the
+products in a step), profile (of a step), growth (time and memory against steps and cells), start (of a job), dag
+(Snakemake on large studies), analysis (of a study that has been run, --results).
 Rounds alternate between what is compared, and a ratio is taken within a round, so that a change in the machine's speed
 falls on both. Every figure is the median of the rounds, [least, greatest]. One thread, on a CPU.
 """
@@ -108,6 +108,22 @@ def at_once(arguments: argparse.Namespace) -> Rows:
             found = _alternate(loops, arguments)
             times = {name: spread([1e6 * second for second in seconds]) for name, seconds in found.items()}
             rows.append({"net": net.name, "B": batch_size, **times})
+    return rows
+
+
+def forms(arguments: argparse.Namespace) -> Rows:
+    """Microseconds of a layer's outputs and of a step of its matrix, SGD, in each way to compute them, K nets at once.
+
+    Which is the fastest decides FEW_OUTPUTS of nets.py and what optimizers.py says of few rows and of few inputs.
+    """
+    rows = []
+    for inputs, outputs in training.LAYERS:
+        for batch_size in arguments.batch:
+            cells = training.at_once(training.Net(sizes=(inputs, outputs), rows=0), batch_size, "cpu")
+            ways = training.forms(inputs, outputs, batch_size, cells)
+            found = _alternate({name: (advance, 1) for name, advance in ways.items()}, arguments)
+            times = {name: spread([1e6 * second for second in seconds]) for name, seconds in found.items()}
+            rows.append({"inputs": inputs, "outputs": outputs, "B": batch_size, "K": cells, **times})
     return rows
 
 
@@ -253,7 +269,7 @@ def analysis(arguments: argparse.Namespace) -> Rows:
 
 
 SECTIONS = {
-    function.__name__: function for function in (ceilings, steps, at_once, profile, growth, start, dag, analysis)
+    function.__name__: function for function in (ceilings, steps, at_once, forms, profile, growth, start, dag, analysis)
 }
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from ranktwo import engine, nets, optimizers, train
+from ranktwo import engine, kernels, nets, optimizers, train
 from ranktwo.grid import Cell
 
 RATE, DECAY = 0.01, 1e-3
@@ -145,6 +145,37 @@ def products(net: Net, batch_size: int, device: str, cells: int) -> Advance:
                 optimizers.add_gradient(weights[layer], h[layer + 1], h[layer])
 
     return advance
+
+
+LAYERS = [(8, 256), (11, 128), (12, 128), (31, 128), (64, 128), (784, 256), (128, 1), (128, 10), (128, 15), (128, 16)]
+"""Inputs and outputs."""
+
+
+def forms(inputs: int, outputs: int, batch_size: int, cells: int) -> dict[str, Advance]:
+    """Ways to compute the outputs of a layer and the step of its matrix, SGD, on a CPU: nets.py, optimizers.py."""
+    like = torch.empty(0)
+    weight, turned = (nets.aligned(cells, *shape, like).normal_() for shape in ((outputs, inputs), (inputs, outputs)))
+    h, delta = (nets.aligned(cells, batch_size, size, like).normal_(std=1e-3) for size in (inputs, outputs))
+    out, out_turned = nets.aligned(cells, batch_size, outputs, like), nets.aligned(cells, outputs, batch_size, like)
+    delta, shrinkage = delta.contiguous(), torch.full((cells,), 0.999)
+    ways: dict[str, Callable[[], object]] = {
+        "h W^T": lambda: torch.bmm(h, weight.mT, out=out),
+        "W h^T": lambda: out.copy_(torch.bmm(weight, h.mT, out=out_turned).mT),
+        "delta^T h": lambda: weight.mul_(shrinkage.view(-1, 1, 1)).baddbmm_(delta.mT, h),
+        "h^T delta": lambda: weight.mul_(shrinkage.view(-1, 1, 1)).add_(torch.bmm(h.mT, delta, out=turned).mT),
+    }
+    if kernels.USABLE:
+        rows = (optimizers.rows(weight), inputs, delta.numpy(), optimizers.rows(h), shrinkage.numpy())
+        ways["compiled"] = lambda: kernels.sgd(*rows)
+
+    def repeat(way: Callable[[], object]) -> Advance:
+        def advance(steps: int) -> None:
+            for _ in range(steps):
+                way()
+
+        return advance
+
+    return {name: repeat(way) for name, way in ways.items()}
 
 
 def ceilings(device: str) -> dict[str, float]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 Task = Literal["regression", "binary", "multiclass"]
 relu_backward = torch.ops.aten.threshold_backward.grad_input
-FEW_OUTPUTS = 16  # under so many, MKL's h W^T is slower than W h^T; a vector has as many float32 numbers
+FEW_OUTPUTS = 16  # under so many, MKL's h W^T is slower than W h^T, by measurement: benchmarks/run.py forms
 
 
 def matrix_names(count: int) -> list[str]:

@@ -25,7 +25,7 @@ BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 SLOTS = {"sgd": 0, "momentum": 1, "adamw": 2}
 """Matrices that an optimizer keeps for each weight matrix."""
-# Where MKL is slow, by measurement: benchmarks/run.py steps.
+# Where MKL's delta^T h is slow, by measurement: benchmarks/run.py forms.
 FEW_ROWS = 8
 FEW_INPUTS = 12
 
