@@ -180,6 +180,13 @@ def processes_in(folder: Path) -> Iterator[Path]:
                 yield entry
 
 
+def kill_all(folder: Path) -> None:
+    """What a scenario that failed left behind, or the first Snakemake on a node that was only said to be down."""
+    for entry in processes_in(folder):
+        with contextlib.suppress(OSError):
+            os.kill(int(entry.name), signal.SIGKILL)
+
+
 SCENARIOS = (whole_study, whole_study_locally, undisturbed, out_of_time, requeued_and_cancelled, twice_at_once)
 
 
@@ -192,11 +199,8 @@ def runs(cluster, tmp_path_factory) -> Iterator[Callable[[Callable[[Path], str]]
     with ThreadPoolExecutor(len(SCENARIOS)) as pool:
         futures: dict[Callable, Future] = {s: pool.submit(s, folder) for s, folder in folders.items()}
         yield lambda scenario: (folders[scenario], futures[scenario].result())
-    # What a scenario that failed left behind.
     for folder in folders.values():
-        for entry in processes_in(folder):
-            with contextlib.suppress(OSError):
-                os.kill(int(entry.name), signal.SIGKILL)
+        kill_all(folder)
 
 
 def trained_records(folder: Path, steps: str = "t") -> dict[str, records.Record]:
@@ -262,7 +266,10 @@ def test_a_job_whose_node_fails_starts_again_when_the_node_is_back(cluster, runs
         with contextlib.suppress(Exception):
             runs(scenario)
     folder = copy_project(tmp_path)
-    failed_node(folder)
+    try:
+        failed_node(folder)
+    finally:
+        kill_all(folder)
     assert list(jobs(folder).values()) == ["COMPLETED"]
     assert processes(folder) == 2
     equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0], "t100000"))
