@@ -105,11 +105,9 @@ def certificates(
     rows: list[list[dict[str, Tensor]]] = []
     for part in _slices(cells, samples * max(max(weight.shape[1:]) for weight in weights)):
         passes = _finite_passes([weight[part] for weight in weights], _cut(x, part), _cut(targets, part), task)
-        # <g_i, W>, the same for every matrix of a net: relu(z) is z relu'(z), so each layer hands on delta.z.
-        inner = torch.linalg.vecdot(passes.deltas[-1], passes.images[-1])
         rows.append([])
         for layer in range(len(weights)):
-            row = _sample_columns(passes, layer, inner, decay[part], batch_size, ascent_steps)
+            row = _sample_columns(passes, layer, decay[part], batch_size, ascent_steps)
             row["dead_fraction"] = torch.full_like(row["eps_batch"], math.nan)
             if layer + 1 < len(weights):
                 row["dead_fraction"] = (passes.h[layer + 1].sum(1) == 0).double().mean(1)
@@ -171,6 +169,8 @@ class _Passes(NamedTuple):
     """Derivatives by them, [K, N, out]."""
     lengths: list[Tensor]
     """||h_i||, [K, N]."""
+    inner: Tensor
+    """<g_i, W>, [K, N], the same for every matrix of a net: relu(z) is z relu'(z), so each layer hands on delta.z."""
     finite: Tensor
     """bool [K]: whether a cell's gradients can be squared. One whose gradients can not is run as zero."""
 
@@ -195,7 +195,8 @@ def _passes(weights: list[Tensor], x: Tensor, targets: Tensor, task: Task) -> _P
     size = sum(frobenius(weight).square() for weight in weights)
     for length, delta in zip(lengths, derivatives, strict=True):
         size = size + (_row_norms(length) * frobenius(delta)).square()
-    return _Passes(weights, activations[:-1], images, derivatives, lengths, size.isfinite())
+    inner = torch.linalg.vecdot(derivatives[-1], images[-1])
+    return _Passes(weights, activations[:-1], images, derivatives, lengths, inner, size.isfinite())
 
 
 def _or_zero(weight: Tensor, finite: Tensor) -> Tensor:
@@ -203,14 +204,14 @@ def _or_zero(weight: Tensor, finite: Tensor) -> Tensor:
 
 
 def _sample_columns(
-    passes: _Passes, layer: int, inner: Tensor, decay: Tensor, batch_size: int, ascent_steps: int
+    passes: _Passes, layer: int, decay: Tensor, batch_size: int, ascent_steps: int
 ) -> dict[str, Tensor]:
-    """What `_columns` needs to know of the samples of one matrix, by the names of its arguments; inner is <g_i, W>."""
+    """What `_columns` needs to know of the samples of one matrix, by the names of its arguments."""
     weight, h, image, delta = (of[layer] for of in (passes.weights, passes.h, passes.images, passes.deltas))
     norms = sample_norms(weight, h, image, delta, decay, passes.lengths[layer])
     eps_batch = torch.full_like(norms[:, 0], math.nan)
     if batch_size < h.shape[1]:
-        eps_batch = _largest_batch(weight, h, delta, decay, inner, norms.argmax(1), batch_size, ascent_steps)
+        eps_batch = _largest_batch(weight, h, delta, decay, passes.inner, norms.argmax(1), batch_size, ascent_steps)
     return {"norms": norms, "mean_gradient": torch.bmm(delta.transpose(1, 2), h) / h.shape[1], "eps_batch": eps_batch}
 
 
@@ -489,19 +490,18 @@ def pair_certificate(
     found: list[list[Tensor]] = []
     for part in _slices(len(decays), x.shape[-2] * max(widest, block)):
         passes = _finite_passes([weight[part] for weight in weights], _cut(x, part), _cut(targets, part), task)
-        layers = zip(passes.weights, passes.h, passes.images, passes.deltas, passes.lengths, strict=True)
-        closest = [_closest_pairs(*layer, decays[part], block, candidates) for layer in layers]
+        layers = zip(passes.weights, passes.h, passes.deltas, passes.lengths, strict=True)
+        closest = [_closest_pairs(*layer, passes.inner, decays[part], block, candidates) for layer in layers]
         found.append([torch.where(passes.finite, bound, math.nan) for bound in closest])
     return [torch.cat(parts) for parts in zip(*found, strict=True)]
 
 
 def _closest_pairs(
-    weight: Tensor, h: Tensor, image: Tensor, delta: Tensor, length: Tensor, decay: Tensor, block: int, candidates: int
+    weight: Tensor, h: Tensor, delta: Tensor, length: Tensor, inner: Tensor, decay: Tensor, block: int, candidates: int
 ) -> Tensor:
-    """`pair_certificate` of one matrix, [K]; arguments as for `sample_norms`."""
+    """`pair_certificate` of one matrix, [K]; arguments as in `_Passes`, decays [K, N]."""
     cells, samples = decay.shape
     size = length * _row_norms(delta)  # ||g_i||
-    inner = torch.linalg.vecdot(delta, image)  # <g_i, W>
     norm = frobenius(weight)[:, None, None]
     rounding = sum(weight.shape[1:]) * torch.finfo(weight.dtype).eps
     best, pairs = weight.new_empty(cells, 0), decay.new_empty(cells, 0, dtype=torch.long)
