@@ -85,6 +85,21 @@ def trained(done: subprocess.CompletedProcess) -> list[int]:
     return [int(count) for count in re.findall(r": (\d+) cells trained in", done.stderr)]
 
 
+def test_data_come_first_and_then_the_longest_training(checkout):
+    grid = SMALL["grids"][0]
+    study = SMALL | {"grids": [grid, grid | {"batch_size": "full"}, grid | {"steps": 100}, grid | {"widths": 32}]}
+    done = run_study(checkout, study, "-n", "--quiet", "progress")
+    assert done.returncode == 0, done.stderr
+    ranks = {}
+    for job in re.split(r"^(?:local)?rule ", done.stdout, flags=re.MULTILINE)[1:]:
+        rank = re.search(r"^ +priority: (\d+)", job, flags=re.MULTILINE)
+        name = re.search(r"w\d+_sgd_b\w+?_t\d+", job) if job.startswith("train") else None
+        ranks[name[0] if name else job.partition(":")[0]] = int(rank[1]) if rank else 0
+    first = sorted(ranks, key=ranks.__getitem__, reverse=True)[:5]
+    assert first == ["dataset", "w16_sgd_bfull_t200", "w32_sgd_b16_t200", "w16_sgd_b16_t200", "w16_sgd_b16_t100"]
+    assert sum(rank > 0 for rank in ranks.values()) == 5
+
+
 def gaps(folder: Path) -> pandas.DataFrame:
     return pandas.read_parquet(folder / "results" / "gaps.parquet").set_index("cell")
 

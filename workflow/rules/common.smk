@@ -97,6 +97,29 @@ def processes(stack: str) -> int:
     return max(1, min(round(share), len(STACKS[stack])))
 
 
+def first_the_longest() -> dict[str, int]:
+    """Priority of each stack's training: the longest does not wait until the others are done, and then run alone.
+
+    By steps, rows and hidden units: what its data look like is not known before they are prepared.
+    """
+
+    def work(cells) -> int:
+        first = cells[0]
+        whole = first.batch_size == "full"
+        rows = (first.train_size or 1000) if whole else first.batch_size
+        return sum(cell.steps for cell in cells) * (10 + rows) * sum(first.widths)
+
+    return {
+        stack: rank
+        for rank, stack in enumerate(
+            sorted(STACKS, key=lambda stack: work(STACKS[stack])), start=1
+        )
+    }
+
+
+PRIORITY = first_the_longest()
+
+
 def closing() -> str:
     """What a finished run says: the verdicts, where there are some, and what to open."""
     page = Path(RESULTS) / "verdicts.md"

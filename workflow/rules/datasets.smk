@@ -6,6 +6,8 @@ rule dataset:
         f"{RESULTS}/datasets/{{dataset}}.safetensors",
     log:
         f"{RESULTS}/logs/datasets/{{dataset}}.log",
+    # Short, and the longest training may wait for it.
+    priority: len(STACKS) + 1
     localrule: True
     params:
         # Snakemake compares the set of a job's parameters, so one of them holds all that the result depends on.

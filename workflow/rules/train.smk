@@ -11,6 +11,7 @@ rule train:
         f"{RESULTS}/logs/train/{{stack}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/{{stack}}.tsv"
+    priority: lambda wildcards: PRIORITY[wildcards.stack]
     threads: lambda wildcards: processes(wildcards.stack)
     resources:
         gpu=0 if DEVICE == "cpu" else 1,
