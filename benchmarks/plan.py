@@ -33,7 +33,7 @@ NETS = [
     (3072, (128,), 10),
 ]
 """Inputs, widths, outputs."""
-TERMS = ["layer", "product", "weight", "momentum", "adamw", "activation", "cell"]
+TERMS = ["product", "weight", "momentum", "adamw", "activation", "cell"]
 
 
 def step_time(net: tuple[int, tuple[int, ...], int], batch_size: int, optimizer: str, cells: int, steps: int) -> float:
@@ -68,9 +68,7 @@ def fit() -> None:
             steps = min(1500, max(64, round(0.25 / (cells * (parameters * batch_size * 1.2e-10 + 2e-6)))))
             times.append(step_time(net, batch_size, optimizer, cells, steps))
             extra = [parameters * (optimizer == name) for name in ("momentum", "adamw")]
-            rows.append(
-                [(len(widths) + 1) / cells, parameters * batch_size, parameters, *extra, sum(sizes) * batch_size, 1]
-            )
+            rows.append([parameters * batch_size, parameters, *extra, sum(sizes) * batch_size, 1])
             print(f"{sizes} B={batch_size} {optimizer} K={cells}: {times[-1]:.3g} µs", flush=True)
     matrix, measured = np.array(rows), np.array(times)
     found, _ = nnls(matrix / measured[:, None], np.ones(len(measured)))

@@ -32,7 +32,7 @@ import training
 import yaml
 from analysis import analysis_rows
 
-from ranktwo import files
+from ranktwo import engine, files
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 0.15
@@ -97,13 +97,13 @@ def steps(arguments: argparse.Namespace) -> Rows:
 
 
 def at_once(arguments: argparse.Namespace) -> Rows:
-    """Microseconds of a step of one small net by the number of nets trained at once, SGD."""
+    """Microseconds of a step of one net by the number of nets trained at once, SGD."""
     rows = []
-    for net in training.NETS[2:]:
+    for net in training.NETS:
         for batch_size in arguments.batch:
             loops = {
                 f"{cells} nets": (training.stacked(net, batch_size, "sgd", arguments.device, cells), cells)
-                for cells in (16, 32, 64, 128)
+                for cells in (1, 4, 16, 64)
             }
             found = _alternate(loops, arguments)
             times = {name: spread([1e6 * second for second in seconds]) for name, seconds in found.items()}
@@ -112,9 +112,9 @@ def at_once(arguments: argparse.Namespace) -> Rows:
 
 
 def forms(arguments: argparse.Namespace) -> Rows:
-    """Microseconds of a layer's outputs and of a step of its matrix, SGD, in each way to compute them, K nets at once.
+    """Microseconds of a layer's products for K nets: by torch, and by SciPy's BLAS, whole and cut to small ones.
 
-    Which is the fastest decides FEW_OUTPUTS of nets.py and what optimizers.py says of few rows and of few inputs.
+    Which is the fastest decides FEW_OUTPUTS of nets.py and what kernels.py cuts.
     """
     rows = []
     for inputs, outputs in training.LAYERS:
@@ -128,19 +128,33 @@ def forms(arguments: argparse.Namespace) -> Rows:
 
 
 def profile(arguments: argparse.Namespace) -> Rows:
-    """Where a step of all nets at once goes, SGD: microseconds without the profiler, and its six largest operations."""
-    rows = []
+    """Microseconds of a step of one net, SGD, of its products and its other parts, each by itself; the rest is calls,
+    batches, learning rates and the check for divergence. By torch's operations, the six largest."""
+    rows: Rows = []
     for net in training.NETS:
         for batch_size in arguments.batch:
-            cells, count = training.at_once(net, batch_size, arguments.device), 256
+            cells = training.at_once(net, batch_size, arguments.device)
+            where = {"net": net.name, "B": batch_size, "K": cells}
             advance = training.stacked(net, batch_size, "sgd", arguments.device, cells)
+            if arguments.device == "cpu" and engine.KERNELS:
+                loops = {"step": advance, "products": training.products(net, batch_size, "cpu", cells)}
+                loops |= training.parts(net, batch_size, cells)
+                found = _alternate({name: (loop, cells) for name, loop in loops.items()}, arguments)
+                each = {name: 1e6 * statistics.median(times) for name, times in found.items()}
+                each["rest"] = 2 * each["step"] - sum(each.values())
+                rows.append(where | {name: f"{value:.3g}" for name, value in each.items()})
+                continue
+            count = 2 * engine.CHUNK
             advance(count)
-            whole = 1e6 * _seconds(advance, count, arguments.device) / count
-            with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+            whole = 1e6 * _seconds(advance, count, arguments.device) / count / cells
+            with torch.profiler.profile() as seen:
                 advance(count)
             largest = sorted(seen.key_averages(), key=lambda event: -event.self_cpu_time_total)[:6]
-            parts = (f"{event.key.removeprefix('aten::')} {event.self_cpu_time_total / count:.3g}" for event in largest)
-            rows.append({"net": net.name, "B": batch_size, "K": cells, "µs": f"{whole:.4g}", "of it": ", ".join(parts)})
+            shares = (
+                f"{event.key.removeprefix('aten::')} {event.self_cpu_time_total / count / cells:.3g}"
+                for event in largest
+            )
+            rows.append(where | {"step": f"{whole:.3g}", "of it": ", ".join(shares)})
     return rows
 
 

@@ -3,13 +3,17 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from ranktwo import engine, kernels, nets, optimizers, train
+from ranktwo import engine, nets, optimizers, train
 from ranktwo.grid import Cell
 
 RATE, DECAY = 0.01, 1e-3
@@ -130,9 +134,10 @@ def at_once(net: Net, batch_size: int, device: str) -> int:
 
 def products(net: Net, batch_size: int, device: str, cells: int) -> Advance:
     """What the engine cannot do without: the products of its steps, of the same shapes, and nothing else."""
+    if device == "cpu" and engine.KERNELS:
+        return _compiled_products(net, batch_size, cells)
     like = torch.empty(0, device=device)
-    pairs = zip(net.sizes, net.sizes[1:], strict=False)
-    weights = [nets.aligned(cells, other, one, like).normal_() for one, other in pairs]
+    weights = [nets.aligned(cells, other, one, like).normal_() for one, other in pairwise(net.sizes)]
     h, out = ([nets.aligned(cells, batch_size, size, like).normal_(std=1e-3) for size in net.sizes] for _ in range(2))
 
     def advance(steps: int) -> None:
@@ -142,31 +147,116 @@ def products(net: Net, batch_size: int, device: str, cells: int) -> Advance:
             for layer in reversed(range(len(weights))):
                 if layer:
                     torch.bmm(h[layer + 1], weights[layer], out=out[layer])
-                optimizers.add_gradient(weights[layer], h[layer + 1], h[layer])
+                weights[layer].baddbmm_(h[layer + 1].mT, h[layer])
 
     return advance
 
 
-LAYERS = [(8, 256), (11, 128), (12, 128), (31, 128), (64, 128), (784, 256), (128, 1), (128, 10), (128, 15), (128, 16)]
+def _compiled_products(net: Net, batch_size: int, cells: int) -> Advance:
+    """Net by net in the cache, as compiled steps are."""
+    import numba
+
+    from ranktwo import kernels
+
+    @numba.njit
+    def take(steps, blas, sizes, weights, starts, work, places):  # type: ignore[no-untyped-def]
+        layers, zero, unit = len(sizes) - 1, work.dtype.type(0), work.dtype.type(1)
+        for k in range(len(weights)):
+            for _ in range(steps):
+                for layer in range(layers):
+                    one, other = sizes[layer], sizes[layer + 1]
+                    h, out = work[places[0, layer] :], work[places[0, layer + 1] :]
+                    kernels.outputs_of(blas[layer], h, weights[k, starts[layer] :], out, batch_size, one, other)
+                for layer in range(layers - 1, -1, -1):
+                    one, other, w = sizes[layer], sizes[layer + 1], weights[k, starts[layer] :]
+                    h, delta = work[places[0, layer] :], work[places[0, layer + 1] :]
+                    if layer > 0:
+                        kernels.gradient_below(blas[layer], delta, w, work[places[1, layer] :], batch_size, one, other)
+                    adds = kernels.adds(batch_size, one)
+                    g = w if adds else work[places[2, 1] :]
+                    kernels.gradient(blas[layer], delta, h, unit if adds else zero, g, batch_size, one, other)
+
+    starts = np.cumsum([0, *(nets.padded(one * other) for one, other in pairwise(net.sizes))])
+    weights = torch.zeros(cells, int(starts[-1])).numpy()
+    work, places = kernels.work(torch.float32, list(net.sizes), batch_size)
+    rest = kernels.blas(torch.float32, list(net.sizes)), np.array(net.sizes), weights, starts, work, places
+
+    def advance(steps: int) -> None:
+        for start in range(0, steps, engine.CHUNK):
+            take(min(engine.CHUNK, steps - start), *rest)
+
+    return advance
+
+
+PARTS = ["rows of the batch", "relu and its derivative", "derivative of the loss", "update of the weights"]
+"""Of a compiled step, besides its products."""
+
+
+def parts(net: Net, batch_size: int, cells: int) -> dict[str, Advance]:
+    """Each part of a compiled step, SGD, by itself, on memory of the same shapes, net by net."""
+    import numba
+
+    from ranktwo import kernels
+
+    optimizer, task = kernels.SGD, kernels.TASKS[net.task]
+
+    @numba.njit
+    def take(part, steps, sizes, memory, starts, x, targets, rows, factors, constants, work, places):  # type: ignore[no-untyped-def]
+        batch, layers = rows.shape[2], len(sizes) - 1
+        y, f = work[places[2, 0] :], work[places[0, layers] : places[0, layers] + batch * sizes[layers]]
+        for k in range(memory.shape[1]):
+            for t in range(steps):
+                if part == 0:
+                    kernels._gather(x, rows[t, k], work[places[0, 0] :])
+                    kernels._gather(targets, rows[t, k], y)
+                elif part == 1:
+                    for layer in range(1, layers):
+                        size = batch * sizes[layer]
+                        h = work[places[0, layer] : places[0, layer] + size]
+                        kernels._relu(h)
+                        kernels._relu_gradient(h, work[places[1, layer] : places[1, layer] + size])
+                elif part == 2:
+                    kernels._output_gradients(task, f, y, factors[3], batch, sizes[layers])
+                else:
+                    for layer in range(layers):
+                        if not kernels.adds(batch, sizes[layer]):
+                            g = work[places[2, 1] : places[2, 1] + sizes[layer] * sizes[layer + 1]]
+                            kernels._update(optimizer, memory, k, starts[layer], g, factors, constants)
+
+    starts = np.cumsum([0, *(nets.padded(one * other) for one, other in pairwise(net.sizes))])
+    x, y = torch.randn(net.rows, net.sizes[0]), torch.rand(net.rows, net.sizes[-1])
+    rows = torch.randint(0, net.rows, (engine.CHUNK, cells, batch_size))
+    rest = [np.array(net.sizes), torch.zeros(1, cells, int(starts[-1])).numpy(), starts, x.numpy(), y.numpy()]
+    rest += [rows.numpy(), np.ones(6, np.float32), np.zeros(0, np.float32)]
+    rest += kernels.work(torch.float32, list(net.sizes), batch_size)
+
+    def advance(part: int, steps: int) -> None:
+        for start in range(0, steps, engine.CHUNK):
+            take(part, min(engine.CHUNK, steps - start), *rest)
+
+    return {name: partial(advance, part) for part, name in enumerate(PARTS)}
+
+
+LAYERS = [(8, 256), (31, 128), (32, 128), (64, 128), (256, 256), (784, 256), (128, 1), (128, 10), (128, 16)]
 """Inputs and outputs."""
 
 
 def forms(inputs: int, outputs: int, batch_size: int, cells: int) -> dict[str, Advance]:
-    """Ways to compute the outputs of a layer and the step of its matrix, SGD, on a CPU: nets.py, optimizers.py."""
+    """Ways to compute the products of a layer on a CPU: by torch, and by SciPy's BLAS, whole and cut (kernels.py)."""
     like = torch.empty(0)
-    weight, turned = (nets.aligned(cells, *shape, like).normal_() for shape in ((outputs, inputs), (inputs, outputs)))
-    h, delta = (nets.aligned(cells, batch_size, size, like).normal_(std=1e-3) for size in (inputs, outputs))
-    out, out_turned = nets.aligned(cells, batch_size, outputs, like), nets.aligned(cells, outputs, batch_size, like)
-    delta, shrinkage = delta.contiguous(), torch.full((cells,), 0.999)
+    weight = nets.aligned(cells, outputs, inputs, like).normal_()
+    h, below = (nets.aligned(cells, batch_size, inputs, like).normal_(std=1e-3) for _ in range(2))
+    delta, turned = (nets.aligned(cells, *shape, like) for shape in ((batch_size, outputs), (outputs, batch_size)))
     ways: dict[str, Callable[[], object]] = {
-        "h W^T": lambda: torch.bmm(h, weight.mT, out=out),
-        "W h^T": lambda: out.copy_(torch.bmm(weight, h.mT, out=out_turned).mT),
-        "delta^T h": lambda: weight.mul_(shrinkage.view(-1, 1, 1)).baddbmm_(delta.mT, h),
-        "h^T delta": lambda: weight.mul_(shrinkage.view(-1, 1, 1)).add_(torch.bmm(h.mT, delta, out=turned).mT),
+        "h W^T": lambda: torch.bmm(h, weight.mT, out=delta),
+        "W h^T": lambda: delta.copy_(torch.bmm(weight, h.mT, out=turned).mT),
+        "delta W": lambda: torch.bmm(delta, weight, out=below),
+        "delta^T h": lambda: torch.bmm(delta.mT, h, out=weight),
     }
-    if kernels.USABLE:
-        rows = (optimizers.rows(weight), inputs, delta.numpy(), optimizers.rows(h), shrinkage.numpy())
-        ways["compiled"] = lambda: kernels.sgd(*rows)
+    if engine.KERNELS:
+        ways |= _compiled_forms(
+            [_rows(matrices) for matrices in (weight, h, below, delta)], batch_size, inputs, outputs
+        )
 
     def repeat(way: Callable[[], object]) -> Advance:
         def advance(steps: int) -> None:
@@ -176,6 +266,46 @@ def forms(inputs: int, outputs: int, batch_size: int, cells: int) -> dict[str, A
         return advance
 
     return {name: repeat(way) for name, way in ways.items()}
+
+
+def _rows(matrices: Tensor) -> NDArray[np.float32]:
+    """The memory of K matrices that `nets.aligned` made, [K, P]."""
+    stride = matrices.stride(0)
+    return matrices.as_strided((len(matrices), stride), (stride, 1)).numpy()
+
+
+def _compiled_forms(
+    memory: list[NDArray[np.float32]], batch: int, inputs: int, outputs: int
+) -> dict[str, Callable[[], object]]:
+    import numba
+
+    from ranktwo import kernels
+
+    gemm = kernels.gemm
+
+    @numba.njit
+    def take(kind, cut, blas, w, h, below, delta):  # type: ignore[no-untyped-def]
+        zero, no, turned = w.dtype.type(0), kernels.N, kernels.T
+        for k in range(len(w)):
+            if kind == 0 and cut:
+                kernels.outputs_of(blas, h[k], w[k], delta[k], batch, inputs, outputs)
+            elif kind == 0:
+                gemm(blas, turned, no, outputs, batch, inputs, w[k], inputs, h[k], inputs, zero, delta[k], outputs)
+            elif kind == 1 and cut:
+                kernels.gradient_below(blas, delta[k], w[k], below[k], batch, inputs, outputs)
+            elif kind == 1:
+                gemm(blas, no, no, inputs, batch, outputs, w[k], inputs, delta[k], outputs, zero, below[k], inputs)
+            elif cut:
+                kernels.gradient(blas, delta[k], h[k], zero, w[k], batch, inputs, outputs)
+            else:
+                gemm(blas, no, turned, inputs, outputs, batch, h[k], inputs, delta[k], outputs, zero, w[k], inputs)
+
+    blas = kernels.blas(torch.float32, [1, 1])[0]  # of narrow matrices: SciPy's
+    return {
+        f"{name}, SciPy{', cut' if cut else ''}": lambda kind=kind, cut=cut: take(kind, cut, blas, *memory)
+        for kind, name in enumerate(("h W^T", "delta W", "delta^T h"))
+        for cut in (False, True)
+    }
 
 
 def ceilings(device: str) -> dict[str, float]:
