@@ -1,14 +1,19 @@
 """The hand-written step against autograd and torch.optim; what a cell's numbers may and may not depend on."""
 
+import gc
 import math
+import os
+import subprocess
+import sys
+import weakref
 
 import numpy as np
 import pytest
 import torch
-from conftest import a_cell
+from conftest import ROOT, a_cell
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ranktwo import engine, kernels, labels, optimizers
+from ranktwo import engine, labels
 from ranktwo.grid import Cell
 from ranktwo.streams import stream
 
@@ -16,24 +21,24 @@ N, INPUTS = 22, 5
 OUTPUTS = {"regression": 1, "binary": 1, "multiclass": 3}
 
 
-def data(task: str, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
+def data(task: str, dtype: torch.dtype = torch.float64, inputs: int = INPUTS) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(7)
-    x = torch.randn(N, INPUTS, generator=generator, dtype=dtype)
+    x = torch.randn(N, inputs, generator=generator, dtype=dtype)
     if task == "regression":
         return x, torch.randn(N, 1, generator=generator, dtype=dtype)
     return x, torch.randint(0, 3 if task == "multiclass" else 2, (N,), generator=generator)
 
 
-def trained(cells: list[Cell], task: str, dtype: torch.dtype = torch.float64) -> engine.Training:
-    x, y = data(task, dtype)
+def trained(cells: list[Cell], task: str, dtype: torch.dtype = torch.float64, inputs: int = INPUTS) -> engine.Training:
+    x, y = data(task, dtype, inputs)
     training = engine.begin(cells, x, y, task, OUTPUTS[task])
     training.advance_to(cells[0].steps)
     return training
 
 
-def oracle(cell: Cell, task: str) -> list[torch.Tensor]:
+def oracle(cell: Cell, task: str, inputs: int = INPUTS) -> list[torch.Tensor]:
     """The same cell by torch.nn, autograd and torch.optim, from the same weights and batches."""
-    x, y = data(task)
+    x, y = data(task, inputs=inputs)
     start = engine.begin([cell], x, y, task, OUTPUTS[task])
     layers = []
     for weight in start.stack.weights:
@@ -72,16 +77,18 @@ def oracle(cell: Cell, task: str) -> list[torch.Tensor]:
     return [parameter.detach() for parameter in net.parameters()]
 
 
-@pytest.fixture(params=["chosen", "compiled", "plain"])
-def form(request, monkeypatch) -> str:
-    """The form of the optimizers: `plain` is a GPU's, and a CPU's where there is no numba; SGD's depends on the net."""
-    if request.param == "plain":
-        monkeypatch.setattr(kernels, "USABLE", False)
-    else:
-        pytest.importorskip("numba")
-    if request.param == "compiled":
-        monkeypatch.setattr(optimizers, "moves_more_than_it_computes", lambda inputs, batch_size: True)
-    return request.param
+@pytest.fixture(params=["scipy", "mkl", "torch"])
+def form(request, monkeypatch) -> None:
+    """By whom steps are taken: compiled functions with SciPy's or MKL's products, or torch, as on a GPU."""
+    if request.param == "torch":
+        monkeypatch.setattr(engine, "KERNELS", False)
+        return
+    kernels = pytest.importorskip("ranktwo.kernels", reason="numba is not installed")
+    if request.param == "mkl":
+        if kernels._of_torch("sgemm") is None:
+            pytest.skip("this PyTorch shows no product of an MKL")
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+        monkeypatch.setattr(kernels, "SMALL_TERMS", 1)
 
 
 @pytest.mark.usefixtures("form")
@@ -94,6 +101,57 @@ def test_step_is_that_of_autograd_and_torch_optim(task, optimizer, widths, batch
     expected = oracle(cell, task)
     for ours, theirs in zip(trained([cell], task).stack.weights, expected, strict=True):
         torch.testing.assert_close(ours[0], theirs, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.usefixtures("form")
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adamw"])
+@pytest.mark.parametrize("batch_size", [16, "full"])
+def test_step_of_wide_matrices_is_that_of_autograd_and_torch_optim(optimizer, batch_size):
+    cell = a_cell(optimizer=optimizer, widths=(112, 40), batch_size=batch_size, steps=10)
+    weights = trained([cell], "multiclass", inputs=70).stack.weights
+    # AdamW divides what may be nearly zero by its own size: rounding counts for more.
+    rtol, atol = (1e-8, 1e-11) if optimizer == "adamw" else (1e-10, 1e-13)
+    for ours, theirs in zip(weights, oracle(cell, "multiclass", inputs=70), strict=True):
+        torch.testing.assert_close(ours[0], theirs, rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize(("rows", "inputs", "outputs"), [(3, 5, 4), (20, 40, 100), (33, 500, 70), (90, 40, 300)])
+def test_products_that_are_cut_into_small_ones_are_the_whole_ones(rows, inputs, outputs):
+    kernels = pytest.importorskip("ranktwo.kernels", reason="numba is not installed")
+    generator = np.random.default_rng(0)
+    h, w, delta = (generator.standard_normal(shape) for shape in ((rows, inputs), (outputs, inputs), (rows, outputs)))
+    size, blas = (rows, inputs, outputs), kernels.blas(torch.float64, [inputs, outputs])[0]
+    out, below, slope = np.full_like(delta, np.nan), np.full_like(h, np.nan), w.copy()
+    kernels.outputs_of(blas, h.ravel(), w.ravel(), out.ravel(), *size)
+    kernels.gradient_below(blas, delta.ravel(), w.ravel(), below.ravel(), *size)
+    kernels.gradient(blas, delta.ravel(), h.ravel(), 0.5, slope.ravel(), *size)
+    np.testing.assert_allclose(out, h @ w.T, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(below, delta @ w, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(slope, delta.T @ h + 0.5 * w, rtol=1e-12, atol=1e-12)
+
+
+def test_products_take_one_thread():
+    pytest.importorskip("numba")
+    script = """
+import ranktwo.kernels, threadpoolctl
+print({found["num_threads"] for found in threadpoolctl.threadpool_info() if "scipy" in found["filepath"]})
+"""
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "2", "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    if done.stdout.strip() == "set()":
+        pytest.skip("SciPy has its BLAS from elsewhere here")
+    assert done.stdout.strip() == "{1}"
+
+
+def test_products_of_wide_matrices_are_mkls_where_there_is_no_avx512(monkeypatch):
+    kernels = pytest.importorskip("ranktwo.kernels", reason="numba is not installed")
+    if kernels._of_torch("sgemm") is None:
+        pytest.skip("this PyTorch shows no product of an MKL")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    wide, narrow = kernels.blas(torch.float32, [64, 64, 1])
+    assert wide == narrow
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert kernels.blas(torch.float32, [64, 64, 1]).tolist() == [kernels._of_torch("sgemm"), narrow]
 
 
 @pytest.mark.usefixtures("form")
@@ -185,7 +243,7 @@ def test_steps_that_are_recorded_and_repeated_are_those_that_are_taken(task, opt
         )
     ]
     cells.append(a_cell(**axes, learning_rate=1e3))
-    monkeypatch.setattr(kernels, "USABLE", False)
+    monkeypatch.setattr(engine, "KERNELS", False)
     recorders = []
     x, y = data(task, torch.float32)
     taken, training = (engine.begin(cells, x, y, task, OUTPUTS[task]) for _ in range(2))
@@ -195,9 +253,7 @@ def test_steps_that_are_recorded_and_repeated_are_those_that_are_taken(task, opt
         before = stack.state()
         with recorder:
             steps()
-        for now, then in zip([stack.weights, *stack.slots], [before[0], *before[1]], strict=True):
-            for matrix, values in zip(now, then, strict=True):
-                matrix.copy_(values)
+        stack.restore(before)
         recorders.append(recorder)
         return recorder.repeat
 
@@ -214,6 +270,7 @@ def test_steps_that_are_recorded_and_repeated_are_those_that_are_taken(task, opt
 
 def test_kernels_compile_where_no_folder_could_keep_them(monkeypatch):
     numba = pytest.importorskip("numba")
+    from ranktwo import kernels
 
     def njit(function, cache=False, **options):
         if cache:
@@ -222,11 +279,11 @@ def test_kernels_compile_where_no_folder_could_keep_them(monkeypatch):
 
     njit_of_numba = numba.njit
     monkeypatch.setattr(numba, "njit", njit)
-    compiled = kernels._compiled(kernels.momentum.__wrapped__)
-    w, v, g = (np.full((1, 2), value) for value in (1.0, 2.0, 3.0))
-    compiled(w, v, g, 2, np.array([0.5]), np.array([0.1]), 0.9)
-    assert v[0].tolist() == pytest.approx([0.9 * 2 + 0.1 + 3] * 2)
-    assert w[0].tolist() == pytest.approx([1 - 0.5 * 4.9] * 2)
+    compiled = kernels._compiled(kernels._momentum.py_func)
+    w, v, g = (np.full(2, value) for value in (1.0, 2.0, 3.0))
+    compiled(w, v, g, 0.5, 0.1, 0.9)
+    assert v.tolist() == pytest.approx([0.9 * 2 + 0.1 + 3] * 2)
+    assert w.tolist() == pytest.approx([1 - 0.5 * 4.9] * 2)
 
 
 def test_diverged_cell_is_frozen_at_its_step_and_neighbours_never_notice():
@@ -240,12 +297,13 @@ def test_diverged_cell_is_frozen_at_its_step_and_neighbours_never_notice():
         bad_step = mixed.diverged[number]
         x, y = data("regression", torch.float32)
         before = engine.begin([cell], x, y, "regression", 1)
-        before.stack.advance(before.batches.take(bad_step), bad_step - 1)
+        rows = before.batches.take(bad_step)
+        before.stack.advance(rows, bad_step - 1)
         assert before.stack.finite().all()
-        assert before.stack.batch_losses().isfinite().all()
+        assert before.stack.losses(rows[bad_step - 2]).isfinite().all()
         after = engine.begin([cell], x, y, "regression", 1)
-        after.stack.advance(after.batches.take(bad_step), bad_step)
-        assert not (after.stack.finite().all() and after.stack.batch_losses().isfinite().all())
+        after.stack.advance(rows, bad_step)
+        assert not (after.stack.finite().all() and after.stack.losses(rows[bad_step - 1]).isfinite().all())
 
 
 def test_divergence_with_full_batches_is_found_too():
@@ -312,3 +370,15 @@ def test_initial_weights_are_those_of_nn_linear_in_distribution():
     assert weights[0].abs().max() <= bound
     assert weights[0].std().item() == pytest.approx(bound / math.sqrt(3), rel=0.02)
     assert abs(weights[0].mean().item()) < 0.01
+
+
+def test_a_stack_that_nobody_holds_gives_its_memory_back_at_once(monkeypatch):
+    monkeypatch.setattr(engine, "KERNELS", False)
+    stack = trained([a_cell()], "binary").stack
+    gone = weakref.ref(stack)
+    gc.disable()
+    try:
+        del stack
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -103,7 +103,7 @@ def check_same(one: Path, other: Path) -> None:
 
 
 def test_25_kills_at_random_moments_of_all_stages_lose_nothing(checkout):  # noqa: F811
-    axes = {"weight_decay": [0, 0.3], "steps": 20_000, "learning_rate": 0.05, "optimizer": "momentum"}
+    axes = {"weight_decay": [0, 0.3], "steps": 160_000, "learning_rate": 0.05, "optimizer": "momentum"}
     study = SMALL | {"grids": [SMALL["grids"][0] | axes], "checkpoint": 0.2}
     assert trained(run_study(checkout, study)) == [4]
     results, whole = checkout / "results", checkout / "whole"
@@ -134,7 +134,7 @@ def test_25_kills_at_random_moments_of_all_stages_lose_nothing(checkout):  # noq
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_kill_write_a_checkpoint_at_once_and_the_next_run_goes_on(checkout, how):  # noqa: F811
-    study = SMALL | {"grids": [SMALL["grids"][0] | {"steps": 100_000}], "checkpoint": 1e6}
+    study = SMALL | {"grids": [SMALL["grids"][0] | {"steps": 800_000}], "checkpoint": 1e6}
     (checkout / "study.yaml").write_text(yaml.safe_dump(study))
     process = start(checkout, "results/gaps.parquet")
     while "train" not in jobs(checkout) and process.poll() is None:

@@ -4,6 +4,7 @@ Shapes: K cells, B samples a batch, N training samples, n inputs, c outputs; wei
 Every operation acts on each cell by itself, so a cell's numbers do not depend on the cells stacked with it.
 """
 
+import importlib.util
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ranktwo import kernels, nets, optimizers
+from ranktwo import nets, optimizers
 from ranktwo.labels import noisy_targets
 from ranktwo.streams import stream
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 # Steps between checks for divergence. Each costs a copy of the weights, from which the exact step is found again.
 # On a GPU also the steps that are recorded once and then repeated as a whole.
-CHUNK = 64
+CHUNK = 128
+# Fewer on a CPU where they are long, in weights times rows: a second or so, in which no signal is heard.
+CHUNK_WORK = 10**10
 # Activations of a cell, in numbers, that an evaluation holds at once: those of some 30 cells stay in a CPU's cache, and
 # a GPU wants few and large operations.
 SLICE, GPU_SLICE = 2**16, 2**20
@@ -50,6 +53,10 @@ def _cuda_graph(steps: Callable[[], None]) -> Callable[[], None]:
 
 
 RECORDERS = {"cuda": _cuda_graph}
+
+
+KERNELS = importlib.util.find_spec("numba") is not None
+"""Whether there are compiled steps for a CPU; where not, torch takes them, slower."""
 
 
 class Batches:
@@ -129,70 +136,141 @@ class Stack:
     """K nets of equal shape, trained together on rows of x [N, n] and targets [N, c] ([K, N, c] where they differ)."""
 
     def __init__(self, weights: list[Tensor], x: Tensor, targets: Tensor, recipe: Recipe) -> None:
-        self.weights = [nets.aligned(*weight.shape, weight).copy_(weight) for weight in weights]
-        self.x, self.targets, self.recipe = x, targets, recipe
+        self.x, self.targets, self.recipe = x.contiguous(), targets.contiguous(), recipe
         self.sample_decays = relative_decays(x).cpu()
         self.step = 0
-        slots = optimizers.SLOTS[recipe.optimizer]
-        self.slots = [[nets.aligned(*w.shape, w).zero_() for w in weights] for _ in range(slots)]
-        self._allocate()
-
-    def _allocate(self) -> None:
-        """Buffers of one step, made once: activations h_0 .. f, their gradients, and the targets of the batch."""
-        cells, batch, full = len(self.weights[0]), self.recipe.batch_size, self.recipe.batch_size == len(self.x)
-        sizes = [self.weights[0].shape[2], *(weight.shape[1] for weight in self.weights)]
-        self._activations = [nets.aligned(cells, batch, size, self.x) for size in sizes]
-        # Apart in memory by more than they hold, the outputs of two cells never share a vector of the sigmoid, whose
-        # last digit depends on an entry's place in its vector. Products are slower into memory with such gaps.
-        apart = nets.aligned(cells, batch + 16, sizes[-1], self.x)[:, :batch]
-        self._outputs = apart if self.recipe.task == "binary" else None
-        self._deltas = [None, *(nets.aligned(cells, batch, size, self.x) for size in sizes[1:-1])]
-        self._batch_targets = self.x.new_empty(cells, batch, sizes[-1])
-        self._scratch = [[nets.aligned(*w.shape, w) for w in self.weights] for _ in self.slots]
-        self._gathered = self.x.new_empty(cells, batch, sizes[0])
-        if full:
-            self._activations[0] = self.x.expand(cells, *self.x.shape)
-            self._batch_targets = self.targets.expand(cells, *self.targets.shape[-2:])
-        elif self._activations[0].is_contiguous():
-            self._gathered = self._activations[0]
-        self._row_offsets = len(self.x) * torch.arange(cells)[:, None] if self.targets.dim() == 3 else None
-        # What a chunk's steps differ in lies at fixed places too, so that they can be recorded and repeated.
-        rows = torch.empty(0 if full else 2, CHUNK, cells * batch, dtype=torch.long, device=self.x.device)
-        factors = self.x.new_empty(CHUNK, len(optimizers.Factors._fields), cells)
-        self._rows, self._factors = rows, factors
-        self._inputs = [(list(rows[:, index]), optimizers.Factors(*factors[index])) for index in range(CHUNK)]
-        self._updates = [
-            optimizers.update_of(self.recipe.optimizer, weight.shape[2], batch, full, self.x.device.type)
-            for weight in self.weights
-        ]
-        self._repeat: Callable[[], None] | None = None
-        self._whole_chunks = 0
+        shapes = [weight.shape[1:] for weight in weights]
+        # Net by net, each layer on a 64-byte boundary, first the weights, then what the optimizer keeps of each.
+        starts = np.cumsum([0, *(nets.padded(shape.numel()) for shape in shapes)])
+        self.memory = x.new_zeros(1 + optimizers.SLOTS[recipe.optimizer], len(weights[0]), int(starts[-1]))
+        parts = list(zip(starts.tolist(), shapes, strict=False))
+        self.weights, *self.slots = (
+            [kept[:, start : start + shape.numel()].unflatten(1, shape) for start, shape in parts]
+            for kept in self.memory
+        )
+        for mine, weight in zip(self.weights, weights, strict=True):
+            mine.copy_(weight)
+        work = self.memory[0].numel() * recipe.batch_size
+        self.chunk = min(CHUNK, max(1, CHUNK_WORK // max(work, 1))) if x.device.type == "cpu" else CHUNK
+        """Steps to be taken before a look at what they did."""
+        compiled = KERNELS and x.device.type == "cpu"
+        self._steps = _CompiledSteps(self, starts) if compiled else _TorchSteps(self)
 
     def advance(self, rows: Tensor | None, count: int) -> None:
         """Take `count` steps on the batches `rows` [count, K, B] (None: all rows at each step)."""
         for start in range(0, count, CHUNK):
             length = min(CHUNK, count - start)
-            self._prepare(None if rows is None else rows[start : start + length], length)
-            self._run(length)
+            chosen = None if rows is None else rows[start : start + length]
+            self._steps.take(chosen, self._factors(chosen, length))
             self.step += length
 
-    def _prepare(self, rows: Tensor | None, count: int) -> None:
-        """Write the factors and the rows of the next `count` steps where the steps read them."""
+    def _factors(self, rows: Tensor | None, count: int) -> Tensor:
+        """`optimizers.Factors` of the next `count` steps, [count, F, K]."""
         recipe = self.recipe
-        rates = recipe.rates(self.step, count)
         decay = recipe.weight_decay.expand(count, -1)
         if rows is not None and recipe.by_input_norm.any():
             decay = decay * torch.where(recipe.by_input_norm, self.sample_decays[rows].mean(-1), 1.0)
+        rates = recipe.rates(self.step, count)
         found = optimizers.factors(recipe.optimizer, rates, decay, self.step, recipe.batch_size, self.x.dtype)
-        self._factors[:count].copy_(torch.stack(found, dim=1))
-        if rows is not None:
-            target_rows = rows if self._row_offsets is None else rows + self._row_offsets
-            self._rows[0, :count].copy_(rows.flatten(1))
-            self._rows[1, :count].copy_(target_rows.flatten(1))
+        return torch.stack(found, dim=1)
 
-    def _run(self, count: int) -> None:
-        """Take the steps that were prepared: recorded ones, where the device records and these are a whole chunk."""
-        record = RECORDERS.get(self.x.device.type)
+    def finite(self) -> Tensor:
+        """Whether every weight of a cell is finite, bool [K]."""
+        # Of the extremes, either of which is nan if an entry is: 20 times faster than entry by entry.
+        weights = self.memory[0]
+        return weights.amax(1).isfinite() & weights.amin(1).isfinite()
+
+    def keep(self, cells: Tensor) -> "Stack":
+        """A copy that goes on with these cells only (bool [K])."""
+        targets = self.targets if self.targets.dim() == 2 else self.targets[cells]
+        kept = Stack([weight[cells] for weight in self.weights], self.x, targets, self.recipe.keep(cells))
+        kept.memory.copy_(self.memory[:, cells])
+        kept.step = self.step
+        return kept
+
+    def state(self) -> tuple[Tensor, int]:
+        """Weights, optimizer slots and step: all that a step changes."""
+        return self.memory.clone(), self.step
+
+    def restore(self, state: tuple[Tensor, int]) -> None:
+        """Go on from a state."""
+        self.memory.copy_(state[0])
+        self.step = state[1]
+
+    def losses(self, rows: Tensor | None) -> Tensor:
+        """Losses of a batch's samples, rows [K, B] (None: all), at the present weights, [K, B]."""
+        x, targets = self.x, self.targets
+        if rows is not None:
+            rows = rows.to(x.device)
+            each = torch.arange(len(rows), device=x.device)[:, None]
+            x, targets = x[rows], targets[rows] if targets.dim() == 2 else targets[each, rows]
+        return nets.sample_losses(nets.forward(self.weights, x)[-1], targets, self.recipe.task)
+
+
+class _CompiledSteps:
+    """Steps on a CPU, by kernels.py."""
+
+    def __init__(self, stack: Stack, starts: NDArray[np.int64]) -> None:
+        from ranktwo import kernels  # numba, which nobody else needs, takes half a second
+
+        recipe, dtype = stack.recipe, stack.x.dtype
+        sizes = [stack.weights[0].shape[2], *(weight.shape[1] for weight in stack.weights)]
+        targets = stack.targets if stack.targets.dim() == 3 else stack.targets[None]
+        self._steps, self._no_rows = kernels.steps, np.empty((0, len(stack.weights[0]), recipe.batch_size), np.int64)
+        self._kind = kernels.blas(dtype, sizes), kernels.OPTIMIZERS[recipe.optimizer], kernels.TASKS[recipe.task]
+        self._data = np.array(sizes), stack.memory.numpy(), starts, stack.x.numpy(), targets.numpy()
+        constants = np.array(optimizers.CONSTANTS[recipe.optimizer], stack.memory.numpy().dtype)
+        self._rest = constants, *kernels.work(dtype, sizes, recipe.batch_size)
+
+    def take(self, rows: Tensor | None, factors: Tensor) -> None:
+        """Take as many steps as there are factors, [count, F, K]."""
+        chosen = self._no_rows if rows is None else rows.numpy()
+        self._steps(*self._kind, *self._data, chosen, factors.numpy(), *self._rest)
+
+
+class _TorchSteps:
+    """Steps by torch's operations, all nets at once, in buffers made once: a GPU can record and repeat them."""
+
+    def __init__(self, stack: Stack) -> None:
+        # Not the stack itself, which holds these steps: a circle would keep a GPU's memory until Python looks for it.
+        x, recipe, weights = stack.x, stack.recipe, stack.weights
+        self._x, self._targets, self._task = x, stack.targets, recipe.task
+        self._weights, self._slots = weights, stack.slots
+        cells, batch, full = len(weights[0]), recipe.batch_size, recipe.batch_size == len(x)
+        sizes = [weights[0].shape[2], *(weight.shape[1] for weight in weights)]
+        # Activations h_0 .. f, their gradients, and the targets of the batch.
+        self._activations = [nets.aligned(cells, batch, size, x) for size in sizes]
+        # Apart in memory by more than they hold, the outputs of two cells never share a vector of the sigmoid, whose
+        # last digit depends on an entry's place in its vector. Products are slower into memory with such gaps.
+        apart = nets.aligned(cells, batch + 16, sizes[-1], x)[:, :batch]
+        self._outputs = apart if recipe.task == "binary" else None
+        self._deltas = [None, *(nets.aligned(cells, batch, size, x) for size in sizes[1:-1])]
+        self._batch_targets = x.new_empty(cells, batch, sizes[-1])
+        self._scratch = [[nets.aligned(*w.shape, w) for w in weights] for _ in stack.slots]
+        self._gathered = x.new_empty(cells, batch, sizes[0])
+        if full:
+            self._activations[0] = x.expand(cells, *x.shape)
+            self._batch_targets = stack.targets.expand(cells, *stack.targets.shape[-2:])
+        elif self._activations[0].is_contiguous():
+            self._gathered = self._activations[0]
+        self._row_offsets = len(x) * torch.arange(cells)[:, None] if stack.targets.dim() == 3 else 0
+        # What a chunk's steps differ in lies at fixed places too, so that they can be recorded and repeated.
+        rows = torch.empty(0 if full else 2, CHUNK, cells * batch, dtype=torch.long, device=x.device)
+        factors = x.new_empty(CHUNK, len(optimizers.Factors._fields), cells)
+        self._rows, self._factors = rows, factors
+        self._inputs = [(list(rows[:, index]), optimizers.Factors(*factors[index])) for index in range(CHUNK)]
+        self._update = optimizers.UPDATES[recipe.optimizer]
+        self._repeat: Callable[[], None] | None = None
+        self._whole_chunks = 0
+
+    def take(self, rows: Tensor | None, factors: Tensor) -> None:
+        """Take steps, recorded ones where the device records and these are a whole chunk."""
+        count = len(factors)
+        self._factors[:count].copy_(factors)
+        if rows is not None:
+            self._rows[0, :count].copy_(rows.flatten(1))
+            self._rows[1, :count].copy_((rows + self._row_offsets).flatten(1))
+        record = RECORDERS.get(self._x.device.type)
         if record is None or count < CHUNK:
             self._take(count)
             return
@@ -209,68 +287,33 @@ class Stack:
             self._backpropagate(factors, self._forward())
 
     def _gather(self, rows: Tensor, target_rows: Tensor) -> None:
-        x, y = self._gathered, self._batch_targets
-        torch.index_select(self.x, 0, rows, out=x.view(-1, x.shape[-1]))
-        torch.index_select(self.targets.view(-1, y.shape[-1]), 0, target_rows, out=y.view(-1, y.shape[-1]))
+        x, y, targets = self._gathered, self._batch_targets, self._targets
+        torch.index_select(self._x, 0, rows, out=x.view(-1, x.shape[-1]))
+        torch.index_select(targets.view(-1, y.shape[-1]), 0, target_rows, out=y.view(-1, y.shape[-1]))
         if x is not self._activations[0]:
             self._activations[0].copy_(x)
 
     def _forward(self) -> Tensor:
         """Outputs f [K, B, c]; the activations stay in their buffers."""
-        for weight, h, out in zip(self.weights, self._activations, self._activations[1:], strict=False):
+        for weight, h, out in zip(self._weights, self._activations, self._activations[1:], strict=False):
             nets.linear(h, weight, out=out)
             if out is not self._activations[-1]:
                 out.relu_()
         return self._activations[-1]
 
     def _backpropagate(self, factors: optimizers.Factors, outputs: Tensor) -> None:
+        outputs = outputs if self._outputs is None else self._outputs.copy_(outputs)
+        delta = nets.output_gradients_(outputs, self._batch_targets, self._task)
         # The gradient's factor goes into the small output delta, not into each large gradient.
-        if self.recipe.task == "multiclass" and kernels.USABLE and outputs.device.type == "cpu":
-            targets, delta = self._batch_targets, outputs
-            kernels.cross_entropy_gradients(optimizers.rows(delta), targets.numpy(), factors.scale.numpy())
-        else:
-            outputs = outputs if self._outputs is None else self._outputs.copy_(outputs)
-            delta = nets.output_gradients_(outputs, self._batch_targets, self.recipe.task)
-            delta.mul_(factors.scale.view(-1, 1, 1))
-        for layer in reversed(range(len(self.weights))):
-            below, h, weight = None, self._activations[layer], self.weights[layer]
+        delta.mul_(factors.scale.view(-1, 1, 1))
+        for layer in reversed(range(len(self._weights))):
+            below, h, weight = None, self._activations[layer], self._weights[layer]
             if layer:
                 below = torch.bmm(delta, weight, out=self._deltas[layer])
                 nets.relu_backward(below, h, 0, grad_input=below)
-            slots, scratch = ([matrices[layer] for matrices in kept] for kept in (self.slots, self._scratch))
-            self._updates[layer](weight, slots, scratch, delta, h, factors)
+            slots, scratch = ([matrices[layer] for matrices in kept] for kept in (self._slots, self._scratch))
+            self._update(weight, slots, scratch, delta, h, factors)
             delta = below
-
-    def finite(self) -> Tensor:
-        """Whether every weight of a cell is finite, bool [K]."""
-        # Of the extremes, either of which is nan if an entry is: 20 times faster than entry by entry.
-        flat = [weight.flatten(1) for weight in self.weights]
-        return torch.stack([w.amax(1).isfinite() & w.amin(1).isfinite() for w in flat]).all(0)
-
-    def keep(self, cells: Tensor) -> "Stack":
-        """A copy that goes on with these cells only (bool [K])."""
-        targets = self.targets if self.targets.dim() == 2 else self.targets[cells]
-        kept = Stack([weight[cells] for weight in self.weights], self.x, targets, self.recipe.keep(cells))
-        for kept_slots, slots in zip(kept.slots, self.slots, strict=True):
-            for kept_slot, slot in zip(kept_slots, slots, strict=True):
-                kept_slot.copy_(slot[cells])
-        kept.step = self.step
-        return kept
-
-    def state(self, copy: bool = True) -> tuple[list[Tensor], list[list[Tensor]], int]:
-        """Weights, optimizer slots and step: all that a step changes."""
-        if not copy:
-            return self.weights, self.slots, self.step
-        return [w.clone() for w in self.weights], [[s.clone() for s in slots] for slots in self.slots], self.step
-
-    def restore(self, state: tuple[list[Tensor], list[list[Tensor]], int]) -> None:
-        """Go on from a state."""
-        self.weights, self.slots, self.step = state
-
-    def batch_losses(self) -> Tensor:
-        """Losses of the last batch's samples at the present weights, [K, B]."""
-        outputs = nets.forward(self.weights, self._activations[0])[-1]
-        return nets.sample_losses(outputs, self._batch_targets, self.recipe.task)
 
 
 class Training:
@@ -290,14 +333,14 @@ class Training:
         """
         while self.stack.step < step and len(self.alive):
             stack = self.stack
-            count = min(CHUNK, step - stack.step)
+            count = min(stack.chunk, step - stack.step)
             before = stack.state()
             rows = self.batches.take(count)
             stack.advance(rows, count)
             finite = stack.finite().cpu()
             if not finite.all():
                 # Cells do not depend on each other: the diverged ones alone, again from before, show at which step.
-                after = stack.state(copy=False)
+                after = stack.state()
                 stack.restore(before)
                 suspects = stack.keep(~finite)
                 stack.restore(after)
@@ -305,7 +348,7 @@ class Training:
             tick(count)
 
     def resume(self, step: int, weights: list[Tensor], slots: list[list[Tensor]]) -> None:
-        """Go on after `step` steps, none of which were taken here, from what `Stack.state` was then."""
+        """Go on after `step` steps, none of which were taken here, from the weights and slots of that time."""
         self.batches.skip(step)
         self.stack.step = step
         for mine, then in zip([self.stack.weights, *self.stack.slots], [weights, *slots], strict=True):
@@ -325,7 +368,7 @@ def _first_bad_steps(stack: Stack, rows: Tensor | None, count: int) -> list[int]
     first = torch.full((len(stack.weights[0]),), stack.step + count)
     for index in range(count):
         stack.advance(None if rows is None else rows[index : index + 1], 1)
-        bad = ~(stack.finite() & stack.batch_losses().isfinite().all(1)).cpu()
+        bad = ~(stack.finite() & stack.losses(None if rows is None else rows[index]).isfinite().all(1)).cpu()
         first[bad] = first[bad].clamp(max=stack.step)
     return first.tolist()
 

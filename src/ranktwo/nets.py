@@ -39,13 +39,18 @@ def initial_weights(sizes: list[int], generator: torch.Generator, dtype: torch.d
     return weights
 
 
+def padded(size: int) -> int:
+    """So many numbers that what follows them begins on a 64-byte boundary, if they do."""
+    return -(-size // 16) * 16
+
+
 def aligned(cells: int, rows: int, columns: int, like: Tensor) -> Tensor:
     """An uninitialised tensor [K, rows, columns] in which every cell's matrix begins on a 64-byte boundary.
 
     MKL's products differ in the last digit with the alignment of their operands; without this, a cell's numbers would
     depend on its place in the stack.
     """
-    stride = -(-rows * columns // 16) * 16
+    stride = padded(rows * columns)
     return like.new_empty(cells, stride).as_strided((cells, rows, columns), (stride, columns, 1))
 
 

@@ -18,11 +18,11 @@ from ranktwo.truncation import truncation_ranks
 
 # Calibration, on one core of an AMD EPYC (AVX-512) with torch 2.13.0 and other work beside. Of the steps, by
 # `benchmarks/plan.py`: least squares of relative errors over 77 runs of nets from 64-16-1 to 3072-128-10, B from 4 to
-# 256, all optimizers, K from 1 to 64; estimates are 0.67 to 1.38 of what was measured. Of the analyses: seven stacks of
+# 256, all optimizers, K from 1 to 64; estimates are 0.65 to 1.29 of what was measured. Of the analyses: seven stacks of
 # the default study, MNIST and California Housing; 0.3 to 1.3.
-STEP = {"layer": 33.0, "product": 40.5e-6, "weight": 0.240e-3, "activation": 0.973e-3, "cell": 0.978}
-"""Microseconds of a step: a stack's layer; a weight and sample; a weight; an activation; a cell."""
-OPTIMIZER = {"sgd": 0.0, "momentum": 0.391e-3, "adamw": 0.767e-3}
+STEP = {"product": 44.3e-6, "weight": 0.0384e-3, "activation": 0.554e-3, "cell": 1.25}
+"""Microseconds of a step: a weight and sample; a weight; an activation; a cell."""
+OPTIMIZER = {"sgd": 0.0, "momentum": 0.158e-3, "adamw": 0.570e-3}
 """Microseconds of a step for a weight on top of that."""
 EVALUATION = {"product": 37.1e-6, "activation": 347e-6}
 """Microseconds of a snapshot: a weight and sample; an activation and sample."""
@@ -111,10 +111,8 @@ def step_seconds(stack: Stack, cells: list[Cell]) -> float:
         return 0.0
     first, count = cells[0], len(cells)
     batch = stack.train_size if first.batch_size == "full" else first.batch_size
-    slices = math.ceil(count / train.most_at_once(train.shapes(first, stack.data), batch, "cpu"))
     step = (
-        STEP["layer"] * (len(first.widths) + 1) * slices / count
-        + STEP["product"] * stack.parameters * batch
+        STEP["product"] * stack.parameters * batch
         + (STEP["weight"] + OPTIMIZER[first.optimizer]) * stack.parameters
         + STEP["activation"] * stack.activations * batch
         + STEP["cell"]

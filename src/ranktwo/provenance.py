@@ -131,7 +131,7 @@ def circumstances(stage: str, inputs: Iterable[Path] = (), *, device: str = "cpu
         datasets |= origin.get("datasets", {})
         for other, prints in origin.get("code", {}).items():
             code.setdefault(other, set()).update(prints)
-    packages = ("ranktwo", "torch", "numba", "numpy", "pandas", "pyarrow", "safetensors")
+    packages = ("ranktwo", "torch", "numba", "scipy", "numpy", "pandas", "pyarrow", "safetensors")
     return {
         "stage": stage,
         "command": ["python", "-m", f"ranktwo.{stage}", *sys.argv[1:]],

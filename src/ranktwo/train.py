@@ -24,8 +24,9 @@ from ranktwo.grid import Cell, cell_name, decode, short_hash
 from ranktwo.progress import Meter, Progress
 from ranktwo.records import METRICS, Record, Unfinished, defined, read_records, write_records
 
-# Weights and activations of the nets trained at once: on a CPU they have to stay in the cache, on a GPU to fill it.
-CPU_BYTES, CPU_CELLS = 5_500_000, 64
+# Weights and activations of the nets trained at once: as many as fill a GPU; on a CPU, which takes them one by one, as
+# many as make Python's part of the work small.
+CPU_BYTES, CPU_CELLS = 16_000_000, 64
 GPU_BYTES, GPU_CELLS = 2_000_000_000, 512
 
 
@@ -201,7 +202,7 @@ class _Slice:
         """The cells that need no more training, and those that do with what they would go on from."""
         finished, unfinished = {}, {}
         alive = self._training.alive.tolist() if self._recorded < len(self._steps) else []
-        weights, slots, step = self._training.stack.state(copy=False)
+        stack = self._training.stack
         for number, name in enumerate(self._facts):
             if number not in alive:
                 finished[name] = self._record_of(number, name, len(self._steps))
@@ -209,9 +210,9 @@ class _Slice:
             place = alive.index(number)
             unfinished[name] = Unfinished(
                 record=self._record_of(number, name, self._recorded),
-                step=step,
-                weights=[weight[place].cpu() for weight in weights],
-                slots=[[matrix[place].cpu() for matrix in slot] for slot in slots],
+                step=stack.step,
+                weights=[weight[place].cpu() for weight in stack.weights],
+                slots=[[matrix[place].cpu() for matrix in slot] for slot in stack.slots],
             )
         return finished, unfinished
 
