@@ -176,7 +176,7 @@ def _compiled_products(net: Net, batch_size: int, cells: int) -> Advance:
                     g = w if adds else work[places[2, 1] :]
                     kernels.gradient(blas[layer], delta, h, unit if adds else zero, g, batch_size, one, other)
 
-    starts = np.cumsum([0, *(nets.padded(one * other) for one, other in pairwise(net.sizes))])
+    starts = np.array(nets.starts(list(net.sizes)))
     weights = torch.zeros(cells, int(starts[-1])).numpy()
     work, places = kernels.work(torch.float32, list(net.sizes), batch_size)
     rest = kernels.blas(torch.float32, list(net.sizes)), np.array(net.sizes), weights, starts, work, places
@@ -223,7 +223,7 @@ def parts(net: Net, batch_size: int, cells: int) -> dict[str, Advance]:
                             g = work[places[2, 1] : places[2, 1] + sizes[layer] * sizes[layer + 1]]
                             kernels._update(optimizer, memory, k, starts[layer], g, factors, constants)
 
-    starts = np.cumsum([0, *(nets.padded(one * other) for one, other in pairwise(net.sizes))])
+    starts = np.array(nets.starts(list(net.sizes)))
     x, y = torch.randn(net.rows, net.sizes[0]), torch.rand(net.rows, net.sizes[-1])
     rows = torch.randint(0, net.rows, (engine.CHUNK, cells, batch_size))
     rest = [np.array(net.sizes), torch.zeros(1, cells, int(starts[-1])).numpy(), starts, x.numpy(), y.numpy()]

@@ -141,9 +141,10 @@ class Stack:
         self.step = 0
         shapes = [weight.shape[1:] for weight in weights]
         # Net by net, each layer on a 64-byte boundary, first the weights, then what the optimizer keeps of each.
-        starts = np.cumsum([0, *(nets.padded(shape.numel()) for shape in shapes)])
-        self.memory = x.new_zeros(1 + optimizers.SLOTS[recipe.optimizer], len(weights[0]), int(starts[-1]))
-        parts = list(zip(starts.tolist(), shapes, strict=False))
+        self.sizes = [weights[0].shape[2], *(weight.shape[1] for weight in weights)]
+        starts = nets.starts(self.sizes)
+        self.memory = x.new_zeros(1 + optimizers.SLOTS[recipe.optimizer], len(weights[0]), starts[-1])
+        parts = list(zip(starts, shapes, strict=False))
         self.weights, *self.slots = (
             [kept[:, start : start + shape.numel()].unflatten(1, shape) for start, shape in parts]
             for kept in self.memory
@@ -154,7 +155,7 @@ class Stack:
         self.chunk = min(CHUNK, max(1, CHUNK_WORK // max(work, 1))) if x.device.type == "cpu" else CHUNK
         """Steps to be taken before a look at what they did."""
         compiled = KERNELS and x.device.type == "cpu"
-        self._steps = _CompiledSteps(self, starts) if compiled else _TorchSteps(self)
+        self._steps = _CompiledSteps(self) if compiled else _TorchSteps(self)
 
     def advance(self, rows: Tensor | None, count: int) -> None:
         """Take `count` steps on the batches `rows` [count, K, B] (None: all rows at each step)."""
@@ -210,15 +211,20 @@ class Stack:
 class _CompiledSteps:
     """Steps on a CPU, by kernels.py."""
 
-    def __init__(self, stack: Stack, starts: NDArray[np.int64]) -> None:
+    def __init__(self, stack: Stack) -> None:
         from ranktwo import kernels  # numba, which nobody else needs, takes half a second
 
-        recipe, dtype = stack.recipe, stack.x.dtype
-        sizes = [stack.weights[0].shape[2], *(weight.shape[1] for weight in stack.weights)]
+        recipe, sizes, dtype = stack.recipe, stack.sizes, stack.x.dtype
         targets = stack.targets if stack.targets.dim() == 3 else stack.targets[None]
         self._steps, self._no_rows = kernels.steps, np.empty((0, len(stack.weights[0]), recipe.batch_size), np.int64)
         self._kind = kernels.blas(dtype, sizes), kernels.OPTIMIZERS[recipe.optimizer], kernels.TASKS[recipe.task]
-        self._data = np.array(sizes), stack.memory.numpy(), starts, stack.x.numpy(), targets.numpy()
+        self._data = (
+            np.array(sizes),
+            stack.memory.numpy(),
+            np.array(nets.starts(sizes)),
+            stack.x.numpy(),
+            targets.numpy(),
+        )
         constants = np.array(optimizers.CONSTANTS[recipe.optimizer], stack.memory.numpy().dtype)
         self._rest = constants, *kernels.work(dtype, sizes, recipe.batch_size)
 
@@ -236,8 +242,7 @@ class _TorchSteps:
         x, recipe, weights = stack.x, stack.recipe, stack.weights
         self._x, self._targets, self._task = x, stack.targets, recipe.task
         self._weights, self._slots = weights, stack.slots
-        cells, batch, full = len(weights[0]), recipe.batch_size, recipe.batch_size == len(x)
-        sizes = [weights[0].shape[2], *(weight.shape[1] for weight in weights)]
+        cells, batch, full, sizes = len(weights[0]), recipe.batch_size, recipe.batch_size == len(x), stack.sizes
         # Activations h_0 .. f, their gradients, and the targets of the batch.
         self._activations = [nets.aligned(cells, batch, size, x) for size in sizes]
         # Apart in memory by more than they hold, the outputs of two cells never share a vector of the sigmoid, whose

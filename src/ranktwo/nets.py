@@ -6,6 +6,7 @@ Targets are floating-point [N, c] or [K, N, c]: the values (regression), 0 or 1 
 Losses are torch's: the mean over outputs of (f - y)^2; the logistic loss of one logit; cross entropy in nats.
 """
 
+import itertools
 import math
 from typing import Literal
 
@@ -42,6 +43,12 @@ def initial_weights(sizes: list[int], generator: torch.Generator, dtype: torch.d
 def padded(size: int) -> int:
     """So many numbers that what follows them begins on a 64-byte boundary, if they do."""
     return -(-size // 16) * 16
+
+
+def starts(sizes: list[int]) -> list[int]:
+    """Where each matrix of a net with layer sizes n, m_1, ..., c begins in its memory, and where the last ends."""
+    rooms = (padded(inputs * outputs) for inputs, outputs in itertools.pairwise(sizes))
+    return list(itertools.accumulate(rooms, initial=0))
 
 
 def aligned(cells: int, rows: int, columns: int, like: Tensor) -> Tensor:
