@@ -59,6 +59,7 @@ def steps(arguments: argparse.Namespace) -> Rows:
     """Microseconds of a step of one net: (a) textbook, (b) careful, (c) the engine; and what (c) reaches.
 
     `of products`: the share of (c)'s time that its matrix products take by themselves. `of peak`: of the float32 rate.
+    On a GPU (d) instead, the engine by torch's operations without a kernel.
     """
     rows = []
     peak = training.ceilings(arguments.device)["float32, GFLOP/s"]
@@ -71,24 +72,27 @@ def steps(arguments: argparse.Namespace) -> Rows:
                     "a": (training.textbook(*where), 1),
                     "b": (training.careful(*where), 1),
                     "c": (training.stacked(*where, cells), cells),
-                    "products": (training.products(net, batch_size, arguments.device, cells), cells),
                 }
+                if arguments.device == "cpu":
+                    loops["products"] = training.products(net, batch_size, "cpu", cells), cells
+                else:
+                    loops["d"] = training.by_torch(*where, cells), cells
                 found = _alternate(loops, arguments)
                 each = {name: [1e6 * second for second in times] for name, times in found.items()}
                 ratio = {
-                    name: [one / other for one, other in zip(each[name], each["c"], strict=True)]
-                    for name in ("a", "b", "products")
+                    name: [one / other for one, other in zip(times, each["c"], strict=True)]
+                    for name, times in each.items()
                 }
+                of_products = f"{statistics.median(ratio.pop('products')):.0%}" if "products" in ratio else None
                 rows.append(
                     {
                         "net": net.name,
                         "B": batch_size,
                         "optimizer": optimizer,
                         "K": cells,
-                        **{f"({name}), µs": spread(each[name]) for name in "abc"},
-                        "(a)/(c)": spread(ratio["a"]),
-                        "(b)/(c)": spread(ratio["b"]),
-                        "of products": f"{statistics.median(ratio['products']):.0%}",
+                        **{f"({name}), µs": spread(each[name]) for name in ratio},
+                        **{f"({name})/(c)": spread(ratio[name]) for name in ratio if name != "c"},
+                        **({"of products": of_products} if of_products else {}),
                         "of peak": f"{net.flops(batch_size) / statistics.median(found['c']) / 1e9 / peak:.0%}",
                     }
                 )
@@ -99,11 +103,12 @@ def steps(arguments: argparse.Namespace) -> Rows:
 def at_once(arguments: argparse.Namespace) -> Rows:
     """Microseconds of a step of one net by the number of nets trained at once, SGD."""
     rows = []
+    counts = (1, 4, 16, 64) if arguments.device == "cpu" else (1, 16, 128, 512)
     for net in training.NETS:
         for batch_size in arguments.batch:
             loops = {
                 f"{cells} nets": (training.stacked(net, batch_size, "sgd", arguments.device, cells), cells)
-                for cells in (1, 4, 16, 64)
+                for cells in counts
             }
             found = _alternate(loops, arguments)
             times = {name: spread([1e6 * second for second in seconds]) for name, seconds in found.items()}

@@ -13,10 +13,12 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from ranktwo import engine, nets, optimizers, train
+from ranktwo import engine, gpu, nets, optimizers, train
 from ranktwo.grid import Cell
 
 RATE, DECAY = 0.01, 1e-3
+SEEDS = 8
+"""Of the nets trained at once; those of one seed see the same batches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,11 +122,20 @@ def stacked(net: Net, batch_size: int, optimizer: str, device: str, cells: int) 
     x, y = random_data(net.sizes[0], net.sizes[-1], net.task, net.rows, device)
     axes = {"dataset": "random", "widths": net.sizes[1:-1], "learning_rate": RATE, "batch_size": batch_size}
     grid = [
-        Cell(**axes, optimizer=optimizer, steps=10**9, weight_decay=DECAY * index / cells, seed=index)
+        Cell(**axes, optimizer=optimizer, steps=10**9, weight_decay=DECAY * index / cells, seed=index % SEEDS)
         for index in range(cells)
     ]
     training = engine.begin(grid, x, y.cpu(), net.task, net.sizes[-1])
     return lambda steps: training.advance_to(training.stack.step + steps)
+
+
+def by_torch(net: Net, batch_size: int, optimizer: str, device: str, cells: int) -> Advance:
+    """The engine as it is where a GPU has no kernel for the nets: torch's operations, recorded and repeated."""
+    found, gpu.available = gpu.available, lambda *shape: None
+    try:
+        return stacked(net, batch_size, optimizer, device, cells)
+    finally:
+        gpu.available = found
 
 
 def at_once(net: Net, batch_size: int, device: str) -> int:

@@ -68,8 +68,22 @@ def test_what_means_something_else_has_another_fingerprint(package, name, old, n
     assert package(name, old, new) != provenance.fingerprint("engine")
 
 
+def test_training_depends_on_the_source_of_a_gpu_s_kernel_but_not_on_its_comments(tmp_path, monkeypatch):
+    def of(source: str) -> str:
+        (tmp_path / "gpu.py").write_text("import torch\n")
+        (tmp_path / "gpu.cu").write_text(source)
+        provenance.fingerprint.cache_clear()
+        return provenance.fingerprint("gpu")
+
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
+    before = of("// sums\nint a = 1;\n")
+    assert of("int a = 1;  // one\n\n") == before
+    assert of("// sums\nint a = 2;\n") != before
+    provenance.fingerprint.cache_clear()
+
+
 def test_training_depends_on_the_modules_that_make_its_numbers():
-    modules = {"evaluation", "engine", "optimizers", "kernels", "nets", "labels", "streams"}
+    modules = {"evaluation", "engine", "optimizers", "kernels", "gpu", "nets", "labels", "streams"}
     assert set(provenance._closure(("evaluation",))) == modules
     assert "style" not in provenance._closure(("figures",))
 

@@ -15,18 +15,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ranktwo import nets, optimizers
+from ranktwo import gpu, nets, optimizers
 from ranktwo.labels import noisy_targets
 from ranktwo.streams import stream
 
 if TYPE_CHECKING:
     from ranktwo.grid import Cell
 
-# Steps between checks for divergence. Each costs a copy of the weights, from which the exact step is found again.
-# On a GPU also the steps that are recorded once and then repeated as a whole.
+# Steps taken at once; where torch takes them on a GPU, they are recorded once and then repeated as a whole.
 CHUNK = 128
-# Fewer on a CPU where they are long, in weights times rows: a second or so, in which no signal is heard.
-CHUNK_WORK = 10**10
+# Steps between checks for divergence. Each costs a copy of the weights, from which the exact step is found again, and
+# on a GPU a wait. Fewer on a CPU where they are long, in weights times rows: a second or so, while no signal is heard.
+CPU_CHECK, GPU_CHECK = CHUNK, 4 * CHUNK
+CHECK_WORK = 10**10
 # Activations of a cell, in numbers, that an evaluation holds at once: those of some 30 cells stay in a CPU's cache, and
 # a GPU wants few and large operations.
 SLICE, GPU_SLICE = 2**16, 2**20
@@ -60,7 +61,7 @@ KERNELS = importlib.util.find_spec("numba") is not None
 
 
 class Batches:
-    """Mini-batches of each cell: the N rows in a random order, cut into floor(N/B) batches, then a new order.
+    """Mini-batches of each of S seeds: the N rows in a random order, cut into floor(N/B) batches, then a new order.
 
     The last N mod B rows of each order are left out, so that every batch has B rows. Cells of one seed see the same
     batches. A batch of all N rows needs no order and has none: `take` then returns None.
@@ -68,13 +69,11 @@ class Batches:
 
     def __init__(self, seeds: list[int], train_size: int, batch_size: int) -> None:
         self.train_size, self.batch_size = train_size, batch_size
-        distinct = sorted(set(seeds))
-        self._generators = [stream(seed, "batches") for seed in distinct]
-        self._cell_stream = torch.tensor([distinct.index(seed) for seed in seeds])
-        self._ahead = torch.empty(len(distinct), 0, batch_size, dtype=torch.long)
+        self._generators = [stream(seed, "batches") for seed in seeds]
+        self._ahead = torch.empty(len(seeds), 0, batch_size, dtype=torch.long)
 
     def take(self, count: int) -> Tensor | None:
-        """Row numbers of the next `count` batches, [count, K, B]."""
+        """Row numbers of the next `count` batches, [count, S, B]."""
         if self.batch_size == self.train_size:
             return None
         whole = self.train_size // self.batch_size
@@ -86,16 +85,12 @@ class Batches:
             have += whole
         ahead = torch.cat(parts, dim=1) if len(parts) > 1 else self._ahead
         self._ahead = ahead[:, count:]
-        return ahead[self._cell_stream, :count].transpose(0, 1).contiguous()
+        return ahead[:, :count].transpose(0, 1).contiguous()
 
     def skip(self, count: int) -> None:
         """Leave out the next `count` batches, as if they had been taken."""
         for done in range(0, count, CHUNK):
             self.take(min(CHUNK, count - done))
-
-    def keep(self, cells: Tensor) -> None:
-        """Go on with these cells only (bool [K])."""
-        self._cell_stream = self._cell_stream[cells]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +102,8 @@ class Recipe:
     task: nets.Task
     steps: int
     batch_size: int
+    seed_of: Tensor
+    """Which of the S seeds each cell has, [K] int64: its batches are those of this one."""
     learning_rate: Tensor
     """eta, [K] float64."""
     cosine: Tensor
@@ -125,6 +122,7 @@ class Recipe:
         """The recipe of these cells (bool [K])."""
         return replace(
             self,
+            seed_of=self.seed_of[cells],
             learning_rate=self.learning_rate[cells],
             cosine=self.cosine[cells],
             weight_decay=self.weight_decay[cells],
@@ -152,27 +150,24 @@ class Stack:
         for mine, weight in zip(self.weights, weights, strict=True):
             mine.copy_(weight)
         work = self.memory[0].numel() * recipe.batch_size
-        self.chunk = min(CHUNK, max(1, CHUNK_WORK // max(work, 1))) if x.device.type == "cpu" else CHUNK
+        self.check = min(CPU_CHECK, max(1, CHECK_WORK // max(work, 1))) if x.device.type == "cpu" else GPU_CHECK
         """Steps to be taken before a look at what they did."""
-        compiled = KERNELS and x.device.type == "cpu"
-        self._steps = _CompiledSteps(self) if compiled else _TorchSteps(self)
+        self._steps = _fastest_steps(self)
 
-    def advance(self, rows: Tensor | None, count: int) -> None:
-        """Take `count` steps on the batches `rows` [count, K, B] (None: all rows at each step)."""
-        for start in range(0, count, CHUNK):
-            length = min(CHUNK, count - start)
-            chosen = None if rows is None else rows[start : start + length]
-            self._steps.take(chosen, self._factors(chosen, length))
-            self.step += length
+    def advance(self, rows: Tensor | None, factors: Tensor) -> None:
+        """Take as many steps as there are factors, [count, F, K], on the batches `rows` [count, S, B] (None: all)."""
+        self._steps.take(rows, factors)
+        self.step += len(factors)
 
-    def _factors(self, rows: Tensor | None, count: int) -> Tensor:
-        """`optimizers.Factors` of the next `count` steps, [count, F, K]."""
+    def factors(self, rows: Tensor | None, first: int, count: int) -> Tensor:
+        """`optimizers.Factors` of the steps first, ..., first + count - 1, [count, F, K]."""
         recipe = self.recipe
         decay = recipe.weight_decay.expand(count, -1)
         if rows is not None and recipe.by_input_norm.any():
-            decay = decay * torch.where(recipe.by_input_norm, self.sample_decays[rows].mean(-1), 1.0)
-        rates = recipe.rates(self.step, count)
-        found = optimizers.factors(recipe.optimizer, rates, decay, self.step, recipe.batch_size, self.x.dtype)
+            means = self.sample_decays[rows].mean(-1)[:, recipe.seed_of]
+            decay = decay * torch.where(recipe.by_input_norm, means, 1.0)
+        rates = recipe.rates(first, count)
+        found = optimizers.factors(recipe.optimizer, rates, decay, first, recipe.batch_size, self.x.dtype)
         return torch.stack(found, dim=1)
 
     def finite(self) -> Tensor:
@@ -199,13 +194,26 @@ class Stack:
         self.step = state[1]
 
     def losses(self, rows: Tensor | None) -> Tensor:
-        """Losses of a batch's samples, rows [K, B] (None: all), at the present weights, [K, B]."""
+        """Losses of a batch's samples, rows [S, B] (None: all), at the present weights, [K, B]."""
         x, targets = self.x, self.targets
         if rows is not None:
-            rows = rows.to(x.device)
+            rows = rows[self.recipe.seed_of].to(x.device)
             each = torch.arange(len(rows), device=x.device)[:, None]
             x, targets = x[rows], targets[rows] if targets.dim() == 2 else targets[each, rows]
         return nets.sample_losses(nets.forward(self.weights, x)[-1], targets, self.recipe.task)
+
+
+def _fastest_steps(stack: Stack) -> "_CompiledSteps | gpu.Steps | _TorchSteps":
+    """Steps by the fastest way there is for this stack on its device."""
+    x, targets, recipe = stack.x, stack.targets, stack.recipe
+    if KERNELS and x.device.type == "cpu":
+        return _CompiledSteps(stack)
+    whole = recipe.batch_size == len(x)
+    if x.is_cuda and x.dtype == torch.float32:
+        kernel = gpu.available(stack.sizes, recipe.batch_size, whole, recipe.optimizer, recipe.task)
+        if kernel is not None:
+            return gpu.Steps(kernel, stack.memory, x, targets, recipe.seed_of)
+    return _TorchSteps(stack)
 
 
 class _CompiledSteps:
@@ -216,7 +224,7 @@ class _CompiledSteps:
 
         recipe, sizes, dtype = stack.recipe, stack.sizes, stack.x.dtype
         targets = stack.targets if stack.targets.dim() == 3 else stack.targets[None]
-        self._steps, self._no_rows = kernels.steps, np.empty((0, len(stack.weights[0]), recipe.batch_size), np.int64)
+        self._steps, self._no_rows = kernels.steps, np.empty((0, 0, recipe.batch_size), np.int64)
         self._kind = kernels.blas(dtype, sizes), kernels.OPTIMIZERS[recipe.optimizer], kernels.TASKS[recipe.task]
         self._data = (
             np.array(sizes),
@@ -224,6 +232,7 @@ class _CompiledSteps:
             np.array(nets.starts(sizes)),
             stack.x.numpy(),
             targets.numpy(),
+            recipe.seed_of.numpy(),
         )
         constants = np.array(optimizers.CONSTANTS[recipe.optimizer], stack.memory.numpy().dtype)
         self._rest = constants, *kernels.work(dtype, sizes, recipe.batch_size)
@@ -258,6 +267,7 @@ class _TorchSteps:
             self._batch_targets = stack.targets.expand(cells, *stack.targets.shape[-2:])
         elif self._activations[0].is_contiguous():
             self._gathered = self._activations[0]
+        self._seed_of = recipe.seed_of
         self._row_offsets = len(x) * torch.arange(cells)[:, None] if stack.targets.dim() == 3 else 0
         # What a chunk's steps differ in lies at fixed places too, so that they can be recorded and repeated.
         rows = torch.empty(0 if full else 2, CHUNK, cells * batch, dtype=torch.long, device=x.device)
@@ -269,10 +279,17 @@ class _TorchSteps:
         self._whole_chunks = 0
 
     def take(self, rows: Tensor | None, factors: Tensor) -> None:
+        """Take as many steps as there are factors, [count, F, K]."""
+        for start in range(0, len(factors), CHUNK):
+            some = slice(start, start + CHUNK)
+            self._take_chunk(None if rows is None else rows[some], factors[some])
+
+    def _take_chunk(self, rows: Tensor | None, factors: Tensor) -> None:
         """Take steps, recorded ones where the device records and these are a whole chunk."""
         count = len(factors)
         self._factors[:count].copy_(factors)
         if rows is not None:
+            rows = rows[:, self._seed_of]
             self._rows[0, :count].copy_(rows.flatten(1))
             self._rows[1, :count].copy_((rows + self._row_offsets).flatten(1))
         record = RECORDERS.get(self._x.device.type)
@@ -336,12 +353,13 @@ class Training:
 
         `tick` is called with the number of steps taken since its last call; what it sees is whole and can be resumed.
         """
+        rows, factors = self._prepare(self.stack.step, step)
         while self.stack.step < step and len(self.alive):
-            stack = self.stack
-            count = min(stack.chunk, step - stack.step)
+            stack, count = self.stack, len(factors)
             before = stack.state()
-            rows = self.batches.take(count)
-            stack.advance(rows, count)
+            stack.advance(rows, factors)
+            # A GPU does not return from its work before it is asked: what the next steps need is found meanwhile.
+            following = self._prepare(stack.step, step)
             finite = stack.finite().cpu()
             if not finite.all():
                 # Cells do not depend on each other: the diverged ones alone, again from before, show at which step.
@@ -349,8 +367,16 @@ class Training:
                 stack.restore(before)
                 suspects = stack.keep(~finite)
                 stack.restore(after)
-                self.freeze(~finite, _first_bad_steps(suspects, None if rows is None else rows[:, ~finite], count))
+                self.freeze(~finite, _first_bad_steps(suspects, rows, factors[..., ~finite].contiguous()))
+                following = following[0], following[1][..., finite].contiguous()
+            rows, factors = following
             tick(count)
+
+    def _prepare(self, first: int, end: int) -> tuple[Tensor | None, Tensor]:
+        """Rows and factors of the steps from `first` on, as many as are taken before the next check."""
+        count = min(self.stack.check, end - first)
+        rows = self.batches.take(count)
+        return rows, self.stack.factors(rows, first, count)
 
     def resume(self, step: int, weights: list[Tensor], slots: list[list[Tensor]]) -> None:
         """Go on after `step` steps, none of which were taken here, from the weights and slots of that time."""
@@ -365,14 +391,13 @@ class Training:
         self.diverged.update(zip(self.alive[cells].tolist(), steps, strict=True))
         self.alive = self.alive[~cells]
         self.stack = self.stack.keep(~cells)
-        self.batches.keep(~cells)
 
 
-def _first_bad_steps(stack: Stack, rows: Tensor | None, count: int) -> list[int]:
-    """For each cell, all of which diverge within `count` steps: the first step after which it is not finite."""
-    first = torch.full((len(stack.weights[0]),), stack.step + count)
-    for index in range(count):
-        stack.advance(None if rows is None else rows[index : index + 1], 1)
+def _first_bad_steps(stack: Stack, rows: Tensor | None, factors: Tensor) -> list[int]:
+    """For each cell, all of which diverge within these steps: the first step after which it is not finite."""
+    first = torch.full((len(stack.weights[0]),), stack.step + len(factors))
+    for index in range(len(factors)):
+        stack.advance(None if rows is None else rows[index : index + 1], factors[index : index + 1])
         bad = ~(stack.finite() & stack.losses(None if rows is None else rows[index]).isfinite().all(1)).cpu()
         first[bad] = first[bad].clamp(max=stack.step)
     return first.tolist()
@@ -417,11 +442,13 @@ def begin(cells: list["Cell"], x: Tensor, labels: Tensor, task: nets.Task, outpu
     initial = [nets.initial_weights(sizes, stream(cell.seed, "init"), x.dtype) for cell in cells]
     weights = [torch.stack(layer).to(x.device) for layer in zip(*initial, strict=True)]
     noisy = [noisy_targets(labels, task, outputs, cell.label_noise, cell.seed) for cell in cells]
+    seeds = sorted({cell.seed for cell in cells})
     recipe = Recipe(
         optimizer=first.optimizer,
         task=task,
         steps=first.steps,
         batch_size=len(x) if first.batch_size == "full" else first.batch_size,
+        seed_of=torch.tensor([seeds.index(cell.seed) for cell in cells]),
         learning_rate=torch.tensor([cell.learning_rate for cell in cells], dtype=torch.float64),
         cosine=torch.tensor([cell.schedule == "cosine" for cell in cells]),
         weight_decay=torch.tensor([cell.weight_decay for cell in cells], dtype=torch.float64),
@@ -429,5 +456,5 @@ def begin(cells: list["Cell"], x: Tensor, labels: Tensor, task: nets.Task, outpu
     )
     shared = all(cell.label_noise == 0 for cell in cells)
     targets = (noisy[0] if shared else torch.stack(noisy)).to(x)
-    batches = Batches([cell.seed for cell in cells], len(x), recipe.batch_size)
+    batches = Batches(seeds, len(x), recipe.batch_size)
     return Training(Stack(weights, x, targets, recipe), batches)

@@ -241,15 +241,15 @@ def _adamw(w: Array, m: Array, s: Array, g: Array, keep: Any, rate: Any, root: A
 @_compiled
 def steps(
     blas: Array, optimizer: int, task: int, sizes: Array, memory: Array, starts: Array,
-    x: Array, targets: Array, rows: Array, factors: Array, constants: Array, work: Array, places: Array,
+    x: Array, targets: Array, seed_of: Array, rows: Array, factors: Array, constants: Array, work: Array, places: Array,
 ) -> None:  # fmt: skip
     """Train each net for T steps.
 
     blas [L], addresses of the matrix product; sizes n, m_1, ..., c; memory [1 + slots, K, P], the weights of a net and
-    what its optimizer keeps, layer l from starts[l] on; x [N, n]; targets [1 or K, N, c]; rows [T, K, B], or [0, K, B]
-    where every batch is all of x; factors [T, F, K] in the order of `optimizers.Factors`, constants of the optimizer;
-    work, with room for h_l from places[0, l] on, delta_l from places[1, l], the batch's targets from places[2, 0] and
-    a gradient from places[2, 1].
+    what its optimizer keeps, layer l from starts[l] on; x [N, n]; targets [1 or K, N, c]; seed_of [K]; rows [T, S, B]
+    of each seed, or [0, 0, B] where every batch is all of x; factors [T, F, K] in the order of `optimizers.Factors`,
+    constants of the optimizer; work, with room for h_l from places[0, l] on, delta_l from places[1, l], the batch's
+    targets from places[2, 0] and a gradient from places[2, 1].
     """
     batch, layers, whole = rows.shape[2], len(sizes) - 1, len(rows) == 0
     zero = work.dtype.type(0)
@@ -259,8 +259,8 @@ def steps(
             first, y = x.reshape(x.size), of_net.reshape(of_net.size)
             if not whole:
                 first, y = work[places[0, 0] :], work[places[2, 0] :]
-                _gather(x, rows[t, k], first)
-                _gather(of_net, rows[t, k], y)
+                _gather(x, rows[t, seed_of[k]], first)
+                _gather(of_net, rows[t, seed_of[k]], y)
             h = first
             for layer in range(layers):
                 inputs, outputs = sizes[layer], sizes[layer + 1]

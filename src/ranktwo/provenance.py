@@ -10,6 +10,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -40,14 +41,23 @@ STAGES = {"train": ("evaluation",)}
 def fingerprint(*modules: str, **only: str) -> str:
     """Hash of the syntax trees, without docstrings, of these modules and of all package modules they import.
 
+    And of the sources for a GPU that lie beside them.
+
     A comment, a docstring, white space or a new date on a file leaves it as it is; any other edit changes it. With
     `figure="ranks"`, say, functions that `@figure` registers under other names are left out: a figure does not depend
     on another one.
     """
     digest = hashlib.sha256()
     for name, statements in sorted(_closure(modules, only).items()):
-        digest.update(f"{name}\n{[statement.meaning for statement in statements]}\n".encode())
+        digest.update(f"{name}\n{[statement.meaning for statement in statements]}\n{_kernel(name)}".encode())
     return digest.hexdigest()[:16]
+
+
+def _kernel(module: str) -> str:
+    """The source for a GPU that a module brings, without comments and white space; empty where it brings none."""
+    source = PACKAGE / f"{module}.cu"
+    text = source.read_text(encoding="utf-8") if source.exists() else ""
+    return "".join(f"{line.strip()}\n" for line in re.sub(r"//.*", "", text).split("\n") if line.strip())
 
 
 @dataclass(frozen=True)
