@@ -12,6 +12,7 @@ import pytest
 import torch
 from conftest import ROOT, a_cell
 from torch import Tensor
+from torch.utils import cpp_extension
 
 from ranktwo import engine, gpu
 from ranktwo.grid import Cell
@@ -138,6 +139,17 @@ def test_a_kernel_that_cannot_be_compiled_is_told_in_a_sentence_and_torch_takes_
     assert gpu.available([5, 6, 3], 4, False, "sgd", "multiclass") is None
     said = "ranktwo: no kernel for this GPU (libnvrtc.so.13: cannot open shared object file); PyTorch takes the steps"
     assert said in capsys.readouterr().err
+
+
+def test_no_toolkit_has_to_be_installed_for_the_kernel(monkeypatch):
+    def needs_folder_of_headers(source: str, name: str, **options: object) -> SimpleNamespace:
+        assert cpp_extension.include_paths("cuda")  # what torch itself asks for, and fails where there is no toolkit
+        return SimpleNamespace(set_shared_memory_config=lambda size: None)
+
+    monkeypatch.setattr(cpp_extension, "CUDA_HOME", None)
+    monkeypatch.setattr(torch.cuda, "_compile_kernel", needs_folder_of_headers)
+    kernel = gpu.kernel_for([5, 7, 3], 4, False, "sgd", "multiclass", HOPPER, gpu.GROUPS)
+    assert kernel and gpu.compiled(kernel)
 
 
 def needs_gpu(test: Callable) -> Callable:

@@ -173,12 +173,16 @@ def available(sizes: list[int], batch_size: int, whole: bool, optimizer: str, ta
 @functools.cache
 def compiled(kernel: Kernel) -> Any:
     """What launches the kernel, made in a second or so by NVIDIA's compiler, which torch brings; None if that fails."""
+    from torch.utils import cpp_extension  # half a second that only a GPU costs
+
     try:
+        # torch asks for the headers of a CUDA toolkit, which few have installed, and this source needs none of them.
+        cpp_extension.CUDA_HOME = cpp_extension.CUDA_HOME or str(SOURCE.parent)
         # Denormal numbers are 0, as in training on a CPU: weights that decay away end at 0.
         options = ["--std=c++17", "--ftz=true"]
         function = torch.cuda._compile_kernel(kernel.source(), "train", nvcc_options=options)
         function.set_shared_memory_config(kernel.shared_bytes)
-    except (OSError, RuntimeError) as error:
+    except (AttributeError, OSError, RuntimeError, TypeError) as error:  # torch's access is not promised to stay
         reason = str(error).strip().splitlines()[0]
         print(f"ranktwo: no kernel for this GPU ({reason}); PyTorch takes the steps, which is slower", file=sys.stderr)
         return None
