@@ -152,6 +152,20 @@ def test_no_toolkit_has_to_be_installed_for_the_kernel(monkeypatch):
     assert kernel and gpu.compiled(kernel)
 
 
+def test_a_stack_whose_nets_have_all_diverged_is_left_with_none(monkeypatch):
+    """With targets of their own, of which there are none then either."""
+    launched: list[tuple[int, ...]] = []
+    monkeypatch.setattr(gpu, "compiled", lambda kernel: lambda grid, *rest: launched.append(grid))
+    kernel = gpu.kernel_for([5, 7, 3], 4, False, "sgd", "multiclass", HOPPER, gpu.GROUPS)
+    monkeypatch.setattr(
+        engine, "_fastest_steps", lambda s: gpu.Steps(kernel, s.memory, s.x, s.targets, s.recipe.seed_of)
+    )
+    training = begun(grid((5, 7, 3), batch_size=4, label_noise=0.2, steps=10), (5, 7, 3), "multiclass")
+    training.freeze(torch.ones(3, dtype=torch.bool), [1, 1, 1])
+    training.advance_to(10)
+    assert len(training.alive) == 0 and not launched
+
+
 def needs_gpu(test: Callable) -> Callable:
     return pytest.mark.gpu(pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")(test))
 

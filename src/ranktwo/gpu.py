@@ -8,6 +8,7 @@ torch's operations.
 
 import functools
 import itertools
+import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -194,7 +195,7 @@ class Steps:
 
     def __init__(self, kernel: Kernel, memory: Tensor, x: Tensor, targets: Tensor, seed_of: Tensor) -> None:
         self._kernel, self._launch, self._device = kernel, compiled(kernel), memory.device
-        self._nets, of_net = memory.shape[1], targets[0].numel() if targets.dim() == 3 else 0
+        self._nets, of_net = memory.shape[1], math.prod(targets.shape[1:]) if targets.dim() == 3 else 0
         self._data = memory, memory[0].numel(), x, targets, of_net, seed_of.to(memory.device)
 
     def take(self, rows: Tensor | None, factors: Tensor) -> None:
