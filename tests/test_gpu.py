@@ -202,10 +202,8 @@ def test_a_gpu_takes_the_steps_of_a_cpu(sizes, batch_size, optimizer):
 def test_on_a_gpu_a_cell_s_bits_do_not_depend_on_the_cells_beside_it(sizes, batch_size):
     rows, task = 300, "multiclass" if sizes[-1] > 1 else "regression"
     cells = grid(sizes, count=150, batch_size=batch_size, learning_rate=0.01, steps=700)
-    if (
-        gpu.available(list(sizes), rows if batch_size == "full" else batch_size, batch_size == "full", "sgd", task)
-        is None
-    ):
+    whole = batch_size == "full"
+    if gpu.available(list(sizes), rows if whole else batch_size, whole, "sgd", task) is None:
         pytest.skip("steps are torch's here, whose products depend on the stack")
     many, few = (begun(some, sizes, task, "cuda", rows) for some in (cells, cells[1:3]))
     for training in (many, few):

@@ -62,7 +62,7 @@ DEVICE void copies_wait() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 DEVICE constexpr int stride(int size) { return (size / 4 | 1) * 4; }
 constexpr int WARPS = THREADS / 32;
 DEVICE constexpr int inputs(int layer) { return PARTS[layer]; }
-DEVICE constexpr int outputs(int layer) { return layer == 0 || layer == LAYERS - 1 ? PARTS[layer + 1] : GROUP * PARTS[layer + 1]; }
+DEVICE constexpr int outputs(int layer) { return OUTPUTS[layer]; }
 // Columns that the gradient by h_l has here: where the next layer's weights are split by inputs, its part; else all.
 DEVICE constexpr int columns(int level) { return outputs(level - 1); }
 
@@ -334,8 +334,8 @@ template <int layer> DEVICE void bring(const Place& at, float* net, float* part,
 
 template <int layer = 0> DEVICE void bring_all(const Place& at, float* net, long long apart, bool back) {
     if constexpr (layer < LAYERS) {
-        for (int kept = 0; kept <= (SLOTS_SHARED ? SLOTS : 0); ++kept)
-            bring<layer>(at, net + (long long)kept * apart, at.shared + kept * SLOTS_AT, back);
+        for (int slot = 0; slot <= (SLOTS_SHARED ? SLOTS : 0); ++slot)
+            bring<layer>(at, net + slot * apart, at.shared + slot * SLOTS_AT, back);
         bring_all<layer + 1>(at, net, apart, back);
     }
 }

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -23,8 +23,6 @@ from ranktwo import nets, optimizers
 SOURCE = Path(__file__).with_suffix(".cu")
 GROUPS = (1, 2, 4, 8)
 """Blocks of a net; more than one needs clusters, of compute capability 9 and later."""
-OPTIMIZERS = ("sgd", "momentum", "adamw")
-TASKS = ("regression", "binary", "multiclass")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +49,16 @@ class Kernel:
         """So many activations of each layer has a block: all inputs and outputs, and its part of the hidden ones."""
         return [_fours(self.sizes[0]), *(_fours(-(-m // self.group)) for m in self.sizes[1:-1]), _fours(self.sizes[-1])]
 
+    @property
+    def outputs(self) -> list[int]:
+        """So many rows of each matrix has a block: its part of the first, all of the others."""
+        split = range(2, len(self.sizes) - 1)  # hidden layers whose outputs are sums over the blocks
+        return [part * (self.group if layer in split else 1) for layer, part in enumerate(self.parts)][1:]
+
     def places(self) -> tuple[dict[str, list[int]], dict[str, int]]:
         """Where in shared memory what lies, in floats: by layer, and the rest, among it ROOM, the whole."""
-        layers, parts, group = len(self.sizes) - 1, self.parts, self.group
+        layers, parts, outputs, group = len(self.sizes) - 1, self.parts, self.outputs, self.group
         rows = _fours(self.batch_size)
-        outputs = [parts[layer] if layer in (1, layers) else group * parts[layer] for layer in range(1, layers + 1)]
         found: dict[str, list[int]] = {name: [0] * (layers + 1) for name in ("W_AT", "H_AT", "D_AT", "Z_AT")}
         end = 0
 
@@ -113,18 +116,19 @@ class Kernel:
             "BUFFERS": self.buffers,
             "SLOTS": optimizers.SLOTS[self.optimizer],
             "SLOTS_SHARED": int(self.slots_shared),
-            "OPTIMIZER": OPTIMIZERS.index(self.optimizer),
-            "TASK": TASKS.index(self.task),
+            "OPTIMIZER": self.optimizer.upper(),
+            "TASK": self.task.upper(),
             "NET": nets.starts(list(self.sizes))[-1],
         }
-        numbers |= {name.upper(): index for index, name in enumerate(OPTIMIZERS)}
-        numbers |= {name.upper(): index for index, name in enumerate(TASKS)}
+        for names in (optimizers.SLOTS, get_args(nets.Task)):
+            numbers |= {name.upper(): index for index, name in enumerate(names)}
         numbers |= rest
         yield from (f"#define {name} {value}" for name, value in numbers.items())
         reals = {"BETA": optimizers.MOMENTUM, "BETA_1": beta_1, "BETA_2": beta_2, "REST_1": rest_1, "REST_2": rest_2}
         reals["EPSILON"] = epsilon
         yield from (f"constexpr float {name} = {value!r};" for name, value in reals.items())
-        lists = {"SIZES": self.sizes, "PARTS": self.parts, "STARTS": nets.starts(list(self.sizes))} | by_layer
+        lists = {"SIZES": self.sizes, "PARTS": self.parts, "OUTPUTS": self.outputs}
+        lists |= {"STARTS": nets.starts(list(self.sizes))} | by_layer
         yield from (
             f"__device__ constexpr int {name}[] = {{{', '.join(map(str, values))}}};" for name, values in lists.items()
         )
@@ -184,7 +188,7 @@ def compiled(kernel: Kernel) -> Any:
         function = torch.cuda._compile_kernel(kernel.source(), "train", nvcc_options=options)
         function.set_shared_memory_config(kernel.shared_bytes)
     except (AttributeError, OSError, RuntimeError, TypeError) as error:  # torch's access is not promised to stay
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().partition("\n")[0]
         print(f"ranktwo: no kernel for this GPU ({reason}); PyTorch takes the steps, which is slower", file=sys.stderr)
         return None
     return function
