@@ -17,12 +17,22 @@ import pandas
 import tabulate
 import torch
 
-from ranktwo import bounds, certificates, records, spectra, train, truncation
-from ranktwo.datasets import Dataset
-from ranktwo.evaluation import Evaluation
-from ranktwo.grid import cell_of
+from ranktwo.analysis import spectra, truncation
+from ranktwo.analysis.bounds import table
+from ranktwo.analysis.certificates import table
+from ranktwo.data import dataset
+from ranktwo.data.dataset import Dataset
 from ranktwo.progress import Progress
-from ranktwo.records import Record
+from ranktwo.store import records
+from ranktwo.store.records import Record
+from ranktwo.study.grid import cell_of
+from ranktwo.training import recording
+from ranktwo.training.evaluation import Evaluation
+
+
+
+
+
 
 
 def evaluation(cells: dict[str, Record], data: Dataset) -> None:
@@ -31,7 +41,7 @@ def evaluation(cells: dict[str, Record], data: Dataset) -> None:
     size, noise = first.cell["train_size"], [record.cell["label_noise"] for record in cells.values()]
     x, test_x = data.train_x[:size].float(), data.test_x.float()
     measured = Evaluation(noise, data.task, data.outputs, x, data.train_y[:size], test_x, data.test_y)
-    targets = torch.stack([records.training_data(record.cell, data)[1].float() for record in cells.values()])
+    targets = torch.stack([dataset.training_data(record.cell, data)[1].float() for record in cells.values()])
     for snapshot in range(len(first.steps)):
         nets = zip(*(record.net(snapshot) for record in cells.values()), strict=True)
         stack = SimpleNamespace(x=x, targets=targets, weights=[torch.stack(layer).float() for layer in nets])
@@ -43,16 +53,16 @@ def training(cells: dict[str, Record], data: Dataset) -> None:
     wanted = {name: cell_of(record.cell) for name, record in cells.items()}
     data = replace(data, train_x=data.train_x.float(), test_x=data.test_x.float())
     snapshots = len(next(iter(cells.values())).steps) - 1
-    train.train(wanted, data, snapshots=snapshots, device="cpu", progress=Progress("", 1, "", io.StringIO()))
+    recording.train(wanted, data, snapshots=snapshots, device="cpu", progress=Progress("", 1, "", io.StringIO()))
 
 
 STAGES = {
     "training": training,
     "evaluation": evaluation,
     "spectra": lambda cells, data: [spectra.table(record, name) for name, record in cells.items()],
-    "certificates": certificates.table,
+    "certificates": table.table,
     "truncation": lambda cells, data: [truncation.row(name, record, data) for name, record in cells.items()],
-    "bounds": lambda cells, data: [bounds.row(name, record, data, {}) for name, record in cells.items()],
+    "bounds": lambda cells, data: [table.row(name, record, data, {}) for name, record in cells.items()],
 }
 
 
@@ -65,7 +75,7 @@ def analysis_rows(results: Path) -> list[dict[str, str]]:
     for run in sorted((results / "runs").iterdir()):
         cells = records.read_records(run / "weights.safetensors", run / "history.parquet")
         dataset = next(iter(cells.values())).cell["dataset"]
-        data = records.load_data(results / "datasets" / f"{dataset}.safetensors")
+        data = dataset.load_data(results / "datasets" / f"{dataset}.safetensors")
         row = {"stack": run.name, "cells": len(cells)}
         for stage, work in STAGES.items():
             before = time.process_time()

@@ -16,8 +16,15 @@ import torch
 from scipy.optimize import nnls
 from training import random_data
 
-from ranktwo import engine, train
-from ranktwo.grid import Cell, cell_of
+from ranktwo.data import dataset
+from ranktwo.store.records import read_records
+from ranktwo.study import plan
+from ranktwo.study.axes import Cell
+from ranktwo.study.grid import cell_of
+from ranktwo.study.plan import Stack
+from ranktwo.training import divergence, recording
+from ranktwo.training.stack import CHUNK
+
 
 NETS = [
     (64, (16,), 1),
@@ -43,8 +50,8 @@ def step_time(net: tuple[int, tuple[int, ...], int], batch_size: int, optimizer:
     x, y = random_data(inputs, outputs, task, 1000)
     axes = {"dataset": "random", "widths": widths, "learning_rate": 1e-3, "batch_size": batch_size, "steps": 10**6}
     grid = [Cell(**axes, optimizer=optimizer, weight_decay=1e-3, seed=seed) for seed in range(cells)]
-    training = engine.begin(grid, x, y, task, outputs)
-    training.advance_to(engine.CHUNK)
+    training = divergence.begin(grid, x, y, task, outputs)
+    training.advance_to(CHUNK)
     times = []
     for _ in range(3):
         start = time.process_time()
@@ -61,7 +68,7 @@ def fit() -> None:
         sizes = [inputs, *widths, outputs]
         matrices = list(zip(sizes, sizes[1:], strict=False))
         parameters = sum(one * other for one, other in matrices)
-        most = {batch_size: train.most_at_once(matrices, batch_size, "cpu") for batch_size in (4, 16, 64, 256)}
+        most = {batch_size: recording.most_at_once(matrices, batch_size, "cpu") for batch_size in (4, 16, 64, 256)}
         runs = [(batch_size, "sgd", cells) for batch_size, cells in most.items()]
         runs += [(16, "momentum", most[16]), (16, "adamw", most[16]), (16, "sgd", max(1, most[16] // 4))]
         for batch_size, optimizer, cells in runs:
@@ -79,8 +86,8 @@ def fit() -> None:
 
 def compare(results: Path) -> None:
     """What training jobs took, as Snakemake's benchmark files have it, beside the estimate for their stack."""
-    from ranktwo import datasets, plan
-    from ranktwo.records import read_records
+
+
 
     ratios = []
     for path in sorted((results / "benchmarks" / "train").glob("*.tsv")):
@@ -89,12 +96,12 @@ def compare(results: Path) -> None:
         folder = results / "runs" / path.stem
         records = list(read_records(folder / "weights.safetensors", folder / "history.parquet").values())
         cells = [cell_of(record.cell) for record in records]
-        stack = plan.Stack(
+        stack = Stack(
             name=path.stem,
             cells=cells,
             new=cells,
             missing=set(),
-            data=datasets.load(results / "datasets" / f"{cells[0].dataset}.safetensors"),
+            data=dataset.load(results / "datasets" / f"{cells[0].dataset}.safetensors"),
             snapshots=len(records[0].steps),
         )
         ratios.append(plan.training_seconds(stack) / took)

@@ -32,7 +32,9 @@ import training
 import yaml
 from analysis import analysis_rows
 
-from ranktwo import engine, files
+from ranktwo.store import files
+from ranktwo.training.backends.choice import KERNELS
+from ranktwo.training.stack import CHUNK
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 0.15
@@ -141,7 +143,7 @@ def profile(arguments: argparse.Namespace) -> Rows:
             cells = training.at_once(net, batch_size, arguments.device)
             where = {"net": net.name, "B": batch_size, "K": cells}
             advance = training.stacked(net, batch_size, "sgd", arguments.device, cells)
-            if arguments.device == "cpu" and engine.KERNELS:
+            if arguments.device == "cpu" and KERNELS:
                 loops = {"step": advance, "products": training.products(net, batch_size, "cpu", cells)}
                 loops |= training.parts(net, batch_size, cells)
                 found = _alternate({name: (loop, cells) for name, loop in loops.items()}, arguments)
@@ -149,7 +151,7 @@ def profile(arguments: argparse.Namespace) -> Rows:
                 each["rest"] = 2 * each["step"] - sum(each.values())
                 rows.append(where | {name: f"{value:.3g}" for name, value in each.items()})
                 continue
-            count = 2 * engine.CHUNK
+            count = 2 * CHUNK
             advance(count)
             whole = 1e6 * _seconds(advance, count, arguments.device) / count / cells
             with torch.profiler.profile() as seen:

@@ -13,8 +13,15 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from ranktwo import engine, gpu, nets, optimizers, train
-from ranktwo.grid import Cell
+from ranktwo.nets import layout, mlp
+from ranktwo.study.axes import Cell
+from ranktwo.training import divergence, recording
+from ranktwo.training.backends import gpu, kernels
+from ranktwo.training.backends.choice import KERNELS
+from ranktwo.training.backends.kernels import N, SGD, T, TASKS
+from ranktwo.training.optimizers import MOMENTUM
+from ranktwo.training.stack import CHUNK
+
 
 RATE, DECAY = 0.01, 1e-3
 SEEDS = 8
@@ -72,7 +79,7 @@ def _net_and_optimizer(
     module = torch.nn.Sequential(*layers[:-1]).to(device)
     if optimizer == "adamw":
         return module, torch.optim.AdamW(module.parameters(), lr=RATE, weight_decay=DECAY, fused=fused)
-    momentum = optimizers.MOMENTUM if optimizer == "momentum" else 0.0
+    momentum = MOMENTUM if optimizer == "momentum" else 0.0
     return module, torch.optim.SGD(module.parameters(), lr=RATE, weight_decay=DECAY, momentum=momentum, fused=fused)
 
 
@@ -125,7 +132,7 @@ def stacked(net: Net, batch_size: int, optimizer: str, device: str, cells: int) 
         Cell(**axes, optimizer=optimizer, steps=10**9, weight_decay=DECAY * index / cells, seed=index % SEEDS)
         for index in range(cells)
     ]
-    training = engine.begin(grid, x, y.cpu(), net.task, net.sizes[-1])
+    training = divergence.begin(grid, x, y.cpu(), net.task, net.sizes[-1])
     return lambda steps: training.advance_to(training.stack.step + steps)
 
 
@@ -140,21 +147,21 @@ def by_torch(net: Net, batch_size: int, optimizer: str, device: str, cells: int)
 
 def at_once(net: Net, batch_size: int, device: str) -> int:
     """Nets that a training job of the pipeline trains at once."""
-    return train.most_at_once(list(zip(net.sizes, net.sizes[1:], strict=False)), batch_size, device)
+    return recording.most_at_once(list(zip(net.sizes, net.sizes[1:], strict=False)), batch_size, device)
 
 
 def products(net: Net, batch_size: int, device: str, cells: int) -> Advance:
     """What the engine cannot do without: the products of its steps, of the same shapes, and nothing else."""
-    if device == "cpu" and engine.KERNELS:
+    if device == "cpu" and KERNELS:
         return _compiled_products(net, batch_size, cells)
     like = torch.empty(0, device=device)
-    weights = [nets.aligned(cells, other, one, like).normal_() for one, other in pairwise(net.sizes)]
-    h, out = ([nets.aligned(cells, batch_size, size, like).normal_(std=1e-3) for size in net.sizes] for _ in range(2))
+    weights = [layout.aligned(cells, other, one, like).normal_() for one, other in pairwise(net.sizes)]
+    h, out = ([layout.aligned(cells, batch_size, size, like).normal_(std=1e-3) for size in net.sizes] for _ in range(2))
 
     def advance(steps: int) -> None:
         for _ in range(steps):
             for layer, weight in enumerate(weights):
-                nets.linear(h[layer], weight, out=out[layer + 1])
+                mlp.linear(h[layer], weight, out=out[layer + 1])
             for layer in reversed(range(len(weights))):
                 if layer:
                     torch.bmm(h[layer + 1], weights[layer], out=out[layer])
@@ -167,7 +174,7 @@ def _compiled_products(net: Net, batch_size: int, cells: int) -> Advance:
     """Net by net in the cache, as compiled steps are."""
     import numba
 
-    from ranktwo import kernels
+
 
     @numba.njit
     def take(steps, blas, sizes, weights, starts, work, places):  # type: ignore[no-untyped-def]
@@ -187,14 +194,14 @@ def _compiled_products(net: Net, batch_size: int, cells: int) -> Advance:
                     g = w if adds else work[places[2, 1] :]
                     kernels.gradient(blas[layer], delta, h, unit if adds else zero, g, batch_size, one, other)
 
-    starts = np.array(nets.starts(list(net.sizes)))
+    starts = np.array(layout.starts(list(net.sizes)))
     weights = torch.zeros(cells, int(starts[-1])).numpy()
     work, places = kernels.work(torch.float32, list(net.sizes), batch_size)
     rest = kernels.blas(torch.float32, list(net.sizes)), np.array(net.sizes), weights, starts, work, places
 
     def advance(steps: int) -> None:
-        for start in range(0, steps, engine.CHUNK):
-            take(min(engine.CHUNK, steps - start), *rest)
+        for start in range(0, steps, CHUNK):
+            take(min(CHUNK, steps - start), *rest)
 
     return advance
 
@@ -207,9 +214,9 @@ def parts(net: Net, batch_size: int, cells: int) -> dict[str, Advance]:
     """Each part of a compiled step, SGD, by itself, on memory of the same shapes, net by net."""
     import numba
 
-    from ranktwo import kernels
 
-    optimizer, task = kernels.SGD, kernels.TASKS[net.task]
+
+    optimizer, task = SGD, TASKS[net.task]
 
     @numba.njit
     def take(part, steps, sizes, memory, starts, x, targets, rows, factors, constants, work, places):  # type: ignore[no-untyped-def]
@@ -234,16 +241,16 @@ def parts(net: Net, batch_size: int, cells: int) -> dict[str, Advance]:
                             g = work[places[2, 1] : places[2, 1] + sizes[layer] * sizes[layer + 1]]
                             kernels._update(optimizer, memory, k, starts[layer], g, factors, constants)
 
-    starts = np.array(nets.starts(list(net.sizes)))
+    starts = np.array(layout.starts(list(net.sizes)))
     x, y = torch.randn(net.rows, net.sizes[0]), torch.rand(net.rows, net.sizes[-1])
-    rows = torch.randint(0, net.rows, (engine.CHUNK, cells, batch_size))
+    rows = torch.randint(0, net.rows, (CHUNK, cells, batch_size))
     rest = [np.array(net.sizes), torch.zeros(1, cells, int(starts[-1])).numpy(), starts, x.numpy(), y.numpy()]
     rest += [rows.numpy(), np.ones(6, np.float32), np.zeros(0, np.float32)]
     rest += kernels.work(torch.float32, list(net.sizes), batch_size)
 
     def advance(part: int, steps: int) -> None:
-        for start in range(0, steps, engine.CHUNK):
-            take(part, min(engine.CHUNK, steps - start), *rest)
+        for start in range(0, steps, CHUNK):
+            take(part, min(CHUNK, steps - start), *rest)
 
     return {name: partial(advance, part) for part, name in enumerate(PARTS)}
 
@@ -255,16 +262,16 @@ LAYERS = [(8, 256), (31, 128), (32, 128), (64, 128), (256, 256), (784, 256), (12
 def forms(inputs: int, outputs: int, batch_size: int, cells: int) -> dict[str, Advance]:
     """Ways to compute the products of a layer on a CPU: by torch, and by SciPy's BLAS, whole and cut (kernels.py)."""
     like = torch.empty(0)
-    weight = nets.aligned(cells, outputs, inputs, like).normal_()
-    h, below = (nets.aligned(cells, batch_size, inputs, like).normal_(std=1e-3) for _ in range(2))
-    delta, turned = (nets.aligned(cells, *shape, like) for shape in ((batch_size, outputs), (outputs, batch_size)))
+    weight = layout.aligned(cells, outputs, inputs, like).normal_()
+    h, below = (layout.aligned(cells, batch_size, inputs, like).normal_(std=1e-3) for _ in range(2))
+    delta, turned = (layout.aligned(cells, *shape, like) for shape in ((batch_size, outputs), (outputs, batch_size)))
     ways: dict[str, Callable[[], object]] = {
         "h W^T": lambda: torch.bmm(h, weight.mT, out=delta),
         "W h^T": lambda: delta.copy_(torch.bmm(weight, h.mT, out=turned).mT),
         "delta W": lambda: torch.bmm(delta, weight, out=below),
         "delta^T h": lambda: torch.bmm(delta.mT, h, out=weight),
     }
-    if engine.KERNELS:
+    if KERNELS:
         ways |= _compiled_forms(
             [_rows(matrices) for matrices in (weight, h, below, delta)], batch_size, inputs, outputs
         )
@@ -290,13 +297,13 @@ def _compiled_forms(
 ) -> dict[str, Callable[[], object]]:
     import numba
 
-    from ranktwo import kernels
+
 
     gemm = kernels.gemm
 
     @numba.njit
     def take(kind, cut, blas, w, h, below, delta):  # type: ignore[no-untyped-def]
-        zero, no, turned = w.dtype.type(0), kernels.N, kernels.T
+        zero, no, turned = w.dtype.type(0), N, T
         for k in range(len(w)):
             if kind == 0 and cut:
                 kernels.outputs_of(blas, h[k], w[k], delta[k], batch, inputs, outputs)

@@ -9,9 +9,18 @@ import pyarrow
 import pytest
 import torch
 
-from ranktwo import datasets, files, provenance, records, train
-from ranktwo.grid import Cell, cell_name, encode
+from ranktwo.data import dataset, preparation
+from ranktwo.data.dataset import Dataset
+from ranktwo.data.options import Options
 from ranktwo.progress import Progress
+from ranktwo.store import files, provenance, records
+from ranktwo.store.records import Record
+from ranktwo.study.axes import Cell
+from ranktwo.study.grid import cell_name
+from ranktwo.study.jobs import encode
+from ranktwo.training import recording
+
+
 
 ROOT = Path(__file__).parents[1]
 REAL_DATA = Path(os.environ.get("RANKTWO_DATA") or ROOT.parent / "shared" / "data")
@@ -58,14 +67,14 @@ def a_cell(**axes: object) -> Cell:
     return Cell(**defaults | axes)
 
 
-def a_dataset(task: str, outputs: int, x: torch.Tensor, y: torch.Tensor, train_size: int) -> datasets.Dataset:
+def a_dataset(task: str, outputs: int, x: torch.Tensor, y: torch.Tensor, train_size: int) -> Dataset:
     """A data set of these rows, the first for training, with inputs in float64 as stages have them."""
     parts = {"train_x": x[:train_size], "test_x": x[train_size:], "train_y": y[:train_size], "test_y": y[train_size:]}
     facts = {"name": "toy", "task": task, "inputs": x.shape[1], "outputs": outputs, "checksum": "", "metadata": {}}
-    return datasets.Dataset(**facts, **parts)
+    return Dataset(**facts, **parts)
 
 
-def a_record(weights: list[torch.Tensor], data: datasets.Dataset, **axes: object) -> records.Record:
+def a_record(weights: list[torch.Tensor], data: Dataset, **axes: object) -> Record:
     """What training would leave of a net that ended with these matrices and began with others."""
     generator = torch.Generator().manual_seed(1)
     names = ["U", *(f"W{layer}" for layer in range(2, len(weights))), "V"]  # in the order in which a file has them
@@ -76,20 +85,20 @@ def a_record(weights: list[torch.Tensor], data: datasets.Dataset, **axes: object
     }
     size = axes.pop("train_size", len(data.train_x))
     facts = {"task": data.task, "inputs": data.inputs, "outputs": data.outputs, "train_size": size, "widths": "6"}
-    return records.Record(cell=vars(a_cell(**axes)) | facts, identity="", steps=[0, 50], weights=snapshots)
+    return Record(cell=vars(a_cell(**axes)) | facts, identity="", steps=[0, 50], weights=snapshots)
 
 
 @pytest.fixture(scope="session")
 def run_stage(tmp_path_factory) -> Callable[..., pyarrow.Table]:
     """Trains three small cells, with and without label noise, one of which diverges; runs a stage's `main` on them."""
     folder = tmp_path_factory.mktemp("stack")
-    options = datasets.Options(source="iris")
-    files.write_tensors(folder / "dataset", *datasets.prepare("toy", options, folder, False))
-    data = datasets.load(folder / "dataset")
+    options = Options(source="iris")
+    files.write_tensors(folder / "dataset", *preparation.prepare("toy", options, folder, False))
+    data = dataset.load(folder / "dataset")
     changes = [{"seed": 1}, {"label_noise": 0.2}, {"learning_rate": 1e4}]
     cells = [a_cell(train_size=80, **change) for change in changes]
     wanted = {cell_name(cell, {"source": "iris"}): cell for cell in cells}
-    trained = train.train(wanted, data, snapshots=3, device="cpu", progress=Progress("toy", 150, "cell-steps"))
+    trained = recording.train(wanted, data, snapshots=3, device="cpu", progress=Progress("toy", 150, "cell-steps"))
     records.write_records(folder / "weights", folder / "history", trained, provenance.circumstances("train"))
     paths = {name: folder / name for name in ("weights", "history", "dataset", "output")}
 
@@ -103,5 +112,5 @@ def run_stage(tmp_path_factory) -> Callable[..., pyarrow.Table]:
 
     run.cells = cells
     run.records = trained
-    run.data = records.load_data(folder / "dataset")
+    run.data = dataset.load_data(folder / "dataset")
     return run

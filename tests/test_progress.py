@@ -6,6 +6,7 @@ import re
 import pytest
 
 from ranktwo import progress
+from ranktwo.progress import Progress
 
 
 class Terminal(io.StringIO):
@@ -23,7 +24,7 @@ def clock(monkeypatch) -> list[float]:
 
 def test_a_log_gets_a_line_at_intervals_with_share_rate_and_time_left(clock):
     log = io.StringIO()
-    bar = progress.Progress("toy: 4 cells", 400, "cell-steps", log, interval=10)
+    bar = Progress("toy: 4 cells", 400, "cell-steps", log, interval=10)
     for _ in range(4):
         clock[0] += 6
         bar.add(50)
@@ -37,7 +38,7 @@ def test_a_log_gets_a_line_at_intervals_with_share_rate_and_time_left(clock):
 
 def test_a_terminal_has_one_live_line_that_is_cleared_at_the_end():
     terminal = Terminal()
-    bar = progress.Progress("toy: 4 cells", 400, "cell-steps", terminal)
+    bar = Progress("toy: 4 cells", 400, "cell-steps", terminal)
     bar.add(100)
     bar.close("toy: done")
     assert "\n" not in terminal.getvalue().removesuffix("toy: done\n")
@@ -46,7 +47,7 @@ def test_a_terminal_has_one_live_line_that_is_cleared_at_the_end():
 
 def test_what_was_done_before_counts_but_not_for_the_rate(clock):
     log = io.StringIO()
-    bar = progress.Progress("toy", 400, "cells", log, interval=0)
+    bar = Progress("toy", 400, "cells", log, interval=0)
     bar.skip(300)
     clock[0] += 1
     bar.add(50)
@@ -58,6 +59,6 @@ def test_what_was_done_before_counts_but_not_for_the_rate(clock):
 def test_over_gives_each_item_and_says_how_many_are_done(monkeypatch):
     log = io.StringIO()
     monkeypatch.setattr(progress.sys, "stderr", log)
-    monkeypatch.setattr(progress.Progress.__init__, "__defaults__", (None, -1.0))
+    monkeypatch.setattr(Progress.__init__, "__defaults__", (None, -1.0))
     assert list(progress.over({"a": 1, "b": 2}.items(), "toy", "cells")) == [("a", 1), ("b", 2)]
     assert [line.split(", ")[1] for line in log.getvalue().splitlines()] == ["50 %", "100 %"]

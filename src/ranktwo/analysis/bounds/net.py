@@ -1,0 +1,134 @@
+"""TODO analysis.bounds.net."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy import sqrt
+from torch import Tensor
+
+from ranktwo.nets import mlp
+from ranktwo.nets.losses import Task
+
+Kind = Literal["rate", "bound", "measure"]
+ALL: tuple[Task, ...] = get_args(Task)
+CLASSIFICATION: tuple[Task, ...] = ("binary", "multiclass")
+
+
+def margins(outputs: Tensor, targets: Tensor, task: Task) -> Tensor:
+    """Margin of every sample, [N]: f_y - max_{j != y} f_j (multiclass), or the logit times 1 or -1 (binary)."""
+    if task == "binary":
+        return (outputs * (2 * targets - 1)).squeeze(-1)
+    own = targets > 0.5
+    return outputs[own] - outputs.masked_fill(own, -torch.inf).amax(-1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Net:
+    """What the formulas need of one net and its training inputs, all in float64."""
+
+    task: Task
+    weights: tuple[np.ndarray, ...]
+    initial: tuple[np.ndarray, ...]
+    singular_values: tuple[np.ndarray, ...]
+    samples: int
+    margin: float  # a percentile of the training margins, negative if the net errs there; NaN for regression
+    largest_input: float  # B
+    total_input: float  # sqrt(sum_i ||x_i||^2)
+    initial_activity: float  # sqrt(mean_i ||relu(W_1 x_i)||^2) with the initial W_1
+    delta: float
+    epsilon: float  # rounding error of the precision in which the weights were trained
+
+    @classmethod
+    def of(
+        cls,
+        weights: Sequence[Tensor],
+        initial: Sequence[Tensor],
+        x: Tensor,
+        targets: Tensor,
+        task: Task,
+        *,
+        outputs: Tensor | None = None,
+        singular_values: Sequence[Tensor] | None = None,
+        percentile: float = 10.0,
+        delta: float = 0.01,
+        trained_in: torch.dtype = torch.float32,
+    ) -> "Net":
+        """From matrices [out, in], x [N, n] and targets [N, c]; pass outputs [N, c] and singular values if known.
+
+        The margin is a percentile (linear interpolation) of the training margins: the 10th as in Jiang et al. 2020.
+        """
+        weights = [w.double() for w in weights]
+        initial = [w.double() for w in initial]
+        x, targets = x.double(), targets.double()
+        if singular_values is None:
+            singular_values = [_singular_values(w) for w in weights]
+        if outputs is None:
+            outputs = mlp.forward([w[None] for w in weights], x)[-1][0]
+        gamma = float("nan")
+        if task != "regression":
+            gamma = float(np.percentile(margins(outputs.double(), targets, task).numpy(), percentile))
+        lengths = torch.linalg.vector_norm(x, dim=1)
+        return cls(
+            task=task,
+            weights=tuple(w.numpy() for w in weights),
+            initial=tuple(w.numpy() for w in initial),
+            singular_values=tuple(s.double().numpy() for s in singular_values),
+            samples=len(x),
+            margin=gamma,
+            largest_input=float(lengths.max()),
+            total_input=float(torch.linalg.vector_norm(lengths)),
+            initial_activity=float(torch.linalg.vector_norm((x @ initial[0].T).relu_())) / sqrt(len(x)),
+            delta=delta,
+            epsilon=torch.finfo(trained_in).eps,
+        )
+
+    @cached_property
+    def gamma(self) -> float:
+        """The margin where it is positive, else NaN: no margin bound says anything about a net that errs there."""
+        return self.margin if self.margin > 0 else float("nan")
+
+    @cached_property
+    def shapes(self) -> np.ndarray:
+        return np.array([w.shape for w in self.weights])
+
+    @cached_property
+    def full_ranks(self) -> np.ndarray:
+        return self.shapes.min(1)
+
+    @cached_property
+    def frobenius(self) -> np.ndarray:
+        return np.array([np.linalg.norm(w) for w in self.weights])
+
+    @cached_property
+    def spectral(self) -> np.ndarray:
+        return np.array([s[0] for s in self.singular_values])
+
+    @cached_property
+    def stable_ranks(self) -> np.ndarray:
+        return (self.frobenius / self.spectral) ** 2
+
+    @cached_property
+    def distances(self) -> np.ndarray:
+        """||W_l - W_l(0)||."""
+        return np.array([np.linalg.norm(w - w0) for w, w0 in zip(self.weights, self.initial, strict=True)])
+
+    @cached_property
+    def row_distances(self) -> np.ndarray:
+        """Sum over the units of ||row of W_l - W_l(0)||: the (2, 1) norm of the *transposed* difference."""
+        pairs = zip(self.weights, self.initial, strict=True)
+        return np.array([np.linalg.norm(w - w0, axis=1).sum() for w, w0 in pairs])
+
+    @cached_property
+    def finite(self) -> bool:
+        return all(np.isfinite(w).all() for w in (*self.weights, *self.initial))
+
+
+def _singular_values(weight: Tensor) -> Tensor:
+    """In falling order; NaN for a matrix that is not finite. The transpose of a wide matrix is faster, and the same."""
+    if not weight.isfinite().all():
+        return torch.full((min(weight.shape),), torch.nan, dtype=weight.dtype)
+    return torch.linalg.svdvals(weight if weight.shape[0] >= weight.shape[1] else weight.T)

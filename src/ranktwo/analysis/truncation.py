@@ -1,0 +1,124 @@
+"""What is left of a net when V, its first matrix, is truncated to rank r after training: does it need the rest?
+
+Shapes: V = P diag(s) Q^T [m, n], s [q] descending, q = min(m, n); N samples, c outputs; K ranks r.
+V_r = sum over i <= r of s_i p_i q_i^T is V's nearest matrix of rank r (Eckart-Young), ||V_r||^2 = sum over i <= r of
+s_i^2. The control has V's full rank and V_r's norm: V ||V_r||/||V||. What both do is done by the norm, not by the rank.
+
+A net without biases is homogeneous in V, f(a V) = a f(V) for a >= 0, whatever its depth. So the control multiplies the
+outputs: for r > 0 it changes losses and R^2 but no classification, and costs no forward pass.
+
+Everything is in float64: float32 takes two thirds of the time, but in it the small s_i, and the small losses of nets
+that fit every sample, are rounding.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ranktwo.data.dataset import Dataset, training_data
+from ranktwo.data.labels import targets
+from ranktwo.nets import losses, mlp
+from ranktwo.nets.losses import Task, target_variance
+from ranktwo.store.columns import AXIS_COLUMNS, schema
+from ranktwo.store.records import Record, defined
+from ranktwo.study import schedule
+
+TOLERANCE = 0.01
+"""How far from the full net's score one may be and still be the same to `functional_rank`."""
+CHUNK_ELEMENTS = 2**15  # pre-activations worked on at once: 256 KB stay in a core's cache from rank to rank
+CURVES = [
+    *("truncated_train_loss", "truncated_test_loss", "truncated_train_score", "truncated_test_score"),
+    *("shrunk_train_loss", "shrunk_test_loss", "shrunk_train_score", "shrunk_test_score"),
+]
+PLANE = ["plane_1", "plane_2", "outgoing", "mean_1", "mean_2"]
+SCHEMA = schema(["cell", *AXIS_COLUMNS, "truncation_ranks", *CURVES, "functional_rank", *PLANE])
+
+
+def truncation_ranks(q: int) -> list[int]:
+    """0, 1, ..., q, or of these, if q > 64, at most 23: 0 to 3 and log-spaced ones to q."""
+    return list(range(q + 1)) if q <= 64 else sorted({2, 3, *schedule.snapshot_steps(q, 20)})
+
+
+def curves(
+    v: tuple[Tensor, Tensor, Tensor], above: list[Tensor], x: Tensor, y: Tensor, task: Task, ranks: list[int]
+) -> dict[str, Tensor]:
+    """Losses and scores [K] of truncated nets and of controls on x [N, n], y [N, c]: `truncated_loss` and so on.
+
+    v is V's decomposition P, s, Q^T; `above` holds the matrices W_2 .. W_L; `ranks` rise, to q.
+    V_r x = sum over i <= r of s_i p_i (q_i^T x): from one rank to the next, pre-activations gain the terms between.
+    """
+    p, s, qt = v
+    above = [weight[None] for weight in above]
+    z, directions, y = x @ qt.T, (p * s).T, y.to(x)
+    norms = torch.cat([s.new_zeros(1), s.square().cumsum(0)]).sqrt()
+    shares = (norms[ranks] / norms[-1])[:, None, None]
+    sums = s.new_zeros(2, 2, len(ranks))  # truncated, shrunk; losses, correct samples
+    size = max(1, CHUNK_ELEMENTS // len(p))
+    for coordinates, wanted in zip(z.split(size), y.split(size), strict=True):
+        hidden = z.new_zeros(len(coordinates), len(p))
+        outputs = z.new_empty(len(ranks), *wanted.shape)
+        for index, (last, r) in enumerate(pairwise([0, *ranks])):
+            hidden.addmm_(coordinates[:, last:r], directions[last:r])
+            outputs[index] = mlp.forward(above, hidden.relu())[-1][0]
+        for total, values in zip(sums, (outputs, shares * outputs[-1]), strict=True):
+            total[0] += losses.sample_losses(values, wanted, task).sum(1)
+            if task != "regression":
+                total[1] += losses.correct(values, wanted, task).sum(1)
+    losses, correct = (sums / len(x)).unbind(1)
+    found = 1 - losses / target_variance(y) if task == "regression" else correct
+    return {
+        "truncated_loss": losses[0],
+        "truncated_score": found[0],
+        "shrunk_loss": losses[1],
+        "shrunk_score": found[1],
+    }
+
+
+def functional_rank(ranks: list[int], test_scores: list[float | None]) -> int | None:
+    """Least r of `ranks` such that the scores at r and at all greater ranks are within TOLERANCE of the last one.
+
+    Scores need not be monotone in r: a truncated net that has the full net's score by chance and loses it again with
+    the next direction does not count. "Within" is meant both ways, as a better net is another net, too.
+    """
+    if test_scores[-1] is None:
+        return None
+    # Accuracies are ratios: a difference of one in a hundred must not depend on how they are rounded.
+    apart = [abs(score - test_scores[-1]) > TOLERANCE + 1e-9 for score in test_scores]
+    return ranks[max((index + 1 for index, far in enumerate(apart) if far), default=0)]
+
+
+def plane(v: Tensor, qt: Tensor, following: Tensor, x: Tensor, y: Tensor) -> dict[str, list[float]]:
+    """V's rows in the plane of its two leading right singular vectors, and what lies there: the lists in PLANE.
+
+    `following` [m', m] is the matrix W_2. The means g_k = (1/N) sum_i (y_i - ybar)_k x_i are, output by output, those
+    of -dl_i/df x_i at the best constant f (times 2/c in regression): where V's rows are driven by a net that knows no
+    more than the mean. Each vector's sign makes the coordinate of largest size among the g_k positive.
+    """
+    means = (y.to(x) - y.to(x).mean(0)).T @ x / len(x)
+    axes = qt[:2]
+    along = means @ axes.T
+    largest = along.gather(0, along.abs().argmax(0, keepdim=True))
+    signs = torch.where(largest < 0, -1.0, 1.0)
+    result = {"outgoing": (following[0] if len(following) == 1 else following.norm(dim=0)).tolist()}
+    for name, rows in (("plane", v @ axes.T), ("mean", along)):
+        result |= {f"{name}_{number}": column.tolist() for number, column in enumerate((rows * signs).T, start=1)}
+    return result
+
+
+def row(name: str, record: Record, data: Dataset) -> dict[str, Any]:
+    """One cell's columns after training; all but its axes null if a weight is not finite or V = 0."""
+    result = dict.fromkeys(SCHEMA.names) | {"cell": name} | {axis: record.cell[axis] for axis in AXIS_COLUMNS}
+    v, *above = record.net(-1)
+    if not (all(weight.isfinite().all() for weight in (v, *above)) and v.any()):
+        return result
+    x, y = training_data(record.cell, data)
+    test_y = targets(data.test_y, data.task, data.outputs)
+    ranks = truncation_ranks(min(v.shape))
+    decomposed = torch.linalg.svd(v, full_matrices=False)
+    for part, inputs, wanted in (("train", x, y), ("test", data.test_x, test_y)):
+        for key, values in curves(decomposed, above, inputs, wanted, data.task, ranks).items():
+            result[key.replace("_", f"_{part}_")] = [defined(value) for value in values.tolist()]
+    result |= {"truncation_ranks": ranks, "functional_rank": functional_rank(ranks, result["truncated_test_score"])}
+    return result | plane(v, decomposed[2], above[0], x, y)

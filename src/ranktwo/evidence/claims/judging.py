@@ -1,0 +1,211 @@
+"""A verdict on every claim of arXiv 2410.02176, from gaps.parquet alone: supported, contradicted or inconclusive.
+
+A *setting* is all axes but the seed, a *family* all axes but seed and weight decay. Every family is judged; a data
+set's verdict is that of its main family: the one with the most cells among those with clean labels, constant decay,
+SGD and mini-batches, or among all if none is such. C3 is about variation, so all families of a data set count there.
+Over data sets a claim is supported if it is in each of them, contradicted if it is in any, else inconclusive.
+
+Only cells with status `ok` are evidence; the others are counted in the row. Where low rank is to be seen at its best
+the setting is the *strongest decay*: the greatest weight decay at which every seed is ok, whatever its rank is.
+
+An effect is the median over seeds (of the difference seed by seed, where settings are compared), its interval the
+2.5th to 97.5th percentile of that median over resampled seeds, with one fixed random seed. Fewer than 3 seeds: no
+interval, and at most inconclusive. Of 3 to 5 seeds the interval is their range, which holds the true median in 75, 88
+and 94 % of studies: a verdict from 3 seeds is weaker evidence than its interval's name says.
+
+Adding a claim is adding one function under `@claim`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas
+
+from ranktwo.evidence.predictors import MIN_SEEDS
+from ranktwo.evidence.wording import number, short
+from ranktwo.study.axes import FAMILY, HEADINGS
+
+SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
+STATUSES = ("ok", "unfit", "collapsed", "diverged")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Numbers that verdicts depend on: the config's section `verdicts`."""
+
+    low_rank: float = 0.1
+    """V is approximately of rank two if its rank-two residual d_2/||V|| is below this."""
+    negligible_tau: float = 0.2
+    """A rank correlation below this says next to nothing."""
+    resamples: int = 2000
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Median over seeds and its interval; NaN where undefined."""
+
+    value: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    seeds: int = 0
+
+    @classmethod
+    def of(cls, values: pandas.Series, limits: Limits) -> "Effect":
+        """Of one value for each seed; nulls are left out."""
+        known = values.dropna().to_numpy(float)
+        count = len(known)
+        if count == 0:
+            return cls()
+        if count < MIN_SEEDS:
+            return cls(float(np.median(known)), seeds=count)
+        draws = np.random.default_rng(0).integers(count, size=(limits.resamples, count))
+        low, high = np.quantile(np.median(known[draws], axis=1), [0.025, 0.975])
+        return cls(float(np.median(known)), float(low), float(high), count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one claim comes to in one family, by one measure; the columns of verdicts.parquet define the words."""
+
+    rule: str
+    effect: Effect
+    effect_name: str
+    criterion: str
+    threshold: float
+    supported: bool
+    contradicted: bool
+    cells: list[str]
+    """Cells that the effect rests on."""
+    looked_at: pandas.DataFrame
+    """Cells whose status is counted."""
+    family: str = ""
+    main: bool = True
+    note: str = ""
+
+    @property
+    def verdict(self) -> str:
+        if np.isnan(self.effect.low) or self.supported == self.contradicted:
+            return INCONCLUSIVE
+        return SUPPORTED if self.supported else CONTRADICTED
+
+
+@dataclass(frozen=True)
+class Family:
+    """Cells of one data set that differ in weight decay and seed only."""
+
+    cells: pandas.DataFrame
+    name: str
+    main: bool
+
+    @cached_property
+    def decays(self) -> list[float]:
+        """Weight decays above 0 at which every seed is ok, rising."""
+        ok = (self.cells["status"] == "ok").groupby(self.cells["weight_decay"]).all()
+        return [mu for mu, every in ok.items() if mu > 0 and every]
+
+    @cached_property
+    def strongest(self) -> pandas.DataFrame:
+        """Cells at the strongest decay, by seed; none if at no decay every seed is ok."""
+        return self.at(max(self.decays, default=np.nan))
+
+    def at(self, weight_decay: float) -> pandas.DataFrame:
+        """Cells that ended ok at this weight decay, by seed."""
+        return self.cells[(self.cells["weight_decay"] == weight_decay) & (self.cells["status"] == "ok")].set_index(
+            "seed"
+        )
+
+    @property
+    def decayed(self) -> pandas.DataFrame:
+        return self.cells[self.cells["weight_decay"] > 0]
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """What a Finding says of the family."""
+        return {"family": self.name, "main": self.main}
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """All cells of one data set, and its families, the main one first."""
+
+    cells: pandas.DataFrame
+
+    @cached_property
+    def families(self) -> list[Family]:
+        parts = [cells for _, cells in self.cells.groupby(FAMILY, sort=False, dropna=False)]
+        parts.sort(key=lambda cells: (not _plain(cells.iloc[0]), -len(cells)))
+        main = parts[0].iloc[0]
+        names = [
+            ", ".join(f"{HEADINGS.get(a, a)} {short(cells[a].iloc[0])}" for a in FAMILY if cells[a].iloc[0] != main[a])
+            for cells in parts
+        ]
+        return [
+            Family(cells, name, main=not index) for index, (cells, name) in enumerate(zip(parts, names, strict=True))
+        ]
+
+    @property
+    def rules(self) -> list[str]:
+        return [name for name in self.cells.columns if name.startswith("rank_")]
+
+
+def _plain(cell: pandas.Series) -> bool:
+    return (
+        cell["label_noise"] == 0
+        and cell["decay_rule"] == "constant"
+        and cell["optimizer"] == "sgd"
+        and cell["batch_size"] < cell["train_size"]
+    )
+
+
+Judge = Callable[[DataSet, Limits], Iterator[Finding]]
+Combine = Callable[[pandas.DataFrame, pandas.DataFrame], tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim in words, and the functions that judge it: in one data set, and over the data sets' verdicts."""
+
+    id: str
+    words: str
+    judge: Judge
+    combine: Combine
+
+
+CLAIMS: dict[str, Claim] = {}
+
+
+def over_datasets(own: pandas.DataFrame, judged: pandas.DataFrame) -> tuple[str, str]:
+    """Verdict and note from a claim's rows `own`, one for each data set; `judged` are all rows made so far."""
+    contradicted = own[own["verdict"] == CONTRADICTED]
+    if len(contradicted):
+        return CONTRADICTED, f"contradicted on {dataset_names(contradicted)}"
+    return (SUPPORTED if (own["verdict"] == SUPPORTED).all() else INCONCLUSIVE), ""
+
+
+def claim(id: str, words: str, combine: Combine = over_datasets) -> Callable[[Judge], Judge]:
+    """Register what judges a claim in one data set. The first measure it yields is the one that headlines show."""
+
+    def register(judge: Judge) -> Judge:
+        CLAIMS[id] = Claim(id, words, judge, combine)
+        return judge
+
+    return register
+
+
+def dataset_names(rows: pandas.DataFrame) -> str:
+    return ", ".join(
+        dict.fromkeys(f"{row.dataset} ({row.family})" if row.family else row.dataset for row in rows.itertuples())
+    )
+
+
+def known_cells(cells: pandas.DataFrame, column: str) -> list[str]:
+    return list(cells.loc[cells[column].notna(), "cell"])
+
+
+def decay_words(cells: pandas.DataFrame) -> str:
+    """`0.1 (0.32 of the critical)`, of the median cell."""
+    ratio = cells["decay_ratio"].astype(float).median()
+    return f"{cells['weight_decay'].median():g}" + ("" if np.isnan(ratio) else f" ({number(ratio)} of the critical)")

@@ -1,0 +1,78 @@
+"""TODO report.drawing.scales."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import pandas
+from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
+from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+STANDS_FOR: WeakKeyDictionary[Axes, Callable[[float], float | str]] = WeakKeyDictionary()
+"""What an x of the drawing stands for, where it is not that number itself."""
+
+
+def step_axis(axes: Axes) -> None:
+    """Make x an axis of optimizer steps: logarithmic, with step 0 in its place."""
+    axes.set_xlabel("step $t$")
+    axes.set_xscale("symlog", linthresh=1, linscale=0.3)
+
+
+def truncation_axis(axes: Axes, greatest: float) -> None:
+    """Make x a logarithmic axis of the rank that a matrix is cut to, with rank 0 in its place."""
+    axes.set_xscale("symlog", linthresh=1, linscale=0.3)
+    ticks = [rank for rank in (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if rank <= greatest]
+    axes.set_xticks(ticks, [str(rank) for rank in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def decay_axis(axes: Axes, values: pandas.Series, label: str = "weight decay $\\mu$") -> Callable[[Any], Any]:
+    """Make x a logarithmic axis of weight decay with zero set apart at the left; returns the map from mu to x."""
+    distinct = np.unique(values.dropna().to_numpy(dtype=float))
+    positive = distinct[distinct > 0]
+    least, greatest = (positive.min(), positive.max()) if len(positive) else (1.0, 1.0)
+    zero = least / 10**0.6
+    axes.set_xscale("log")
+    axes.set_xlabel(label)
+    decades = 10.0 ** np.arange(math.ceil(math.log10(least) - 1e-9), math.floor(math.log10(greatest) + 1e-9) + 1)
+    decades = decades[:: math.ceil(len(decades) / 5)] if len(decades) else np.array([least])
+    labels = [f"$10^{{{round(math.log10(value))}}}$" if len(decades) > 1 else f"{value:g}" for value in decades]
+    if 0 in distinct:
+        decades, labels = np.append(decades, zero), [*labels, "0"]
+        axes.axvline(least / 10**0.3, color="0.6", linewidth=0.7, linestyle=(0, (1, 2)))
+    axes.set_xticks(decades, labels)
+    axes.xaxis.set_minor_locator(NullLocator())
+    left = zero if 0 in distinct else least
+    margin = (greatest / left) ** 0.04
+    axes.set_xlim(left / margin, greatest * margin)
+    STANDS_FOR[axes] = lambda x: 0.0 if x == zero else x
+    return lambda mu: np.where(np.asarray(mu, dtype=float) > 0, mu, zero)
+
+
+def rank_ticks(axis: XAxis | YAxis) -> None:
+    """A logarithmic axis of ranks, with plain numbers, where there are ranks to show."""
+    least = getattr(axis.axes.dataLim, f"minpos{axis.axis_name}")
+    if not np.isfinite(least):
+        return
+    greatest = getattr(axis.axes.dataLim, f"{axis.axis_name}max")
+    # Side by side, 100 and 200 run into each other where a panel's width holds two decades.
+    crowded = axis.axis_name == "x" and greatest > 100 * least
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_locator(LogLocator(base=10, subs=(2, 5) if crowded else (1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def shade_trivial(axes: Axes) -> None:
+    """Shade what is above 1 on a logarithmic y axis, where a relative bound says nothing; call it last."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.axhspan(1, max(high, 2), color="0.9", linewidth=0, zorder=0)
+    axes.set_ylim(min(low, 0.5) if low > 0 else 0.5, max(high, 2))
+
+
+TRIVIAL = Patch(color="0.9", label="says nothing (1 or more)")

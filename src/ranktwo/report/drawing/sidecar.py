@@ -1,0 +1,101 @@
+"""What a figure shows, as the rows of its CSV: read off the drawing, so that it is what is drawn and nothing else.
+
+A row for each point with a label. `panel` counts the panels row by row, `title`, `x_axis` and `y_axis` are theirs in
+LaTeX; `series` is the legend's name; `mark` says how the point is drawn: line, filled or hollow marker, point, edge (no
+y is known: a cross or triangle at the panel's edge), level (a line across the panel) or band. `x` and `y` are as on the
+axes, zero decay at x = 0; `low` and `high` are the ends of the band; `value` is what the point's colour stands for.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas
+from matplotlib.axes import Axes
+from matplotlib.collections import Collection, LineCollection, PathCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ranktwo.report.drawing.panels import plain
+from ranktwo.report.drawing.scales import STANDS_FOR
+
+COLUMNS = ["panel", "title", "x_axis", "y_axis", "series", "mark", "x", "y", "low", "high", "value"]
+Row = dict[str, Any]
+
+
+def rows(drawn: Figure) -> pandas.DataFrame:
+    """Every labelled point of every panel."""
+    found = []
+    panels = [axes for axes in drawn.axes if axes.get_label() != "<colorbar>"]
+    for number, axes in enumerate(panels, 1):
+        words = {"title": axes.get_title(), "x_axis": axes.get_xlabel(), "y_axis": axes.get_ylabel()}
+        named = {"panel": number} | {name: plain(text) for name, text in words.items()}
+        stands_for = STANDS_FOR.get(axes, lambda x: x)
+        for row in _with_bands([row for line in axes.lines for row in _of_line(line, axes)], axes):
+            found.append(named | row | {"x": stands_for(row["x"]) if "x" in row else None})
+    return pandas.DataFrame(found, columns=COLUMNS)
+
+
+def _series(artist: Line2D | Collection) -> str:
+    """The artist's label; empty for what has none."""
+    label = str(artist.get_label())
+    return "" if label.startswith("_") else plain(label)
+
+
+def _of_line(line: Line2D, axes: Axes) -> Iterator[Row]:
+    series = _series(line)
+    has_x, has_y = line.get_transform().contains_branch_seperately(axes.transData)
+    points = np.column_stack([np.asarray(values, dtype=float) for values in line.get_data()])
+    if not series:
+        return
+    if line.get_linestyle() != "None" and not (has_x and has_y):
+        place = {"x": points[0, 0]} if has_x else {"y": points[0, 1]}
+        yield {"series": series, "mark": "level"} | place
+        return
+    marker = "hollow" if line.get_markerfacecolor() == "white" else "filled"
+    mark = "line" if line.get_linestyle() != "None" else marker if has_y else "edge"
+    for x, y in points:
+        yield {"series": series, "mark": mark, "x": x} | ({"y": y} if has_y else {})
+
+
+def _with_bands(found: list[Row], axes: Axes) -> list[Row]:
+    """The rows of lines with the ends of their bands; then what no line goes through."""
+    at = {(row["series"], row["x"]): row for row in found if row["mark"] in ("line", "filled", "hollow")}
+    more: list[Row] = []
+    for artist in axes.collections:
+        series = _series(artist)
+        if not series:
+            continue
+        if isinstance(artist, PathCollection):
+            points = np.asarray(artist.get_offsets(), dtype=float)
+            array = artist.get_array()
+            values = [None] * len(points) if array is None else array.tolist()
+            more += [
+                {"series": series, "mark": "point", "x": x, "y": y, "value": value}
+                for (x, y), value in zip(points.tolist(), values, strict=True)
+            ]
+        elif isinstance(artist, LineCollection) and _level(artist):
+            more += [
+                {"series": series, "mark": "level", "x": segment[:, 0].mean(), "y": segment[0, 1]}
+                for segment in map(np.asarray, artist.get_segments())
+            ]
+        else:
+            for x, ends in _extents(artist):
+                if (series, x) in at:
+                    at[series, x].update(ends)
+                else:
+                    more.append({"series": series, "mark": "band", "x": x} | ends)
+    return found + more
+
+
+def _level(lines: LineCollection) -> bool:
+    """Whether these are horizontal lines."""
+    return all(y[0] == y[-1] and x[0] != x[-1] for x, y in (np.transpose(segment) for segment in lines.get_segments()))
+
+
+def _extents(artist: Collection) -> Iterator[tuple[float, Row]]:
+    """Least and greatest y at each x of a band's outline or of vertical lines."""
+    vertices = np.concatenate([path.vertices for path in artist.get_paths()] or [np.empty((0, 2))])
+    for x in np.unique(vertices[:, 0]):
+        y = vertices[vertices[:, 0] == x, 1]
+        yield float(x), {"low": float(y.min()), "high": float(y.max())}

@@ -1,0 +1,66 @@
+"""TODO report.figures.neurons."""
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ranktwo.report.drawing.data import Data, figure
+from ranktwo.report.drawing.marks import legend
+from ranktwo.report.drawing.panels import panels, say
+
+
+@figure
+def neurons(data: Data) -> Figure:
+    """Rows of V in the plane of its first two directions, at the weakest weight decay that fits near rank two.
+
+    Rows of V, one point per neuron, in the plane of its first two right singular vectors, coloured by the outgoing
+    weight; the arrow is the direction of the mean vector of the data, projected on the plane. In a net of rank two
+    they lie on two rays, one for each sign of the outgoing weight: the two of the claim would be one direction per
+    sign of one output. One seed of each task, at the weakest weight decay at which it fits with d_2 under a tenth
+    of the norm; colours are relative to the largest outgoing weight of that net.
+    """
+    one = [(title, rows) for title, rows in data.families() if (rows["outputs"] == 1).all()]
+    drawn, parts = panels(data, 1, height=2.4, parts=one, without="no net has one output")
+    signs = colormaps["PuOr"]
+    for title, rows, (axes,) in parts:
+        low = rows[(rows["status"] == "ok") & (rows["residual_2"] < 0.1)].sort_values(["weight_decay", "seed"])
+        nets = data.truncation.dropna(subset=["plane_1"]).set_index("cell")
+        low = low[low["cell"].isin(nets.index)]
+        title = title.rpartition(" ")[0]  # n is of no account: one net is drawn
+        axes.set(title=title, xlabel="along $v_1$", ylabel="along $v_2$")
+        if low.empty:
+            say(axes, "no net that fits\nwith $d_2 < 0.1\\,\\|V\\|$")
+            continue
+        net, chosen = nets.loc[low["cell"].iloc[0]], low.iloc[0]
+        axes.set_title(
+            f"{title}\n$\\mu$ = {chosen['weight_decay']:g}, seed {chosen['seed']} of {rows['seed'].nunique()}"
+        )
+        x, y, outgoing = (np.asarray(net[name], dtype=float) for name in ("plane_1", "plane_2", "outgoing"))
+        axes.scatter(
+            x,
+            y,
+            c=outgoing / np.abs(outgoing).max(),
+            cmap=signs,
+            vmin=-1,
+            vmax=1,
+            edgecolors="0.3",
+            linewidths=0.4,
+            s=14,
+            label="outgoing weight",
+        )
+        means = np.column_stack([net["mean_1"], net["mean_2"]]).astype(float)
+        reach = np.hypot(x, y).max()
+        for mean in reach * means / np.linalg.norm(means, axis=1, keepdims=True):
+            axes.plot(*np.column_stack([[0, 0], mean]), color="black", label="mean vector")
+            axes.arrow(0, 0, *mean, head_width=0.06 * reach, length_includes_head=True, color="black")
+        axes.set_aspect("equal", "datalim")
+    if parts:
+        shown = [axes for *_, (axes,) in parts]
+        label = "outgoing weight, relative to the largest"
+        drawn.colorbar(ScalarMappable(Normalize(-1, 1), signs), ax=shown, label=label, aspect=40, pad=0.01)
+        arrow = Line2D([], [], color="black", marker=">", label="mean vector, direction only")
+        legend(drawn, data, [arrow], statuses=())
+    return drawn

@@ -1,0 +1,36 @@
+"""TODO report.figures.ranks."""
+
+from matplotlib.figure import Figure
+
+from ranktwo.report.drawing.data import Data, figure
+from ranktwo.report.drawing.marks import against_decay, entries, legend
+from ranktwo.report.drawing.panels import panels
+from ranktwo.report.drawing.scales import decay_axis, rank_ticks
+
+
+@figure
+def ranks(data: Data) -> Figure:
+    """Rank-r residuals and ranks by every rule, against weight decay.
+
+    Relative distance of V from rank one, two and three (left) and its rank by every rule (right), against weight
+    decay. The claim needs d_2 near 0 at weight decays at which the net still fits (filled markers), and not at 0,
+    left of the dotted line. Which rank V has depends on the rule; the rules that know the initial noise
+    (gavish-donoho, marchenko-pastur) count directions that training has made, not directions that V needs.
+    """
+    drawn, parts = panels(data, 2)
+    residuals = {f"residual_{r}": f"$d_{r}/\\|V\\|$" for r in (1, 2, 3)}
+    rules = {
+        name: name.removeprefix("rank_").replace("_", "-") for name in data.gaps.columns if name.startswith("rank_")
+    }
+    rules = {"effective_rank": "effective rank", **rules}
+    for title, rows, (left, right) in parts:
+        for axes, columns in ((left, residuals), (right, rules)):
+            against_decay(axes, rows, columns, decay_axis(axes, data.gaps["weight_decay"]))
+            axes.set_title(title)
+        left.set(ylabel="residual", ylim=(-0.02, 1.02))
+        right.set(ylabel="rank of $V$")
+        rank_ticks(right.yaxis)
+        right.axhline(2, color="0.3", linewidth=0.7, linestyle="--")
+    legend(drawn, data, entries(residuals), columns=2, place="left", title="residual: distance from rank $r$")
+    legend(drawn, data, entries(rules), columns=4, statuses=(), place="right", title="rank by each rule")
+    return drawn

@@ -1,0 +1,48 @@
+"""TODO report.figures.spectrum."""
+
+import numpy as np
+import pandas
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from ranktwo.report.drawing.data import Data, figure
+from ranktwo.report.drawing.marks import decay_colours, legend, line
+from ranktwo.report.drawing.panels import panels
+
+
+@figure
+def spectrum(data: Data) -> Figure:
+    """Singular values of V after training, by weight decay.
+
+    Singular values of V after training, a line for each weight decay: the median over seeds, with a band from the
+    least to the greatest. V of rank two would be two large values and a cliff after them, which is what the claim
+    predicts and what the lines show or do not show for each data set. Values near 1e-7 of the largest are rounding
+    of the float32 weights, and dashed lines include seeds that do not fit, collapsed or diverged.
+    """
+    drawn, parts = panels(data, 1)
+    for title, rows, (axes,) in parts:
+        axes.set(title=title, xlabel="index $i$", ylabel="$s_i(V)$", yscale="log")
+        last = data.spectra[data.spectra["cell"].isin(rows["cell"]) & (data.spectra["step"] == data.spectra["steps"])]
+        status = rows.groupby("weight_decay")["status"].agg(lambda status: sorted(set(status)))
+        greatest = 0.0
+        for weight_decay, cells in last.dropna(subset=["effective_rank"]).groupby("weight_decay"):
+            values = np.stack(cells["singular_values"])
+            index = np.arange(1, values.shape[1] + 1)
+            greatest = max(greatest, values.max())
+            seeds = pandas.DataFrame(
+                {"median": np.median(values, 0), "least": values.min(0), "greatest": values.max(0)}
+            )
+            dashes = {} if status[weight_decay] == ["ok"] else {"linestyle": (0, (4, 1.5))}
+            line(axes, index, seeds, **data.style(weight_decay) | dashes)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.set_xlim(left=0)
+        axes.set_ylim(greatest * 1e-8, greatest * 3) if greatest else None
+        failed = rows.loc[rows["status"] != "ok", "status"].value_counts(sort=False)
+        if len(failed):
+            note = ", ".join(f"{count} {name}" for name, count in failed.items())
+            axes.set_title(f"{title}\n{note} of {len(rows)}")
+    zero = decay_colours(drawn, data, [axes for *_, (axes,) in parts])
+    dashed = Line2D([], [], color="0.2", linestyle=(0, (4, 1.5)), label="some seeds unfit, collapsed or diverged")
+    legend(drawn, data, [zero, dashed], statuses=())
+    return drawn

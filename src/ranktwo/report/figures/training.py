@@ -1,0 +1,34 @@
+"""TODO report.figures.training."""
+
+from matplotlib.figure import Figure
+
+from ranktwo.report.drawing.data import Data, figure
+from ranktwo.report.drawing.marks import decay_colours, legend, line, over_seeds
+from ranktwo.report.drawing.panels import panels
+from ranktwo.report.drawing.scales import rank_ticks, step_axis
+
+
+@figure
+def training(data: Data) -> Figure:
+    """Rank-two residual and effective rank over training, by weight decay.
+
+    Relative distance of V from rank two (left) and its effective rank (right) over training, coloured by weight
+    decay. Where a line is still falling at its end, the net was not trained enough for the claim to say anything of
+    it. Snapshots are log-spaced, so what happens between two of them is not seen.
+    """
+    drawn, parts = panels(data, 2)
+    for title, rows, pair in parts:
+        family = data.spectra[data.spectra["cell"].isin(rows["cell"])]
+        for axes, column, label in zip(
+            pair, ("residual_2", "effective_rank"), ("$d_2/\\|V\\|$", "effective rank of $V$"), strict=True
+        ):
+            axes.set(title=title, ylabel=label)
+            step_axis(axes)
+            for weight_decay, cells in family.groupby("weight_decay"):
+                seeds = over_seeds(cells, "step", column)
+                line(axes, seeds.index, seeds, **data.style(weight_decay))
+        pair[0].set_ylim(-0.02, 1.02)
+        rank_ticks(pair[1].yaxis)
+    zero = decay_colours(drawn, data, [axes for *_, pair in parts for axes in pair])
+    legend(drawn, data, [zero], statuses=())
+    return drawn

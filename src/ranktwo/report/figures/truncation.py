@@ -1,0 +1,55 @@
+"""TODO report.figures.truncation."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ranktwo.report.drawing.data import Data, figure
+from ranktwo.report.drawing.marks import decay_colours, fit_decays, legend, line, over_seeds
+from ranktwo.report.drawing.panels import panels, say
+from ranktwo.report.drawing.scales import truncation_axis
+
+
+@figure
+def truncation(data: Data) -> Figure:
+    """Test score of the net with V cut to rank r (left), and with all of V shrunk to the same norm (right).
+
+    Test score of the trained net with V cut to rank r (left), and with all of V shrunk to the norm that it has then
+    (right), coloured by weight decay; dots mark the functional rank, the least within 1 % of the whole net's score.
+    If rank and not norm carries what the net knows, the left falls at small r and the right does not; if low rank
+    helps, cutting a net of full rank raises its score. Scaling V only scales the outputs, so accuracy on the right
+    cannot change, and only R^2 and losses are controls there; at most five weight decays at which all seeds fit are
+    shown.
+    """
+    drawn, parts = panels(data, 2)
+    lists = ["truncation_ranks", "truncated_test_score", "shrunk_test_score"]
+    for title, rows, pair in parts:
+        nets = data.truncation[data.truncation["cell"].isin(rows["cell"])].dropna(subset=lists)
+        fit = fit_decays(rows[rows["cell"].isin(nets["cell"])], least=0)
+        shown = fit[np.unique(np.linspace(0, len(fit) - 1, 5).round().astype(int))] if len(fit) else fit
+        score = "$R^2$" if (rows["task"] == "regression").all() else "accuracy"
+        functional = nets.groupby("weight_decay")["functional_rank"].median()
+        for axes, column, what in zip(
+            pair, lists[1:], ("rank $r$ of $V$", "$V$ shrunk to its norm at rank $r$"), strict=True
+        ):
+            axes.set(title=title, xlabel=what, ylabel=f"test {score}")
+            if not len(shown):
+                say(axes, "no weight decay at which all seeds fit")
+            for weight_decay in shown:
+                curves = nets.loc[nets["weight_decay"] == weight_decay, ["truncation_ranks", column]]
+                curves = curves.explode(["truncation_ranks", column]).astype(float)
+                seeds = over_seeds(curves, "truncation_ranks", column)
+                colour = data.colour(weight_decay)
+                line(axes, seeds.index, seeds, **data.style(weight_decay))
+                if column == "truncated_test_score":
+                    rank = functional[weight_decay]
+                    score_there = np.interp(rank, seeds.index, seeds["median"])
+                    axes.plot(rank, score_there, "o", color=colour, label="functional rank")
+            truncation_axis(axes, max((ranks[-1] for ranks in nets["truncation_ranks"]), default=1))
+        pair[1].sharey(pair[0])
+    zero = decay_colours(drawn, data, [axes for *_, pair in parts for axes in pair])
+    mark = Line2D(
+        [], [], linestyle="none", marker="o", color="0.2", label="functional rank: within 1 % of the whole net"
+    )
+    legend(drawn, data, [zero, mark], statuses=())
+    return drawn

@@ -1,0 +1,124 @@
+"""Where a result comes from: the meaning of the code that made it, and the software and machine it ran on.
+
+`python -m ranktwo.provenance FILE` prints it.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ranktwo.store import files
+from ranktwo.store.fingerprints import PACKAGE, STAGES, fingerprint
+
+STARTED = datetime.now(UTC)
+"""When this process began."""
+STUDY = "RANKTWO_STUDY"
+"""Environment variable in which Snakemake tells its jobs, as JSON, the config's file and the hash of what it says."""
+
+
+def circumstances(stage: str, inputs: Iterable[Path] = (), *, device: str = "cpu") -> dict[str, Any]:
+    """Where a result of `stage` comes from, to be written into its metadata; device as torch names it.
+
+    `command` repeats it; `inputs` gives each file it was made from the first 16 digits of its SHA-256; `datasets` and
+    `code` hold the checksums of the data sets and the fingerprints of the stages behind it, those of the inputs
+    included; `study` is the config that Snakemake ran with, null for a command run by hand; times in UTC and seconds.
+    """
+    inputs = list(inputs)
+    datasets: dict[str, str] = {}
+    code = {stage: {fingerprint(*STAGES.get(stage, (stage,)))}}
+    for path in inputs:
+        metadata = files.read_metadata(path)
+        if "checksum" in metadata:
+            datasets[metadata["name"]] = metadata["checksum"]
+        origin = metadata.get("provenance", {})
+        datasets |= origin.get("datasets", {})
+        for other, prints in origin.get("code", {}).items():
+            code.setdefault(other, set()).update(prints)
+    packages = ("ranktwo", "torch", "numba", "scipy", "numpy", "pandas", "pyarrow", "safetensors")
+    return {
+        "stage": stage,
+        "command": ["python", "-m", f"ranktwo.{stage}", *sys.argv[1:]],
+        "study": json.loads(os.environ.get(STUDY, "null")),
+        "inputs": {str(path): file_hash(path) for path in inputs},
+        "datasets": datasets,
+        "code": {other: sorted(prints) for other, prints in code.items()},
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": _git("status", "--porcelain", "--untracked-files=no") != "",
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+        "device": device,
+        "machine": platform.platform(),
+        "threads": 1,  # of each process, in all stages
+        "started": STARTED.isoformat(timespec="seconds"),
+        "seconds": round((datetime.now(UTC) - STARTED).total_seconds(), 3),
+    }
+
+
+def file_hash(path: Path) -> str:
+    """The first 16 hexadecimal digits of a file's SHA-256."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    """Output of a git command in the package's checkout; None where there is no git or no checkout."""
+    try:
+        done = subprocess.run(["git", "-C", PACKAGE, *arguments], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def described(path: Path) -> str:
+    """What a person wants to know of where a file comes from, and whether what it was made from is still there."""
+    metadata = files.read_metadata(path)
+    origin = metadata["provenance"]
+    study, runs = origin["study"], metadata.get("runs", [])
+    lines = {
+        "made by": f"ranktwo.{origin['stage']}, begun {origin['started']}, {origin['seconds']:.1f} s",
+        "study": f"{study['config']}, hash {study['hash']}" if study else "none: a command run by hand",
+        "commit": (origin["commit"] or "unknown") + (", with uncommitted changes" if origin["dirty"] else ""),
+        "code": ", ".join(f"{stage} {' and '.join(prints)}" for stage, prints in sorted(origin["code"].items())),
+        "versions": ", ".join(f"{name} {version}" for name, version in origin["versions"].items()),
+        "machine": f"{origin['machine']}; {origin['device']}, {origin['threads']} thread(s)",
+        "data sets": ", ".join(f"{name} {checksum[:16]}" for name, checksum in sorted(origin["datasets"].items())),
+    }
+    text = [str(path), *(f"  {name:<10} {value}" for name, value in lines.items())]
+    if "cells" in metadata:
+        text.append(f"  {'cells':<10} {len(metadata['cells'])}, trained in {len(runs)} run(s)")
+        text += [f"    {name}: run {', '.join(map(str, cell['runs']))}" for name, cell in metadata["cells"].items()]
+        text += [
+            f"    run {number}: begun {run['started']}, {run['seconds']:.1f} s, on {run['device']}, "
+            f"commit {(run['commit'] or 'unknown')[:7]}, torch {run['versions']['torch']}"
+            for number, run in enumerate(runs)
+        ]
+    states = {source: _state(Path(source), digits) for source, digits in origin["inputs"].items()}
+    text.append(
+        f"  {'made from':<10} {len(states)} file(s)" + (", all as they were" if not any(states.values()) else "")
+    )
+    text += [f"    {source}: {state}" for source, state in states.items() if state]
+    text.append(f"  {'to repeat':<10} {shlex.join(origin['command'])}")
+    return "\n".join(text)
+
+
+def _state(path: Path, digits: str) -> str:
+    """Empty if a file has the content it had."""
+    try:
+        return "" if file_hash(path) == digits else "has changed since"
+    except OSError:
+        return "is not there (paths count from the folder in which snakemake ran)"

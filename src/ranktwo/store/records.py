@@ -1,0 +1,184 @@
+"""What training leaves of each cell: the record, its files, and the state from which a broken-off training goes on."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+from torch import Tensor
+
+from ranktwo.nets import mlp
+from ranktwo.store import files
+from ranktwo.store.columns import schema
+
+METRICS = [
+    *(
+        f"{part}_{metric}"
+        for part in ("train", "clean_train", "test", "noisy_test")
+        for metric in ("loss", "accuracy", "r2")
+    ),
+    *("norm_before", "steps_before"),
+]
+HISTORY = schema(["cell", "step", "diverged_step", *METRICS])
+
+
+@dataclass
+class Record:
+    """What is kept of one cell."""
+
+    cell: dict[str, Any]
+    """Its axes, and facts about its data: task, inputs, outputs; train_size and batch_size are numbers here."""
+    identity: str
+    """Hash of all that determines its numbers: axes, data set, snapshots, and the training code's meaning."""
+    steps: list[int]
+    """Its snapshots, S of them."""
+    diverged: int | None = None
+    """First step after which a weight or loss was not finite."""
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    """[S, out, in] by matrix; nan from the step of divergence on."""
+    history: dict[str, list[float | None]] = field(default_factory=dict)
+    """S values by metric; null where undefined."""
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    """Where it was trained: one process's provenance, or those of several that went on from each other's checkpoint."""
+
+    def net(self, snapshot: int) -> list[Tensor]:
+        """W_1 .. W_L, [out, in] each, at a snapshot, in float64."""
+        return [self.weights[name][snapshot].double() for name in mlp.matrix_names(len(self.weights))]
+
+
+@dataclass
+class Unfinished:
+    """A cell on its way: its record so far, and what its next step starts from."""
+
+    record: Record
+    """With the snapshots it has reached, in weights and history alike, and all its steps."""
+    step: int
+    weights: list[Tensor]
+    """W_1 .. W_L after `step` steps."""
+    slots: list[list[Tensor]]
+    """What the optimizer keeps, each like the weights."""
+
+
+def defined(value: float) -> float | None:
+    """The value, or null where it is not finite."""
+    return value if math.isfinite(value) else None
+
+
+# A stack's two files.
+
+
+def write_records(weights: Path, history: Path, records: dict[str, Record], provenance: dict[str, Any]) -> None:
+    """Write a stack's two files: weights as `cell/matrix` [S, out, in], and a row per cell and snapshot."""
+    tensors, metadata = _packed(records)
+    columns: dict[str, list[Any]] = {name: [] for name in HISTORY.names}
+    for name, record in records.items():
+        columns["cell"] += [name] * len(record.steps)
+        columns["step"] += record.steps
+        columns["diverged_step"] += [record.diverged] * len(record.steps)
+        for metric in METRICS:
+            columns[metric] += record.history[metric]
+    identities = {name: record.identity for name, record in records.items()}
+    files.write_tensors(weights, tensors, {**metadata, "provenance": provenance})
+    table = pyarrow.table(columns, schema=HISTORY)
+    files.write_parquet(history, table, {"identities": identities, "provenance": provenance})
+
+
+def read_records(weights: Path, history: Path) -> dict[str, Record]:
+    """Records by cell from a stack's two files, of the cells that are whole in both.
+
+    Raises UserError where one of them is absent or damaged.
+    """
+    tensors, metadata = files.read_tensors(weights)
+    table, history_metadata = files.read_parquet(history, "train")
+    rows: dict[str, dict[str, list[Any]]] = {}
+    for row in table.to_pylist():
+        columns = rows.setdefault(row["cell"], {name: [] for name in ("step", *METRICS)})
+        for name in columns:
+            columns[name].append(row[name])
+    histories = {
+        name: {metric: columns[metric] for metric in METRICS}
+        for name, columns in rows.items()
+        if columns["step"] == metadata["cells"].get(name, {}).get("steps")
+    }
+    identities = history_metadata["identities"]
+    found = _unpacked(tensors, metadata, histories)
+    return {name: record for name, record in found.items() if identities.get(name) == record.identity}
+
+
+def write_checkpoint(
+    path: Path, finished: dict[str, Record], unfinished: dict[str, Unfinished], provenance: dict[str, Any]
+) -> None:
+    """Write one file with whole records, as in a stack's files, and what unfinished cells go on from."""
+    tensors, metadata = _packed(finished | {name: found.record for name, found in unfinished.items()})
+    for name, found in unfinished.items():
+        for layer, weight in enumerate(found.weights):
+            tensors[f"{name}/now/{layer}"] = weight
+            tensors |= {f"{name}/slot{slot}/{layer}": matrices[layer] for slot, matrices in enumerate(found.slots)}
+    histories = {name: record.history for name, record in finished.items()}
+    histories |= {name: found.record.history for name, found in unfinished.items()}
+    metadata |= {"histories": histories, "unfinished": {name: found.step for name, found in unfinished.items()}}
+    files.write_tensors(path, tensors, {**metadata, "provenance": provenance})
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Record], dict[str, Unfinished]]:
+    """Finished records and unfinished cells of a checkpoint; UserError where it is absent or damaged."""
+    tensors, metadata = files.read_tensors(path)
+    steps = metadata["unfinished"]
+    records = _unpacked(tensors, metadata, metadata["histories"], unfinished=steps)
+    unfinished = {}
+    for name, step in steps.items():
+        record = records.pop(name)
+        layers = range(len(record.weights))
+        slots = sum(key.startswith(f"{name}/slot") and key.endswith("/0") for key in tensors)
+        unfinished[name] = Unfinished(
+            record=record,
+            step=step,
+            weights=[tensors[f"{name}/now/{layer}"] for layer in layers],
+            slots=[[tensors[f"{name}/slot{slot}/{layer}"] for layer in layers] for slot in range(slots)],
+        )
+    return records, unfinished
+
+
+def _packed(records: dict[str, Record]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and metadata of records; the runs of all cells are listed once and meant by number."""
+    runs: list[dict[str, Any]] = []
+    cells = {}
+    for name, record in records.items():
+        runs += [run for run in record.runs if run not in runs]
+        cells[name] = {
+            "cell": record.cell,
+            "identity": record.identity,
+            "steps": record.steps,
+            "diverged": record.diverged,
+            "runs": [runs.index(run) for run in record.runs],
+        }
+    tensors = {f"{name}/{matrix}": w for name, record in records.items() for matrix, w in record.weights.items()}
+    return tensors, {"cells": cells, "runs": runs}
+
+
+def _unpacked(
+    tensors: dict[str, Tensor],
+    metadata: dict[str, Any],
+    histories: Mapping[str, dict[str, list[float | None]]],
+    unfinished: Mapping[str, int] | None = None,
+) -> dict[str, Record]:
+    """Records of the cells that have a history and weights at all their snapshots, or at some if `unfinished`."""
+    weights: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        name, _, matrix = key.partition("/")
+        if "/" not in matrix:
+            weights.setdefault(name, {})[matrix] = tensor
+    records = {}
+    for name, facts in metadata["cells"].items():
+        if name not in weights or name not in histories:
+            continue
+        record = Record(**facts, weights=weights[name], history=histories[name])
+        record.runs = [metadata["runs"][number] for number in facts["runs"]]
+        lengths = {len(values) for values in [*record.weights.values(), *record.history.values()]}
+        whole = lengths == {len(record.steps)} or (name in (unfinished or {}) and len(lengths) == 1)
+        # A weight that is not finite belongs to a cell that diverged.
+        if whole and (record.diverged is not None or all(w.isfinite().all() for w in record.weights.values())):
+            records[name] = record
+    return records

@@ -1,0 +1,113 @@
+"""List, and on request delete, results that none of the configs named asks for. Nothing else is ever touched.
+
+`python -m ranktwo.cleanup CONFIG [CONFIG ...] [--delete]`: stacks with all that was made of them, cells within stacks,
+data sets, and what killed jobs left. A file goes only if it lies where ranktwo puts it and says itself that ranktwo
+made it.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ranktwo.errors import UserError
+from ranktwo.store import files, records
+from ranktwo.study import grid
+
+ANALYSES = ("spectra", "certificates", "bounds", "truncation")
+"""Stages that make a file of each stack, in a folder of their name."""
+RUN_FILES = ("weights.safetensors", "history.parquet", "checkpoint*.safetensors", "lock")
+STACK = re.compile(r"_[0-9a-f]{8}$")
+"""How the name of a stack ends."""
+
+
+@dataclass
+class Wanted:
+    """What studies with one results folder ask for."""
+
+    stacks: dict[str, set[str]] = field(default_factory=dict)
+    """Names of the cells of each stack."""
+    datasets: set[str] = field(default_factory=set)
+
+    def add(self, study: dict[str, Any]) -> None:
+        for stack, cells in grid.stacks(grid.expand(study["grids"]), study["stack"], study["datasets"]).items():
+            options = study["datasets"][cells[0].dataset]
+            self.stacks.setdefault(stack, set()).update(grid.cell_name(cell, options) for cell in cells)
+            self.datasets.add(cells[0].dataset)
+
+
+def unwanted(results: Path, wanted: Wanted) -> Iterator[tuple[Path, str]]:
+    """Files of ours that nothing asks for, with the reason; cells of stacks that stay are not among them."""
+    for path in sorted((results / "datasets").glob("*.safetensors")):
+        if path.stem not in wanted.datasets and _made_by(path, "datasets"):
+            yield path, "data set"
+    for folder in sorted((results / "runs").glob("*")):
+        found = [path for pattern in RUN_FILES for path in sorted(folder.glob(pattern))]
+        if folder.name not in wanted.stacks and any(_made_by(path, "train") for path in found):
+            yield from ((path, "stack") for path in found)
+    for stage in ANALYSES:
+        for path in sorted((results / stage).glob("*.parquet")):
+            if path.stem not in wanted.stacks and _made_by(path, stage):
+                yield path, "stack"
+    for path in sorted([*(results / "logs").glob("*/*.log"), *(results / "benchmarks").glob("*/*.tsv")]):
+        if path.parent.name in ("train", *ANALYSES) and STACK.search(path.stem) and path.stem not in wanted.stacks:
+            yield path, "stack"
+    for path in sorted(results.rglob("*.damaged")):
+        yield path, "put aside as damaged"
+    for folder in sorted({path.parent for path in results.rglob(".*.tmp*")}):
+        for path in sorted(files.leftovers(folder)):
+            yield path, "left by a killed job"
+
+
+def unwanted_cells(results: Path, wanted: Wanted) -> Iterator[tuple[Path, list[str]]]:
+    """Folders of stacks that stay, with the cells in them that nothing asks for."""
+    for stack, cells in sorted(wanted.stacks.items()):
+        weights = results / "runs" / stack / "weights.safetensors"
+        if _made_by(weights, "train"):
+            rest = [name for name in files.read_metadata(weights)["cells"] if name not in cells]
+            if rest:
+                yield weights.parent, rest
+
+
+def drop_cells(folder: Path, names: list[str]) -> None:
+    """Write a stack's files without these cells; the others, and the files' dates, stay as they are."""
+    weights, history = folder / "weights.safetensors", folder / "history.parquet"
+    with files.only_writer(folder):
+        kept = {name: record for name, record in records.read_records(weights, history).items() if name not in names}
+        times = {path: path.stat().st_mtime_ns for path in (weights, history)}
+        records.write_records(weights, history, kept, files.read_metadata(weights)["provenance"])
+        # A newer date would have every analysis of the stack made anew.
+        for path, time in times.items():
+            os.utime(path, ns=(time, time))
+
+
+def _made_by(path: Path, stage: str) -> bool:
+    with contextlib.suppress(UserError, KeyError, TypeError):
+        return files.read_metadata(path)["provenance"]["stage"] == stage
+    return False
+
+
+def clean_folder(results: Path, wanted: Wanted, *, delete: bool) -> None:
+    total = count = 0
+    for path, reason in list(unwanted(results, wanted)):
+        size = path.stat().st_size
+        print(f"{'deleted' if delete else 'unwanted'}  {size / 1e6:10.1f} MB  {path}  ({reason})")
+        total, count = total + size, count + 1
+        if delete:
+            path.unlink(missing_ok=True)
+            if path.parent.parent.name == "runs" and not any(path.parent.iterdir()):
+                path.parent.rmdir()
+    for folder, names in unwanted_cells(results, wanted):
+        print(f"{'deleted' if delete else 'unwanted'}  {len(names):>5} cells in  {folder}, {names[0]} for one")
+        count += 1
+        if delete:
+            drop_cells(folder, names)
+    if not count:
+        print(f"{results}: nothing that the configs do not ask for")
+    elif delete:
+        print(f"{results}: {total / 1e6:.1f} MB of files deleted")
+    else:
+        print(f"{results}: {total / 1e6:.1f} MB in whole files; nothing was changed, add --delete to delete them")

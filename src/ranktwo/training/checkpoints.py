@@ -1,0 +1,121 @@
+"""Checkpoints of a running stack: written now and then and when the job is told to stop, read when it starts again."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+from ranktwo.errors import UserError
+from ranktwo.store import files
+from ranktwo.store.records import Record, Unfinished, read_checkpoint, write_checkpoint
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+"""Signals on which a job writes a checkpoint and ends: Ctrl-C, kill, a closed terminal, a scheduler's warning."""
+SHARE = 0.05
+"""Most of the time that may go into checkpoints, however short the interval and slow the disk."""
+
+
+class Checkpoint:
+    """A stack's checkpoint: a context in which SIGNALS do not end the process but ask it to stop at the next pause.
+
+    Processes that train parts of the stack have each a file of their own beside it, and stop together.
+    """
+
+    def __init__(self, path: Path, interval: float, provenance: dict[str, Any]) -> None:
+        """At `path`, every `interval` seconds; `provenance` says where its cells are trained."""
+        self._path, self._interval, self._provenance = path, interval, provenance
+        self.stop = multiprocessing.RawValue("i", 0)
+        """The signal that came, to any of the processes; 0 if none did."""
+        self._parent: int | None = None
+        self._next = time.monotonic() + interval
+        self.finished: dict[str, Record] = {}
+        self.unfinished: dict[str, Unfinished] = {}
+
+    def part(self, number: int) -> "Checkpoint":
+        """An empty one, for a process that this one starts."""
+        part = Checkpoint(self._path, self._interval, self._provenance)
+        part._path = self._path.with_name(f"{self._path.stem}-{number}{self._path.suffix}")
+        part.stop, part._parent = self.stop, os.getpid()
+        return part
+
+    def _parts(self) -> list[Path]:
+        return sorted(self._path.parent.glob(f"{self._path.stem}-*{self._path.suffix}"))
+
+    def read(self, identities: dict[str, str]) -> None:
+        """Take over the cells with these identities from the files that there are and that can be read."""
+        for path in [self._path, *self._parts()]:
+            if not path.exists():
+                continue
+            try:
+                finished, unfinished = read_checkpoint(path)
+            except UserError as error:
+                print(f"ranktwo: {error}; training starts from what else there is", file=sys.stderr)
+                continue
+            self.done({n: record for n, record in finished.items() if record.identity == identities.get(n)})
+            for name, cell in unfinished.items():
+                known = name in self.finished or (name in self.unfinished and self.unfinished[name].step >= cell.step)
+                if not known and cell.record.identity == identities.get(name):
+                    self.unfinished[name] = cell
+
+    def gather(self) -> None:
+        """Put what was read into the one file, for parts to be cut anew."""
+        if parts := self._parts():
+            write_checkpoint(self._path, self.finished, self.unfinished, self._provenance)
+            for part in parts:
+                part.unlink()
+
+    def pause(self, now: Callable[[], tuple[dict[str, Record], dict[str, Unfinished]]]) -> None:
+        """Write a checkpoint if it is time or a signal came, in which case UserError says so.
+
+        `now` gives the records of the running cells that are finished, and those that are not.
+        """
+        if self._parent not in (None, os.getppid()):
+            self.stop.value = signal.SIGHUP  # who started this process is no more
+        stop = self.stop.value
+        if not stop and time.monotonic() < self._next:
+            return
+        start = time.monotonic()
+        finished, unfinished = now()
+        self.done(finished)
+        self.unfinished |= unfinished
+        self.write()
+        took = time.monotonic() - start
+        self._next = time.monotonic() + max(self._interval, took / SHARE)
+        if stop:
+            steps = max((cell.step for cell in unfinished.values()), default=0)
+            raise UserError(
+                f"training was stopped by {signal.Signals(stop).name} at step {steps:,} and is kept in {self._path}; "
+                "run snakemake again to go on"
+            )
+
+    def write(self) -> None:
+        """Write the file as things are."""
+        write_checkpoint(self._path, self.finished, self.unfinished, self._provenance)
+
+    def done(self, finished: dict[str, Record]) -> None:
+        """These cells need nothing more."""
+        self.finished |= finished
+        self.unfinished = {name: cell for name, cell in self.unfinished.items() if name not in finished}
+
+    def remove(self) -> None:
+        """Delete the files, and what killed writers left: their cells are in the stack's own files."""
+        for path in [self._path, *self._parts(), *files.leftovers(self._path.parent)]:
+            path.unlink(missing_ok=True)
+
+    def __enter__(self) -> "Checkpoint":
+        self._before = {name: signal.signal(getattr(signal, name), self._on_signal) for name in SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name, handler in self._before.items():
+            signal.signal(getattr(signal, name), handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.stop.value = number

@@ -1,0 +1,91 @@
+"""What is recorded of a net's losses and scores at a snapshot."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ranktwo.data.labels import expected_targets, targets
+from ranktwo.nets import losses, mlp
+from ranktwo.nets.losses import Task, target_variance
+from ranktwo.training.divergence import Training
+from ranktwo.training.stack import Stack
+
+
+class Evaluation:
+    """Losses and scores of cells on the labels they are trained on, on the clean ones, and on the test set.
+
+    R^2 = 1 - MSE / mean (y - ybar)^2 with each part's own targets. What a task does not define is nan.
+    """
+
+    def __init__(
+        self, noise: list[float], task: Task, outputs: int, x: Tensor, labels: Tensor, test_x: Tensor, test_y: Tensor
+    ) -> None:
+        """For cells with these levels of label noise [K], on the device of x [N, n]; labels and test_y are clean."""
+        self._task, self._classes = task, max(outputs, 2)
+        self._noise = torch.tensor(noise, dtype=torch.float64)
+        self._x, self._test_x = x, test_x.to(x.device)
+        self._clean, self._test = (targets(y, task, outputs).to(x.device) for y in (labels, test_y))
+        levels = [expected_targets(test_y, task, outputs, level).to(x.device) for level in noise]
+        self._noisy_test = torch.stack(levels) if self._noise.any() else None
+
+    def measure(self, training: Training) -> dict[str, Tensor]:
+        """Loss, accuracy and R^2 of each part for the cells still trained, [K] float64.
+
+        Without label noise, noisy and clean are the same.
+        """
+        stack = training.stack
+        result = self._scores("train", stack, stack.x, stack.targets) | self._scores(
+            "test", stack, self._test_x, self._test
+        )
+        if self._noisy_test is None:
+            same = {"clean_train": "train", "noisy_test": "test"}
+            return result | {
+                f"{part}_{metric}": result[f"{other}_{metric}"]
+                for part, other in same.items()
+                for metric in ("loss", "accuracy", "r2")
+            }
+        result |= self._scores("clean_train", stack, self._x, self._clean)
+        p = self._noise[training.alive]
+        if self._task == "regression":
+            loss, variance = result["test_loss"] + p**2, target_variance(self._test) + p**2
+            return result | {
+                "noisy_test_loss": loss,
+                "noisy_test_r2": 1 - loss / variance,
+                "noisy_test_accuracy": loss * math.nan,
+            }
+        loss, _ = evaluate(stack.weights, self._test_x, self._noisy_test[training.alive], self._task)
+        right = result["test_accuracy"]
+        accuracy = right * (1 - p) + (1 - right) * p / (self._classes - 1)
+        return result | {"noisy_test_loss": loss, "noisy_test_accuracy": accuracy, "noisy_test_r2": loss * math.nan}
+
+    def _scores(self, part: str, stack: Stack, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        loss, accuracy = evaluate(stack.weights, x, y, self._task)
+        r2 = 1 - loss / target_variance(y) if self._task == "regression" else torch.full_like(loss, math.nan)
+        return {f"{part}_loss": loss, f"{part}_accuracy": accuracy, f"{part}_r2": r2}
+
+
+# Activations of a cell, in numbers, that an evaluation holds at once: those of some 30 cells stay in a CPU's cache, and
+# a GPU wants few and large operations.
+SLICE, GPU_SLICE = 2**16, 2**20
+
+
+def evaluate(weights: list[Tensor], x: Tensor, targets: Tensor, task: Task) -> tuple[Tensor, Tensor]:
+    """Mean loss over the N samples and share of them classified correctly, both [K] float64 on the CPU.
+
+    The share is nan in regression. Samples go through in slices, which keeps the activations in the cache.
+    """
+    cells, widest = len(weights[0]), max(max(weight.shape[1:]) for weight in weights)
+    # Neither the slices nor the vectors of the losses may depend on how many cells there are: a sum's last digit would.
+    size = max(1, (SLICE if x.device.type == "cpu" else GPU_SLICE) // widest)
+    loss = torch.zeros(cells, dtype=torch.float64, device=x.device)
+    right = torch.full_like(loss, math.nan if task == "regression" else 0.0)
+    for start in range(0, len(x), size):
+        rows = slice(start, start + size)
+        outputs, wanted = mlp.forward(weights, x[rows])[-1], targets[..., rows, :].expand(cells, -1, -1)
+        for cell in range(cells):
+            one = outputs[cell : cell + 1], wanted[cell : cell + 1], task
+            loss[cell] += losses.sample_losses(*one).double().sum()
+            if task != "regression":
+                right[cell] += losses.correct(*one).sum()
+    return loss.cpu() / len(x), right.cpu() / len(x)

@@ -1,0 +1,316 @@
+import itertools
+import math
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import kendalltau, rankdata, spearmanr
+
+from ranktwo.errors import UserError
+from ranktwo.evidence import predictors
+
+
+DECAYS = [0.0, *np.logspace(-4, -1, 4)]
+AXES = ["dataset", "batch_size", "weight_decay"]
+
+
+def grid(seeds=3, decays=DECAYS, datasets=("a", "b"), batches=(4, 16)):
+    rows = itertools.product(datasets, batches, decays, range(seeds))
+    return pd.DataFrame(rows, columns=[*AXES, "seed"])
+
+
+def noisy_table(seed=0, **shape):
+    """Integers, so that there are ties, in shuffled order, with holes in measure and gap."""
+    generator = np.random.default_rng(seed)
+    table = grid(**shape).sample(frac=1, random_state=seed, ignore_index=True)
+    table["gap"] = generator.integers(0, 12, len(table)).astype(float)
+    table["m"] = table["gap"] + generator.integers(0, 9, len(table))
+    table.loc[[3, 17], "m"] = np.nan
+    table.loc[[5], "gap"] = np.inf
+    return table
+
+
+def statistics(table, measures=("m",), **options):
+    scored = predictors.score(table, list(measures), "gap", AXES, **({"resamples": 50} | options))
+    return {(r.measure, r.statistic, None if pd.isna(r.axis) else r.axis): r for r in scored.itertuples()}
+
+
+def value(found, statistic, axis=None, measure="m"):
+    return found[measure, statistic, axis].value
+
+
+def used(table):
+    return table[np.isfinite(table["m"]) & np.isfinite(table["gap"])].to_dict("records")
+
+
+def sign_product(one, other):
+    return np.sign(one["m"] - other["m"]) * np.sign(one["gap"] - other["gap"])
+
+
+def differing(one, other, columns=AXES):
+    return [column for column in columns if one[column] != other[column]]
+
+
+# Brute force, from the definitions
+
+
+def brute_tau(cells, pairs=lambda one, other: True):
+    products = [sign_product(a, b) for a in cells for b in cells if a is not b and pairs(a, b)]
+    return sum(products) / len(products) if products else math.nan
+
+
+def brute_psi(cells, axis):
+    held = [*(a for a in AXES if a != axis), "seed"]
+    groups = {}
+    for cell in cells:
+        groups.setdefault(tuple(cell[h] for h in held), []).append(cell)
+    taus = [brute_tau(group) for group in groups.values() if len(group) > 1]
+    return np.mean(taus)
+
+
+def brute_errors(cells, axis, min_pairs=5):
+    environments = {}
+    for one, other in itertools.combinations(cells, 2):
+        if differing(one, other) == [axis]:
+            key = frozenset(tuple(cell[a] for a in AXES) for cell in (one, other))
+            environments.setdefault(key, []).append((1 - sign_product(one, other)) / 2)
+    return [np.mean(errors) for errors in environments.values() if len(errors) >= min_pairs]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_statistic_against_brute_force(seed):
+    table = noisy_table(seed)
+    cells, found = used(table), statistics(table)
+    assert value(found, "tau") == pytest.approx(brute_tau(cells))
+    fixed = brute_tau(cells, lambda a, b: a["weight_decay"] == b["weight_decay"])
+    assert value(found, "tau_fixed_control") == pytest.approx(fixed)
+    psis, errors = [], []
+    for axis in AXES:
+        psis.append(brute_psi(cells, axis))
+        errors.append(brute_errors(cells, axis))
+        assert value(found, "psi", axis) == pytest.approx(psis[-1])
+        assert value(found, "sign_error", axis) == pytest.approx(np.mean(errors[-1]))
+        assert value(found, "robust_sign_error", axis) == pytest.approx(max(errors[-1]))
+    assert value(found, "psi") == pytest.approx(np.mean(psis))
+    assert value(found, "sign_error") == pytest.approx(np.mean(sum(errors, [])))
+    assert value(found, "robust_sign_error") == pytest.approx(max(sum(errors, [])))
+
+
+def test_an_environment_needs_enough_pairs():
+    table = noisy_table()
+    cells = used(table)
+    errors = sum((brute_errors(cells, axis, min_pairs=9) for axis in AXES), [])
+    assert 0 < len(errors) < len(sum((brute_errors(cells, axis) for axis in AXES), []))
+    assert value(statistics(table, min_pairs=9), "robust_sign_error") == pytest.approx(max(errors))
+    assert math.isnan(value(statistics(table, min_pairs=10), "robust_sign_error"))
+
+
+def test_partial_spearman_is_the_correlation_of_rank_residuals():
+    table = noisy_table()
+    kept = pd.DataFrame(used(table)).query("weight_decay > 0")
+    ranks = {name: rankdata(kept[name]) for name in ("m", "gap", "weight_decay")}
+    design = np.column_stack([np.ones(len(kept)), ranks["weight_decay"]])
+
+    def residual(y):
+        return y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
+
+    expected = np.corrcoef(residual(ranks["m"]), residual(ranks["gap"]))[0, 1]
+    found = statistics(table)
+    assert value(found, "partial_spearman") == pytest.approx(expected)
+    # and of three Spearman correlations
+    mg = spearmanr(kept["m"], kept["gap"])[0]
+    mc, gc = (spearmanr(kept[name], kept["weight_decay"])[0] for name in ("m", "gap"))
+    assert expected == pytest.approx((mg - mc * gc) / math.sqrt((1 - mc**2) * (1 - gc**2)))
+
+
+def test_tau_is_scipys_without_ties_and_not_with_them():
+    table = grid()
+    generator = np.random.default_rng(1)
+    table["gap"], table["m"] = generator.normal(size=(2, len(table)))
+    assert value(statistics(table), "tau") == pytest.approx(kendalltau(table["m"], table["gap"])[0])
+    # Ties: (1,1), (1,2), (2,3) has sign products 0, 1, 1 over 3 pairs; tau-b would be 2/sqrt(2 * 3).
+    tied = pd.DataFrame({"weight_decay": [1.0, 2.0, 3.0], "seed": 0, "m": [1.0, 1.0, 2.0], "gap": [1.0, 2.0, 3.0]})
+    scored = predictors.score(tied, ["m"], "gap", ["weight_decay"])
+    found = scored.set_index("statistic")["value"]
+    assert found["tau"] == pytest.approx(2 / 3)
+    assert found["psi"].tolist() == pytest.approx([2 / 3, 2 / 3])
+    assert kendalltau(tied["m"], tied["gap"])[0] == pytest.approx(2 / math.sqrt(6))
+
+
+def test_a_tie_is_half_an_error():
+    table = pd.DataFrame({"weight_decay": [1.0, 2.0], "seed": 0, "m": [1.0, 1.0], "gap": [1.0, 2.0]})
+    table = pd.concat([table.assign(dataset=name) for name in "ab"])
+    table.loc[table["dataset"] == "b", "m"] = [3.0, 4.0]
+    scored = predictors.score(table, ["m"], "gap", ["dataset", "weight_decay"], min_pairs=1)
+    errors = scored[(scored["axis"] == "weight_decay")].set_index("statistic")["value"]
+    assert errors["sign_error"] == pytest.approx((0.5 + 0) / 2)
+    assert errors["robust_sign_error"] == 0.5
+
+
+# Planted cases
+
+
+def test_the_gap_itself_predicts_perfectly():
+    table = noisy_table()
+    table["gap"] = np.random.default_rng(2).normal(size=len(table))
+    table["m"] = np.exp(table["gap"])
+    found = statistics(table)
+    for statistic in ("tau", "tau_fixed_control", "psi", "partial_spearman"):
+        assert value(found, statistic) == pytest.approx(1)
+    assert value(found, "robust_sign_error") == 0
+    table["m"] = -table["m"]
+    found = statistics(table)
+    assert value(found, "tau") == value(found, "psi") == -1
+    assert value(found, "sign_error") == 1
+
+
+def test_a_measure_of_the_control_alone_says_nothing_once_it_is_known():
+    table = grid(seeds=5)
+    generator = np.random.default_rng(3)
+    table["gap"] = -np.log10(table["weight_decay"] + 1e-5) + 0.3 * generator.normal(size=len(table))
+    table["m"] = np.exp(-table["weight_decay"] * 20)
+    table["near"] = table["m"] + 1e-3 * generator.normal(size=len(table))
+    found = statistics(table, ("m", "near"))
+    assert value(found, "tau") > 0.6
+    assert math.isnan(value(found, "partial_spearman"))
+    assert value(found, "tau_fixed_control") == 0
+    assert value(found, "psi", "weight_decay") > 0.6 and value(found, "psi", "dataset") == 0
+    assert value(found, "tau", measure="near") > 0.6
+    assert abs(value(found, "partial_spearman", measure="near")) < 0.25
+    assert abs(value(found, "tau_fixed_control", measure="near")) < 0.2
+
+
+@pytest.mark.parametrize("count", range(5, 30))
+def test_rounding_never_makes_a_partial_correlation_of_the_control_with_itself(count):
+    generator = np.random.default_rng(count)
+    table = pd.DataFrame({"cell": range(count), "seed": 0, "weight_decay": generator.integers(1, 6, count)})
+    table["gap"], table["m"] = generator.normal(size=count), np.exp(-table["weight_decay"])
+    scored = predictors.score(table, ["m"], "gap", ["cell"]).set_index("statistic")
+    assert math.isnan(scored.loc["partial_spearman", "value"])
+
+
+def test_simpsons_paradox_shows_in_psi_and_not_in_tau():
+    # Within a data set the measure orders the gap backwards; between data sets it orders it well.
+    table = grid(datasets=("a", "b", "c", "d"), batches=(4,), decays=[0.1, 0.2, 0.3])
+    level = table["dataset"].map({"a": 0, "b": 10, "c": 20, "d": 30})
+    table["gap"] = level + 10 * table["weight_decay"] + 0.01 * table["seed"]
+    table["m"] = level - 10 * table["weight_decay"] - 0.01 * table["seed"]
+    found = statistics(table)
+    assert value(found, "tau") > 0.5
+    assert value(found, "psi", "weight_decay") == -1
+    assert value(found, "psi", "dataset") == 1
+    assert math.isnan(value(found, "psi", "batch_size"))  # an axis of one value orders nothing
+    assert value(found, "psi") == 0
+    assert value(found, "robust_sign_error") == 1
+
+
+def test_constant_measure_is_null():
+    table = noisy_table()
+    table["m"] = 3.0
+    assert all(math.isnan(row.value) and math.isnan(row.low) for row in statistics(table).values())
+    table = noisy_table()
+    table["gap"] = 0.0
+    assert all(math.isnan(row.value) for row in statistics(table).values())
+
+
+def test_excluded_cells_are_counted():
+    table = noisy_table()
+    found = statistics(table)
+    for (_, statistic, _), row in found.items():
+        excluded = 3 + (used_zero_decays(table) if statistic == "partial_spearman" else 0)
+        assert (row.cells, row.excluded, row.seeds) == (len(table) - excluded, excluded, 3), statistic
+    table["m"] = np.nan
+    assert {(row.cells, row.excluded, row.seeds) for row in statistics(table).values()} == {(0, len(table), 0)}
+    assert all(math.isnan(row.value) for row in statistics(table).values())
+
+
+def used_zero_decays(table):
+    return sum(cell["weight_decay"] == 0 for cell in used(table))
+
+
+def test_cells_that_cannot_be_told_apart_are_refused():
+    table = noisy_table()
+    with pytest.raises(UserError, match="name every axis"):
+        predictors.score(table, ["m"], "gap", ["dataset", "weight_decay"])
+
+
+# Intervals
+
+
+def test_resampled_values_are_those_of_the_repeated_table():
+    """A draw of seeds by weights equals the statistic of a table in which the drawn seeds' cells are repeated."""
+    table = noisy_table()
+    cells = used(table)
+    seeds = np.array([cell["seed"] for cell in cells])
+    draws = np.array([[1, 1, 1], [2, 0, 1], [0, 3, 0]])
+    mu, gap, control = (np.array([cell[name] for cell in cells]) for name in ("m", "gap", "weight_decay"))
+    places = np.column_stack([np.unique([c[a] for c in cells], return_inverse=True)[1] for a in AXES])
+    found = predictors._pair_statistics(mu, gap, control, places, seeds, draws, axes=AXES, min_pairs=5)
+    partial = predictors._partial_spearman(mu, gap, control + 1, places, seeds, draws)["partial_spearman", None]
+    for row, drawn in enumerate(draws):
+        copies = [(i, copy) for i, seed in enumerate(seeds) for copy in range(drawn[seed])]
+        products = [sign_product(cells[i], cells[j]) for (i, _), (j, _) in itertools.combinations(copies, 2) if i != j]
+        assert found["tau", None][row] == pytest.approx(np.mean(products))
+        groups = {}
+        for i, copy in copies:
+            cell = cells[i]
+            groups.setdefault((cell["dataset"], cell["batch_size"], cell["seed"], copy), []).append(cell)
+        taus = [brute_tau(group) for group in groups.values() if len(group) > 1]
+        assert found["psi", "weight_decay"][row] == pytest.approx(np.mean(taus))
+        repeated = [i for i, _ in copies]
+        m, g, c = (rankdata(values[repeated]) for values in (mu, gap, control))
+        r = np.corrcoef([m, g, c])
+        expected = (r[0, 1] - r[0, 2] * r[1, 2]) / math.sqrt((1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2))
+        assert partial[row] == pytest.approx(expected)
+
+
+def test_intervals_need_three_seeds():
+    generator = np.random.default_rng(4)
+    for seeds in (1, 2, 3):
+        table = grid(seeds=seeds)
+        table["gap"], table["m"] = generator.normal(size=(2, len(table)))
+        for (_, statistic, _), row in statistics(table, min_pairs=1).items():
+            assert row.seeds == seeds
+            assert np.isfinite(row.value), statistic
+            assert np.isfinite([row.low, row.high]).all() == (seeds == 3), statistic
+            assert not row.low > row.high
+
+
+def test_interval_covers_the_truth():
+    # The truth is psi over infinitely many seeds; every seed has its own strength of the measure.
+    def table(generator, seeds):
+        cells = grid(seeds=seeds, datasets=("a",), batches=(4,), decays=[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+        strength = generator.normal(0.5, 1, seeds)[cells["seed"]]
+        cells["m"] = generator.normal(size=len(cells))
+        cells["gap"] = strength * cells["m"] + generator.normal(size=len(cells))
+        return cells
+
+    def psi(cells, resamples):
+        scored = predictors.score(cells, ["m"], "gap", AXES, resamples=resamples)
+        return scored[(scored["statistic"] == "psi") & (scored["axis"] == "weight_decay")].iloc[0]
+
+    truth = np.mean([psi(table(np.random.default_rng(1000 + k), 100), 1)["value"] for k in range(20)])
+    repeats = [psi(table(np.random.default_rng(k), 20), 300) for k in range(150)]
+    covered = np.mean([row["low"] <= truth <= row["high"] for row in repeats])
+    assert 0.88 <= covered <= 0.99
+    narrower = [row["high"] - row["low"] for row in repeats]
+    assert np.mean(narrower) < 2 * 3 * np.std([row["value"] for row in repeats])
+
+
+def test_same_random_seed_same_interval_whatever_else_is_scored():
+    table = noisy_table()
+    table["other"] = table["m"] ** 2
+    alone, together = statistics(table), statistics(table, ("other", "m"))
+    for key, row in alone.items():
+        assert str(together[key][1:]) == str(row[1:])
+
+
+def test_fast_enough():
+    generator = np.random.default_rng(5)
+    table = grid(datasets="abcde", batches=(4,), decays=np.logspace(-4, -1, 10))
+    names = [f"m{k}" for k in range(30)]
+    table[["gap", *names]] = generator.normal(size=(len(table), 31))
+    start = time.perf_counter()
+    predictors.score(table, names, "gap", AXES, resamples=1000)
+    assert time.perf_counter() - start < 8

@@ -1,0 +1,359 @@
+"""Verdicts change when the numbers do, failed cells never support, and what is shown is what was found."""
+
+import numpy as np
+import pandas
+import pyarrow
+import pytest
+from conftest import SGD_AXES
+
+from ranktwo.analysis.bounds.register import REGISTRY
+from ranktwo.analysis.ranks import described
+from ranktwo.evidence import gaps, verdicts
+from ranktwo.evidence.claims import judging
+from ranktwo.evidence.claims.better_bound import EXPLICIT
+from ranktwo.evidence.claims.judging import CLAIMS, DataSet, Effect, Finding, Limits
+from ranktwo.evidence.predictors import MEASURES
+from ranktwo.evidence.verdicts import NAMES
+from ranktwo.report import numbers, pages, verdicts
+from ranktwo.store import files
+from ranktwo.store.columns import COLUMNS
+
+
+
+
+RULES = list(described())
+LIMITS = Limits(resamples=500)
+
+
+def falls(mu, seed):
+    """A rank-two residual that decay makes small."""
+    return 0.01 + 0.001 * seed if mu else 0.9
+
+
+def study(dataset="toy", decays=(0.0, 0.1, 0.2), seeds=3, status="ok", **changes):
+    """Rows of gaps.parquet in which every claim but C5b is supported; a change is a value or a function of mu, seed."""
+    values = {
+        **SGD_AXES,
+        "task": "binary",
+        "status": status,
+        "residual_2": falls,
+        "effective_rank": lambda mu, seed: 2 + seed if mu else 8 + seed,
+        "stable_rank": 1.5,
+        "norm": 3.0,
+        "functional_rank": 2,
+        "vacuity_lower": 0.5,
+        "vacuity_upper": 0.8,
+        "data_floor": 0.05,
+        "critical_decay": 0.5,
+        "decay_ratio": lambda mu, seed: mu / 0.5,
+        "test_loss": lambda mu, seed: (0.5 if mu else 1.0) + 0.01 * seed,
+        "accuracy_gap": 0.02,
+        "matched_loss_gap": lambda mu, seed: 0.3 - mu + 0.01 * seed,
+        **dict.fromkeys(RULES, 2),
+        **{name: 2.0 for name in REGISTRY},
+        "vc_bound_rank_2": 0.4,
+        "chen2024_rank_two_rate": 1.0,
+    } | changes
+    rows = [
+        {"dataset": dataset, "weight_decay": mu, "seed": seed}
+        | {name: value(mu, seed) if callable(value) else value for name, value in values.items()}
+        for mu in decays
+        for seed in range(seeds)
+    ]
+    table = pandas.DataFrame(rows)
+    table["cell"] = [
+        f"{r.dataset}-{r.batch_size}-{r.label_noise:g}-{r.weight_decay:g}-{r.seed}" for r in table.itertuples()
+    ]
+    return table
+
+
+def judge(*parts):
+    return verdicts.verdicts(pandas.concat(parts, ignore_index=True), LIMITS)
+
+
+def one(rows, claim, dataset="toy", rule=None, family=""):
+    found = rows[(rows["claim"] == claim) & (rows["dataset"] == dataset) & (rows["family"] == family)]
+    found = found[found["headline"]] if rule is None else found[found["rule"] == rule]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def spread(low, high):
+    """Values of three seeds around a threshold."""
+    return lambda mu, seed: [low, (low + high) / 2, high][seed]
+
+
+def by_rank(sign):
+    """Two batch sizes; of nets of equal decay those of higher rank have a gap that is greater, smaller or unrelated."""
+    noise = np.random.default_rng(0)
+    parts = []
+    for size, shift in ((4, 0.0), (16, 5.0)):
+        ranks = {(mu, s): shift + noise.uniform() for mu in (0.0, 0.1, 0.2, 0.4) for s in range(3)}
+        gaps = {key: sign * rank + (noise.normal() if sign == 0 else 0) for key, rank in ranks.items()}
+        parts.append(
+            study(
+                batch_size=size,
+                decays=(0.0, 0.1, 0.2, 0.4),
+                effective_rank=lambda mu, s, r=ranks: r[mu, s],
+                matched_loss_gap=lambda mu, s, g=gaps: g[mu, s],
+            )
+        )
+    return pandas.concat(parts)
+
+
+EXPLICIT_VACUOUS = dict.fromkeys(EXPLICIT, 5.0)
+CASES = [
+    ("C1", "supported", study()),
+    ("C1", "contradicted", study(residual_2=0.5)),
+    ("C1", "inconclusive", study(residual_2=spread(0.05, 0.13))),
+    ("C2", "supported", study()),
+    ("C2", "contradicted", study(residual_2=lambda mu, s: 0.01 if mu else 0.05)),
+    ("C2", "inconclusive", study(residual_2=0.9)),
+    ("C2", "inconclusive", study(residual_2=lambda mu, s: 0.01 if mu else spread(0.05, 0.15)(mu, s))),
+    ("C2", "inconclusive", study(decays=(0.1, 0.2))),
+    ("C3", "supported", study()),
+    ("C3", "contradicted", study(vacuity_lower=1.0, vacuity_upper=4.0)),
+    ("C3", "inconclusive", study(vacuity_lower=0.5, vacuity_upper=4.0)),
+    ("C3", "inconclusive", study(vacuity_upper=spread(0.8, 1.2))),
+    ("C3", "inconclusive", study(vacuity_lower=lambda mu, s: 2.0 if mu == 0.2 else 0.9, vacuity_upper=4.0)),
+    ("C4", "supported", study()),
+    ("C4", "contradicted", study(**EXPLICIT_VACUOUS)),
+    ("C4", "inconclusive", study(vc_bound_dense=0.3)),
+    ("C4", "inconclusive", study(vc_bound_rank_2=spread(0.8, 1.2))),
+    ("C4", "inconclusive", study(residual_2=0.5)),
+    ("C4", "inconclusive", study(task="regression", **dict.fromkeys(EXPLICIT))),
+    ("C5a", "supported", study()),
+    ("C5a", "contradicted", study(test_loss=lambda mu, s: 1.5 if mu else 1.0)),
+    ("C5a", "inconclusive", study(test_loss=lambda mu, s: 1.0 if mu else spread(0.9, 1.1)(mu, s))),
+    ("C5a", "inconclusive", study(residual_2=0.5)),
+    ("C5b", "supported", by_rank(1)),
+    ("C5b", "contradicted", by_rank(-1)),
+    ("C5b", "inconclusive", by_rank(0).query("weight_decay < 0.15 and batch_size == 16")),
+    ("C5b", "inconclusive", by_rank(1).query("batch_size == 16")),
+    ("C5b", "inconclusive", by_rank(-1).query("batch_size == 16")),
+]
+
+
+@pytest.mark.parametrize(("claim", "verdict", "rows"), CASES)
+def test_every_claim_is_supported_contradicted_or_open_as_the_numbers_are(claim, verdict, rows):
+    found = one(judge(rows), claim)
+    assert found["verdict"] == verdict
+    assert found["claim"] == claim and found["criterion"] and found["effect_name"]
+    assert found["cells"] == len(found["rests_on"])
+    assert set(found["rests_on"]) <= set(rows["cell"])
+
+
+def test_every_claim_has_its_three_cases():
+    assert {(claim, verdict) for claim, verdict, _ in CASES} == {
+        (claim, verdict) for claim in CLAIMS for verdict in ("supported", "contradicted", "inconclusive")
+    }
+
+
+def test_effects_are_medians_and_differences_by_seed():
+    rows = judge(study(residual_2=lambda mu, s: [0.01, 0.02, 0.06][s] + (0.5 + 0.01 * s if not mu else 0)))
+    found = one(rows, "C1")
+    assert (found["effect"], found["low"], found["high"]) == pytest.approx((0.02, 0.01, 0.06))
+    paired = one(rows, "C2")
+    assert (paired["effect"], paired["low"], paired["high"]) == pytest.approx((0.51, 0.5, 0.52))
+    assert (paired["seeds"], paired["cells"]) == (3, 6)
+    assert one(rows, "C5a")["effect"] == pytest.approx(0.5)
+    assert one(rows, "C4", rule="chen2024_rank_two_rate")["effect"] == 0.5
+    assert one(rows, "C2", rule="effective_rank")["effect"] == 6
+    assert one(rows, "C3", rule="data_floor")["verdict"] == "supported"
+    assert one(judge(study(data_floor=0.6)), "C3", rule="data_floor")["verdict"] == "contradicted"
+
+
+def test_ranks_stand_side_by_side_under_every_rule():
+    rows = judge(study(rank_numpy=7, rank_energy=spread(1, 3), rank_gavish_donoho=None))
+    found = {rule: one(rows, "C1", rule=rule)["verdict"] for rule in RULES}
+    assert found.pop("rank_numpy") == "contradicted"
+    assert found.pop("rank_energy") == found.pop("rank_gavish_donoho") == "inconclusive"
+    assert set(found.values()) == {"supported"}
+    assert one(rows, "C1")["note"].startswith(f"{len(RULES) - 2} of {len(RULES) - 1} rank rules say at most two")
+
+
+@pytest.mark.parametrize("failed", ["unfit", "collapsed", "diverged"])
+def test_cells_that_failed_support_and_contradict_nothing(failed):
+    gone = study(status=lambda mu, s: failed if mu else "ok")
+    rows = judge(gone)
+    for claim in CLAIMS:
+        found = one(rows, claim)
+        assert found["verdict"] == "inconclusive", claim
+        assert not {name for name in found["rests_on"] if "-0-0-" not in name} or claim == "C5b"
+        assert found[failed] == 6
+    assert one(judge(study(status=failed)), "C5b")["cells"] == 0
+
+
+@pytest.mark.parametrize("failed", ["unfit", "collapsed", "diverged"])
+def test_one_failed_seed_takes_its_setting_out_and_is_counted(failed):
+    rows = judge(
+        study(
+            status=lambda mu, s: failed if (mu, s) == (0.2, 1) else "ok",
+            residual_2=lambda mu, s: {0.0: 0.9, 0.1: 0.5, 0.2: 0.0}[mu],
+            vacuity_upper=lambda mu, s: 0.5 if mu == 0.2 else 2.0,
+            test_loss=lambda mu, s: {0.0: 1.0, 0.1: 2.0, 0.2: 0.1}[mu],
+        )
+    )
+    assert one(rows, "C1")["effect"] == 0.5
+    assert one(rows, "C3")["verdict"] == "inconclusive"
+    assert one(rows, "C5a", rule="test_loss")["effect"] == -1
+    for claim in CLAIMS:
+        found = one(rows, claim)
+        assert found[failed] == 1
+        assert "toy-16-0-0.2-1" not in found["rests_on"]
+
+
+def test_a_seed_that_failed_without_decay_has_no_pair():
+    rows = judge(study(status=lambda mu, s: "diverged" if (mu, s) == (0.0, 1) else "ok", seeds=4))
+    for claim in ("C2", "C5a"):
+        assert (one(rows, claim)["seeds"], one(rows, claim)["cells"]) == (3, 6)
+
+
+def test_fewer_than_three_seeds_are_at_most_inconclusive():
+    few = [cells[cells["seed"] < 2].assign(dataset=f"{number}") for number, (_, _, cells) in enumerate(CASES)]
+    for cells in (pandas.concat(few[:10]), pandas.concat(few[10:])):
+        rows = judge(cells)
+        assert set(rows["verdict"]) == {"inconclusive"}
+        assert rows[["low", "high"]].isna().all(axis=None)
+
+
+def test_the_interval_of_three_seeds_is_their_range_and_of_many_covers():
+    found = Effect.of(pandas.Series([3.0, 1.0, None, 2.0]), LIMITS)
+    assert (found.value, found.low, found.high, found.seeds) == (2, 1, 3, 3)
+    random = np.random.default_rng(0)
+    hits = {count: 0 for count in (3, 12)}
+    for count in hits:
+        for _ in range(400):
+            found = Effect.of(pandas.Series(random.standard_normal(count)), LIMITS)
+            hits[count] += found.low <= 0 <= found.high
+    assert 0.70 < hits[3] / 400 < 0.80
+    assert 0.91 < hits[12] / 400 < 0.99
+
+
+def test_the_best_decay_is_chosen_by_the_other_seeds():
+    """Twenty decays that do nothing: chosen with a seed's own loss, the best of them would look like a gain."""
+    random = np.random.default_rng(0)
+    decays = [0.0, *np.geomspace(1e-3, 1, 20)]
+    gains = []
+    for _ in range(20):
+        data = DataSet(study(decays=decays, seeds=4, test_loss=lambda mu, s: random.normal()))
+        gains += [found.effect.value for found in CLAIMS["C5a"].judge(data, LIMITS) if found.rule == "test_loss"]
+    assert abs(np.mean(gains)) < 0.4
+
+
+def test_a_data_set_is_judged_by_its_plain_family_and_the_others_are_shown():
+    plain = study()
+    noisy = study(label_noise=0.2, decays=(0.0, 0.1, 0.2, 0.4), residual_2=0.5)
+    rows = judge(noisy, plain)
+    assert one(rows, "C1")["verdict"] == "supported"
+    other = one(rows, "C1", family="label noise 0.2", rule="residual_2")
+    assert other["verdict"] == "contradicted" and not other["headline"]
+    depends = one(rows, "C3", dataset="overall")
+    assert depends["verdict"] == "contradicted"
+    assert "supported on toy, contradicted on toy (label noise 0.2)" in depends["note"]
+    assert one(judge(noisy), "C1")["verdict"] == "contradicted"
+    full = study(batch_size=50, decays=(0.0, 0.1, 0.2, 0.4), residual_2=0.5)
+    assert one(judge(full, plain), "C1")["verdict"] == "supported"
+
+
+def test_over_data_sets_all_have_to_support_and_one_contradicts():
+    good, bad, thin = study("good"), study("bad", residual_2=0.5), study("thin", seeds=2)
+    first = one(judge(good, bad), "C1", dataset="overall")
+    assert (first["verdict"], first["note"], first["effect"]) == ("contradicted", "contradicted on bad", 0.5)
+    assert set(first["rests_on"]) == {f"{name}-16-0-0.2-{s}" for name in ("good", "bad") for s in range(3)}
+    assert one(judge(good, thin), "C1", dataset="overall")["verdict"] == "inconclusive"
+    assert one(judge(good), "C1", dataset="overall")["verdict"] == "supported"
+    assert one(judge(good, bad), "C3", dataset="overall")["verdict"] == "contradicted"
+    assert one(judge(good), "C3", dataset="overall")["verdict"] == "supported"
+
+
+def test_necessity_needs_regression_and_classification():
+    assert one(judge(study()), "C2", dataset="overall")["verdict"] == "inconclusive"
+    both = judge(study(), study("other", task="regression"))
+    assert one(both, "C2", dataset="overall")["verdict"] == "supported"
+
+
+def test_a_run_named_twice_counts_once():
+    rows = study()
+    assert one(judge(rows, rows.assign(cell="again")), "C1")["cells"] == 3
+
+
+def command(module, tmp_path, monkeypatch, cells, *kinds, **options):
+    source = tmp_path / "gaps.parquet"
+    files.write_parquet(
+        source, pyarrow.Table.from_pandas(cells, preserve_index=False), {"provenance": {"stage": "gaps"}}
+    )
+    made = {kind: tmp_path / f"made.{kind}" for kind in ("parquet", *kinds)}
+    arguments = [f"--gaps={source}", f"--output={made['parquet']}", *(f"--{kind}={made[kind]}" for kind in kinds)]
+    monkeypatch.setattr("sys.argv", ["command", *arguments, *(f"--{name}={value}" for name, value in options.items())])
+    module.main()
+    stage = module.__name__.partition(".")[2]
+    return files.read_parquet(made["parquet"], stage)[0], *(made[kind].read_text() for kind in kinds)
+
+
+def test_the_command_writes_rows_markdown_and_latex(tmp_path, monkeypatch):
+    cells = pandas.concat([study("a_b", status=lambda mu, s: "unfit" if mu == 0.2 else "ok"), study("other", seeds=2)])
+    cells["functional_rank"] = cells["functional_rank"].astype("Int64").where(cells["seed"] > 0)
+    cells["rank_gavish_donoho"] = None
+    table, markdown, latex, page = command(
+        verdicts, tmp_path, monkeypatch, cells, "md", "tex", "html", thresholds='{"low_rank": 0.25}'
+    )
+    assert table.column_names == NAMES
+    assert table.schema.field("verdict").metadata[b"description"]
+    rows = table.to_pylist()
+    thin = [row for row in rows if row["dataset"] == "other" and row["claim"] == "C1"]
+    assert all(row["low"] is None for row in thin)
+    assert rows[0]["rests_on"] == [f"a_b-16-0-0.1-{s}" for s in range(3)]
+    assert "below 0.25" in rows[0]["criterion"]
+    first = markdown.splitlines()
+    assert first[0].split("|")[1].strip() == "claim"
+    assert all(claim.words in line for claim, line in zip(CLAIMS.values(), first[2:], strict=False))
+    assert "| C1      | a_b        | supported" in markdown
+    assert "- a_b: 3 unfit, at weight decay 0.2" in markdown
+    rows_of_tables = [line for line in first if line.startswith("|")]
+    assert all(line.replace(r"\|", "").count("|") in (6, 7, 8) for line in rows_of_tables)
+    assert r"\toprule" in latex and r"a\_\allowbreak{}b" in latex and r"95 \% interval" in latex
+    assert not [line for line in latex.splitlines() if "a_b" in line]
+    assert "<td>a_b</td>" in page and "<li>a_b: 3 unfit, at weight decay 0.2</li>" in page
+    origin = f"From {gaps.origin(gaps.read('gaps', tmp_path / 'gaps.parquet'))}."
+    assert origin in markdown and origin in latex and origin in page
+
+
+def test_a_new_claim_is_one_function(monkeypatch):
+    monkeypatch.setattr(verdicts, "CLAIMS", dict(CLAIMS))
+
+    @judging.claim("C9", "nets are nets")
+    def nets(data, limits):
+        effect = Effect.of(data.cells.set_index("seed")["norm"], limits)
+        criterion = "Supported if above 1."
+        facts = {"rule": "norm", "effect_name": "norm", "threshold": 1, "criterion": criterion}
+        yield Finding(
+            effect=effect, supported=effect.low > 1, contradicted=False, cells=[], looked_at=data.cells, **facts
+        )
+
+    rows = judge(study())
+    assert one(rows, "C9", dataset="overall")["verdict"] == "supported"
+    assert "C9: nets are nets" in pages.to_markdown("", *verdicts.page(rows, study()))
+    assert ("rtVerdictCNine", "supported") in [macro[:2] for macro in numbers.macros(rows, study())]
+
+
+def test_every_column_is_documented():
+    assert set(NAMES) <= set(COLUMNS)
+
+
+def test_predictors_are_scored_by_data_set_and_over_all(tmp_path, monkeypatch):
+    cells = pandas.concat([by_rank(1), by_rank(-1).assign(dataset="other"), study("third", status="unfit")])
+    table, csv, markdown, latex, page = command(predictors, tmp_path, monkeypatch, cells, "csv", "md", "tex", "html")
+    scored = table.to_pandas().set_index(["dataset", "measure", "statistic", "axis"])
+    assert {"overall", "toy", "other", "third"} == set(scored.index.get_level_values("dataset"))
+    tau = scored.xs((float("nan"), "effective_rank", "tau_fixed_control"), level=("axis", "measure", "statistic"))
+    assert tau.loc["toy", "value"] == 1 and tau.loc["other", "value"] == -1
+    assert tau.loc["overall", "cells"] == 48 and tau.loc["third", "cells"] == 0
+    assert len(csv.splitlines()) == table.num_rows + 1
+    lines = [line for line in markdown.splitlines() if line.startswith("|")][2:]
+    assert "<td>effective_rank</td>" in page
+    assert len(lines) == len(MEASURES)
+    assert "[-1, 1]" in next(line for line in lines if line.startswith("| effective_rank"))
+    assert r"effective\_\allowbreak{}rank" in latex
+    strengths = [abs(float(cell)) for cell in (line.split("|")[3].split()[0] for line in lines) if cell != "-"]
+    assert strengths == sorted(strengths, reverse=True) and len(strengths) > 1

@@ -1,0 +1,56 @@
+"""What is recorded at a snapshot, against torch's own losses and scikit-learn's scores."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import a_cell
+from sklearn.metrics import accuracy_score, r2_score
+from test_engine import OUTPUTS, data
+
+from ranktwo.data import labels
+from ranktwo.training import divergence
+from ranktwo.training.evaluation import Evaluation
+
+
+LOSSES = {
+    "regression": torch.nn.functional.mse_loss,
+    "binary": torch.nn.functional.binary_cross_entropy_with_logits,
+    "multiclass": torch.nn.functional.cross_entropy,
+}
+
+
+@pytest.mark.parametrize("task", OUTPUTS)
+@pytest.mark.parametrize("levels", [(0.0, 0.0), (0.3, 0.0), (0.1, 0.6)])
+def test_losses_and_scores_of_every_part(task, levels):
+    outputs = OUTPUTS[task]
+    x, y = data(task)
+    x, test_x, y, test_y = x[:14], x[14:], y[:14], y[14:]
+    cells = [a_cell(label_noise=level, seed=seed) for seed, level in enumerate(levels)]
+    training = divergence.begin(cells, x, y, task, outputs)
+    found = Evaluation(list(levels), task, outputs, x, y, test_x, test_y).measure(training)
+    for cell, level in enumerate(levels):
+        noisy = labels.noisy_targets(y, task, outputs, level, cell).double()
+        draws = [labels.noisy_targets(test_y, task, outputs, level, seed).double() for seed in range(3000)]
+        parts = {
+            "train": (x, [noisy]),
+            "clean_train": (x, [labels.targets(y, task, outputs).double()]),
+            "test": (test_x, [labels.targets(test_y, task, outputs).double()]),
+            "noisy_test": (test_x, draws if level else draws[:1]),
+        }
+        v, u = (weight[cell] for weight in training.stack.weights)
+        for part, (inputs, wanted) in parts.items():
+            f = torch.relu(inputs @ v.T) @ u.T
+            loss = np.mean([LOSSES[task](f, target).item() for target in wanted])
+            near = {"abs": 0.06} if len(wanted) > 1 else {"rel": 1e-9}
+            assert found[f"{part}_loss"][cell].item() == pytest.approx(loss, **near)
+            if task == "regression":
+                assert found[f"{part}_accuracy"].isnan().all()
+                if len(wanted) == 1:
+                    assert found[f"{part}_r2"][cell].item() == pytest.approx(r2_score(wanted[0], f), rel=1e-9)
+                continue
+            assert found[f"{part}_r2"].isnan().all()
+            if task == "binary":
+                scores = [accuracy_score(target[:, 0] > 0.5, f[:, 0] > 0) for target in wanted]
+            else:
+                scores = [accuracy_score(target.argmax(1), f.argmax(1)) for target in wanted]
+            assert found[f"{part}_accuracy"][cell].item() == pytest.approx(np.mean(scores), **near)

@@ -1,0 +1,308 @@
+"""The profile slurm on a real SLURM: the same bits as a local run, whatever happens to the jobs in between.
+
+Runs where SLURM answers, or where `slurm-up` can start one: in the folder `shared` beside the checkout, or where
+RANKTWO_SLURM_UP says. All studies run at the same time, each in its own copy of the project.
+"""
+
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pandas
+import pytest
+import torch
+import yaml
+from conftest import ROOT
+from test_workflow import SMALL, copy_project, environment, gaps
+
+from ranktwo.store import records
+from ranktwo.store.records import Record
+
+SLURM_UP = Path(os.environ.get("RANKTWO_SLURM_UP") or ROOT.parent / "shared" / "slurm" / "slurm-up")
+
+
+def longer(*steps: int) -> dict:
+    return SMALL | {"device": "cpu", "checkpoint": 0.5, "grids": [SMALL["grids"][0] | {"steps": list(steps)}]}
+
+
+LONG, LONGER = longer(800_000), longer(3_200_000)
+"""Stacks that train for long enough to be disturbed, and to be found by SLURM's half-minutely look at time limits."""
+ASKED_OFTEN = ("--slurm-init-seconds-before-status-checks", "4")
+
+
+def answers() -> bool:
+    return bool(shutil.which("sinfo")) and subprocess.run(["sinfo"], capture_output=True, timeout=60).returncode == 0
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[bool]:
+    """A SLURM that takes jobs, until all tests are over: where it is installed and down, Snakemake starts 9 s later.
+
+    True if it is these tests' own.
+    """
+    if answers():
+        yield False
+        return
+    if not SLURM_UP.exists():
+        pytest.skip(f"no SLURM answers, and no {SLURM_UP} could start one; name its path in RANKTWO_SLURM_UP")
+    started = subprocess.run([SLURM_UP], env=os.environ | {"SLURM_UP_CPUS": "8", "SLURM_UP_GPUS": "2"}, timeout=600)
+    if started.returncode:
+        pytest.skip(f"{SLURM_UP} could not start SLURM")
+    yield True
+    subprocess.run([SLURM_UP.with_name("slurm-down")], check=True, timeout=120)
+
+
+def start(folder: Path, study: dict, *arguments: str) -> subprocess.Popen:
+    """Snakemake in a copy of the project, its output in a file there."""
+    (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    command = ["snakemake", "--configfile", "study.yaml", *arguments]
+    with open(folder / "output.txt", "a") as output:
+        return subprocess.Popen(command, cwd=folder, env=environment(), stdout=output, stderr=output)
+
+
+def finish(folder: Path, process: subprocess.Popen) -> str:
+    """What Snakemake said."""
+    code, said = process.wait(timeout=600), (folder / "output.txt").read_text()
+    assert code == 0, said
+    return said
+
+
+def jobs(folder: Path) -> dict[str, str]:
+    """States of the SLURM jobs of a copy of the project, by their numbers."""
+    command = ["squeue", "--noheader", "--states=all", "--format=%i|%T|%Z"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    rows = [line.split("|") for line in lines]
+    return {number: state for number, state, where in rows if where == str(folder)}
+
+
+def wait_for(what: str, condition: Callable[[], object], seconds: float = 150) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what}: not within {seconds} s"
+        time.sleep(0.1)
+
+
+def training_under_way(folder: Path) -> None:
+    """Wait for a checkpoint that is written from now on."""
+    now = time.time()
+    found = "results/runs/*/checkpoint.safetensors"
+    wait_for("a checkpoint", lambda: any(path.stat().st_mtime > now for path in folder.glob(found)))
+
+
+def slurm(folder: Path, study: dict, *arguments: str) -> subprocess.Popen:
+    return start(folder, study, "--profile", "slurm", *ASKED_OFTEN, *arguments)
+
+
+def whole_study(folder: Path) -> str:
+    return finish(folder, slurm(folder, SMALL))
+
+
+def whole_study_locally(folder: Path) -> str:
+    return finish(folder, start(folder, SMALL, "--cores", "2"))
+
+
+def undisturbed(folder: Path) -> str:
+    return finish(folder, start(folder, longer(800_000, 3_200_000), "--cores", "2", "--until", "train"))
+
+
+def out_of_time(folder: Path) -> str:
+    """Once training is under way its limit becomes two minutes, so that SLURM's next look within 30 s ends it."""
+    signal = "train:slurm_extra='--signal=TERM@110'"
+    process = slurm(folder, LONGER, "--until", "train", "--set-resources", signal)
+    training_under_way(folder)
+    (number,) = jobs(folder)
+    subprocess.run(["scontrol", "update", f"JobId={number}", "TimeLimit=2"], check=True)
+    return finish(folder, process)
+
+
+def requeued_and_cancelled(folder: Path) -> str:
+    process = slurm(folder, LONG, "--until", "train")
+    training_under_way(folder)
+    (number,) = jobs(folder)
+    subprocess.run(["scontrol", "requeue", number], check=True)
+    wait_for("the job in the queue again", lambda: jobs(folder) == {number: "PENDING"})
+    # A requeued job waits for two minutes or so, unless told otherwise.
+    subprocess.run(["scontrol", "update", f"JobId={number}", "StartTime=now"], check=True)
+    training_under_way(folder)
+    assert jobs(folder) == {number: "RUNNING"}
+    subprocess.run(["scancel", number], check=True)
+    return finish(folder, process)
+
+
+def twice_at_once(folder: Path) -> str:
+    """As after a killed Snakemake whose job is still in SLURM: a second job with the same command."""
+    process = slurm(folder, LONGER, "--until", "train")
+    training_under_way(folder)
+    command = next(
+        words
+        for words in ((entry / "cmdline").read_bytes().decode().split("\0")[:-1] for entry in processes_in(folder))
+        if "ranktwo.train" in words
+    )
+    environ = environment(PYTHONPATH=str(folder / "src"))
+    again = ["sbatch", f"--chdir={folder}", "--output=again.txt", f"--wrap={shlex.join(command)}"]
+    subprocess.run(again, check=True, env=environ, cwd=folder, capture_output=True)
+    wait_for("two jobs at once", lambda: list(jobs(folder).values()) == ["RUNNING"] * 2)
+    said = finish(folder, process)
+    wait_for("the end of both", lambda: list(jobs(folder).values()) == ["COMPLETED"] * 2)
+    return said
+
+
+def failed_node(folder: Path) -> str:
+    """The one node is down until nothing of the job is left on it. Not a scenario that others can run beside."""
+    process = slurm(folder, LONG, "--until", "train")
+    training_under_way(folder)
+    (number,) = jobs(folder)
+    where = ["squeue", "--noheader", f"--jobs={number}", "--format=%N"]
+    node = subprocess.run(where, capture_output=True, text=True, check=True).stdout.strip()
+    update = ["scontrol", "update", f"NodeName={node}"]
+    subprocess.run([*update, "State=DOWN", "Reason=test"], check=True)
+    wait_for("the job in the queue again", lambda: jobs(folder) == {number: "PENDING"})
+    watcher = ["pgrep", "--full", rf"slurmstepd: \[{number}\."]
+    wait_for("the end of the job", lambda: subprocess.run(watcher, capture_output=True).returncode == 1)
+
+    def started() -> bool:
+        # A launch fails on a node that has not put all of the last run away: SLURM then drains it and holds the job.
+        for change in (
+            update[1:] + ["State=RESUME"],
+            ["release", number],
+            ["update", f"JobId={number}", "StartTime=now"],
+        ):
+            subprocess.run(["scontrol", *change], capture_output=True)
+        time.sleep(5)  # until it would be known that the launch failed again
+        return jobs(folder) != {number: "PENDING"}
+
+    wait_for("the job's second start", started)
+    return finish(folder, process)
+
+
+def processes_in(folder: Path) -> Iterator[Path]:
+    """Entries in /proc of the processes that work in a folder: SLURM's one node is this machine."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "cwd").readlink() == folder:
+                yield entry
+
+
+def kill_all(folder: Path) -> None:
+    """What a scenario that failed left behind, or the first Snakemake on a node that was only said to be down."""
+    for entry in processes_in(folder):
+        with contextlib.suppress(OSError):
+            os.kill(int(entry.name), signal.SIGKILL)
+
+
+SCENARIOS = (whole_study, whole_study_locally, undisturbed, out_of_time, requeued_and_cancelled, twice_at_once)
+
+
+@pytest.fixture(scope="module")
+def runs(cluster, tmp_path_factory) -> Iterator[Callable[[Callable[[Path], str]], tuple[Path, str]]]:
+    """Folder and output of each scenario once it is over."""
+    folders = {
+        scenario: copy_project(tmp_path_factory.mktemp(f"{scenario.__name__}-{os.getpid()}")) for scenario in SCENARIOS
+    }
+    with ThreadPoolExecutor(len(SCENARIOS)) as pool:
+        futures: dict[Callable, Future] = {s: pool.submit(s, folder) for s, folder in folders.items()}
+        yield lambda scenario: (folders[scenario], futures[scenario].result())
+    for folder in folders.values():
+        kill_all(folder)
+
+
+def trained_records(folder: Path, steps: str = "t") -> dict[str, Record]:
+    """What the training of the study's one stack left, or of its stack with this number of steps."""
+    (stack,) = (folder / "results" / "runs").glob(f"*_{steps}*")
+    assert not (stack / "checkpoint.safetensors").exists()
+    return records.read_records(stack / "weights.safetensors", stack / "history.parquet")
+
+
+def equal_bits(one: dict[str, Record], other: dict[str, Record]) -> None:
+    assert list(one) == list(other)
+    assert len(one) == 4
+    for mine, yours in zip(one.values(), other.values(), strict=True):
+        assert (mine.identity, mine.history) == (yours.identity, yours.history)
+        for matrix, weights in mine.weights.items():
+            assert torch.equal(weights.view(torch.int32), yours.weights[matrix].view(torch.int32))
+
+
+def processes(folder: Path) -> int:
+    """In how many processes, one after the other, each cell was trained."""
+    (count,) = {len(record.runs) for record in trained_records(folder).values()}
+    return count
+
+
+def test_a_study_on_slurm_is_the_local_one_to_the_bit(runs):
+    folder, said = runs(whole_study)
+    local, _ = runs(whole_study_locally)
+    equal_bits(trained_records(folder), trained_records(local))
+    pandas.testing.assert_frame_equal(gaps(folder), gaps(local), check_exact=True)
+    assert (folder / "results" / "figures" / "spectrum.pdf").exists()
+    assert len(re.findall("has been submitted with SLURM jobid", said)) == len(jobs(folder)) == 2
+
+
+def test_a_job_that_runs_out_of_time_goes_on_in_its_next_attempt(runs):
+    folder, said = runs(out_of_time)
+    assert "Trying to restart job" in said
+    assert processes(folder) > 1
+    equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0], "t3200000"))
+
+
+def test_a_requeued_and_then_cancelled_job_goes_on(runs):
+    folder, said = runs(requeued_and_cancelled)
+    assert "Trying to restart job" in said
+    assert sorted(jobs(folder).values()) == ["CANCELLED", "COMPLETED"]
+    assert processes(folder) == 3
+    equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0], "t800000"))
+
+
+def test_the_second_of_two_jobs_on_one_stack_waits_and_trains_nothing(runs):
+    folder, _ = runs(twice_at_once)
+    assert list(jobs(folder).values()) == ["COMPLETED"] * 2
+    assert processes(folder) == 1
+    again = (folder / "again.txt").read_text()
+    assert "waiting for another process" in again
+    assert ": 0 cells trained in" in again
+    equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0], "t3200000"))
+
+
+def test_a_job_whose_node_fails_starts_again_when_the_node_is_back(cluster, runs, tmp_path):
+    if not cluster:
+        pytest.skip("this SLURM was there before the tests, which take down no node of others")
+    for scenario in SCENARIOS:  # this node is theirs, too
+        with contextlib.suppress(Exception):
+            runs(scenario)
+    folder = copy_project(tmp_path)
+    try:
+        failed_node(folder)
+    finally:
+        kill_all(folder)
+    assert list(jobs(folder).values()) == ["COMPLETED"]
+    assert processes(folder) == 2
+    equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0], "t800000"))
+
+
+def test_jobs_of_slurm_keep_the_gpu_that_it_gave_them_and_never_share_it(cluster, tmp_path):
+    program = (
+        "import os, time; from ranktwo import devices\n"
+        "with devices.own_gpu() as gpu:\n"
+        "    start = time.time(); time.sleep(2); print(gpu, start, time.time())\n"
+    )
+    (tmp_path / "job.sh").write_text(f"#!/bin/sh\nexec {sys.executable} -c '{program}'\n")
+    command = ["sbatch", "--parsable", "--wait", "--gpus=1", "--mem=500", "-D", str(tmp_path), "-o", "%j.out", "job.sh"]
+    started = [subprocess.Popen(command, cwd=tmp_path, env=environment()) for _ in range(3)]
+    assert [job.wait(timeout=200) for job in started] == [0] * 3
+    never_shared([path.read_text().split() for path in tmp_path.glob("*.out")])
+
+
+def never_shared(holds: list[list[str]]) -> None:
+    """Of three holds (GPU, from, to), those of one GPU follow each other."""
+    assert len(holds) >= 3
+    for gpu in {hold[0] for hold in holds}:
+        times = sorted((float(begin), float(end)) for name, begin, end in holds if name == gpu)
+        assert all(end <= begin for (_, end), (begin, _) in zip(times, times[1:], strict=False)), times
