@@ -1,30 +1,81 @@
-"""TODO analysis.inputs."""
+"""What an analysis is given, and how one is registered.
 
-import argparse
+An analysis is a function of `Inputs` that returns one Parquet table for the cells of a stack. It is marked with
+`@analysis` in any file of this package; the workflow finds it by that mark and writes `results/NAME/{stack}.parquet`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import pyarrow
+
+from ranktwo.data.dataset import Dataset
 from ranktwo.errors import UserError
+from ranktwo.progress import Progress
 from ranktwo.store.records import Record, read_records
 from ranktwo.study.grid import cell_name
-from ranktwo.study.jobs import decode
-
-# What the stages after training read.
+from ranktwo.study.jobs import Job
 
 
-def stage_parser(description: str | None, *paths: str) -> argparse.ArgumentParser:
-    """Arguments of a stage that makes one file of what a stack's training wrote, and of the files named `paths`."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--job", required=True, help="the stack's cells, as ranktwo.grid.encode writes them")
-    for path in ("weights", "history", *paths, "output"):
-        parser.add_argument(f"--{path}", type=Path, required=True)
-    return parser
+@dataclass(kw_only=True)
+class Inputs:
+    """What training left of a stack, and what it was trained on."""
+
+    stack: str
+    records: dict[str, Record]
+    """By cell, in the order of the job."""
+    data: Dataset | None = None
+    """With inputs in float64; None for an analysis that reads no data."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """The section of the config that the analysis asked for."""
+
+    def progress(self, name: str, total: int, unit: str) -> Progress:
+        """A line that says how far the analysis is."""
+        return Progress(f"{self.stack}: {name} of {len(self.records)} cells", total, unit)
 
 
-def load_records(job: str, weights: Path, history: Path) -> dict[str, Record]:
+Make = Callable[[Inputs], pyarrow.Table]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysis:
+    """A registered analysis."""
+
+    make: Make
+    rows: str
+    """What there is a row for."""
+    schema: Callable[[], pyarrow.Schema]
+    """Of its table."""
+
+
+ANALYSES: dict[str, Analysis] = {}
+
+
+def analysis(
+    *, rows: str, schema: Callable[[], pyarrow.Schema], data: bool = True, settings: str = ""
+) -> Callable[[Make], Make]:
+    """Register an analysis under its function's name.
+
+    rows: what its table has a row for, such as `cell, snapshot and matrix`. Where there are rows of several matrices
+    or snapshots, gaps.parquet shows V's after training.
+    schema: gives the table's schema.
+    data: whether it reads the data set.
+    settings: the section of the config that it reads, if any.
+    """
+
+    def register(make: Make) -> Make:
+        ANALYSES[make.__name__.replace("_", "-")] = Analysis(make=make, rows=rows, schema=schema)
+        return make
+
+    return register
+
+
+def load_records(job: Job, weights: Path, history: Path) -> dict[str, Record]:
     """Records of a job's cells by name, in the job's order; UserError if the two files lack one."""
-    cells, options, _ = decode(job)
     records = read_records(weights, history)
-    names = [cell_name(cell, options) for cell in cells]
+    names = [cell_name(cell, job.options) for cell in job.cells]
     missing = [name for name in names if name not in records]
     if missing:
         raise UserError(

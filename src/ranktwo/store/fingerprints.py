@@ -1,104 +1,257 @@
-"""TODO store.fingerprints."""
+"""A fingerprint of the code behind a number: it changes when the code's meaning does, and at no other time.
+
+A stage's numbers pass through some functions, classes and constants of the package. `fingerprint` starts at the
+stage's `main`, follows every name that it uses to the statement that defines it, and hashes the syntax trees of all
+statements that it reaches. It does not count comments, docstrings, the meaning and unit of a column, or the help of an
+option. A function that nothing on the way uses does not count either.
+"""
 
 import ast
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 
-from ranktwo.store.registry import names
+from ranktwo.store import registry
 
-PACKAGE = Path(__file__).parent
-WITHOUT_NUMBERS = {"grid", "errors", "files", "progress", "provenance", "registry"}
-"""Types, sentences and the writing of files: whatever these modules do, a number stays what it is."""
-STAGES = {"train": ("evaluation",)}
-"""Modules whose meaning decides a stage's numbers, where they are not the stage's own."""
+PACKAGE = registry.PACKAGE
+WITHOUT_NUMBERS = (
+    *("errors", "progress", "store", "study.axes", "study.config", "study.grid", "study.jobs"),
+    *("training.checkpoints", "training.devices", "training.job", "training.processes"),
+)
+"""Modules and packages that name, schedule and write work, and leave every number as it is.
+
+Their own statements do not count. What they use in other modules does.
+"""
+TEXTS = {"column": ("meaning", "unit"), "add_argument": ("help",)}
+"""Calls with arguments that are text for people, and the names of those arguments; `column` takes it by place too."""
+DATA = re.compile(r"[\w.-]+\.(cu|html|md|tex|mplstyle)")
+"""Names of data files; one that lies beside the module that names it counts as code."""
+LOADS = {"load", "load_all"}
+"""Functions of the registry whose first argument names a decorator."""
 
 
 @cache
-def fingerprint(*modules: str, **only: str) -> str:
-    """Hash of the syntax trees, without docstrings, of these modules and of all package modules they import.
+def fingerprint(stage: str, **chosen: str) -> str:
+    """Hash of all code that the numbers of a stage pass through, 16 hexadecimal digits.
 
-    And of the sources for a GPU that lie beside them.
-
-    A comment, a docstring, white space or a new date on a file leaves it as it is; any other edit changes it. With
-    `figure="ranks"`, say, functions that `@figure` registers under other names are left out: a figure does not depend
-    on another one.
+    Of functions registered under a decorator all count, unless `chosen` names the one that is used: with
+    `figure="ranks"` no other figure counts.
     """
     digest = hashlib.sha256()
-    for name, statements in sorted(_closure(modules, only).items()):
-        digest.update(f"{name}\n{[statement.meaning for statement in statements]}\n{_kernel(name)}".encode())
+    for meaning in sorted(_meanings(f"stages.{stage}", chosen)):
+        digest.update(f"{meaning}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _kernel(module: str) -> str:
-    """The source for a GPU that a module brings, without comments and white space; empty where it brings none."""
-    source = PACKAGE / f"{module}.cu"
-    text = source.read_text(encoding="utf-8") if source.exists() else ""
-    return "".join(f"{line.strip()}\n" for line in re.sub(r"//.*", "", text).split("\n") if line.strip())
+def reached(stage: str, **chosen: str) -> dict[str, list[str]]:
+    """The names that count for a stage, by module: what `fingerprint` hashes, for people and tests."""
+    found: dict[str, list[str]] = {}
+    for module, statement in _closure(f"stages.{stage}", chosen):
+        if _counts(module, statement):
+            found.setdefault(module, []).extend(statement.binds or ["(statement)"])
+    return found
+
+
+def _meanings(module: str, chosen: dict[str, str]) -> Iterator[str]:
+    for name, statement in _closure(module, chosen):
+        if _counts(name, statement):
+            yield f"{name}: {statement.meaning}"
+            yield from (f"{name}: {_file(path)}" for path in statement.files)
 
 
 @dataclass(frozen=True)
 class _Statement:
-    """What one statement of a module means, and the package modules it imports."""
+    """A top-level statement of a module."""
 
-    node: ast.stmt
+    binds: tuple[str, ...]
+    """Names that it defines."""
     meaning: str
-    imports: tuple[str, ...]
+    """Its syntax tree, without text for people."""
+    uses: tuple[tuple[str, str], ...]
+    """(name, attribute) of every name it reads; the attribute is empty where the name stands alone."""
+    marks: tuple[tuple[str, str], ...]
+    """(decorator, registered name) for each name under which it registers a function."""
+    loads: tuple[str, ...]
+    """Decorators whose functions it takes from the registry."""
+    files: tuple[Path, ...]
+    """Data files beside the module that it names."""
+
+
+@dataclass(frozen=True)
+class _Module:
+    statements: tuple[_Statement, ...]
+    imports: dict[str, tuple[str, str]]
+    """Local name -> (module of the package, name in it); the name is empty where the module itself is imported."""
+    effects: tuple[_Statement, ...]
+    """Statements that define no name: they count whenever anything of the module does."""
+
+
+def _closure(start: str, chosen: dict[str, str]) -> list[tuple[str, _Statement]]:
+    """(module, statement) for all that `start.main` reaches."""
+    found: dict[tuple[str, _Statement], None] = {}
+    waiting: list[tuple[str, str]] = [(start, "main")]
+    seen: set[tuple[str, str]] = set()
+
+    def reach(name: str, statement: _Statement) -> None:
+        if (name, statement) in found:
+            return
+        found[name, statement] = None
+        module = _read(name)
+        for used, attribute in statement.uses:
+            if used in module.imports:
+                origin, inner = module.imports[used]
+                # A module passed around as a value may be asked for anything.
+                waiting.append((origin, inner or attribute or "*"))
+            else:
+                waiting.append((name, used))
+        for mark in statement.loads:
+            for entry in registry.entries(mark).values():
+                if chosen.get(mark, entry.name) == entry.name:
+                    waiting.append((entry.module.removeprefix("ranktwo."), entry.function))
+
+    while waiting:
+        wanted = waiting.pop()
+        if wanted in seen:
+            continue
+        seen.add(wanted)
+        name, binding = wanted
+        module = _read(name)
+        for effect in module.effects:
+            reach(name, effect)
+        if binding in module.imports:
+            waiting.append((module.imports[binding][0], module.imports[binding][1] or "*"))
+        for statement in module.statements:
+            if binding == "*" or binding in statement.binds:
+                other = any(chosen.get(mark, own) != own for mark, own in statement.marks)
+                if not other:
+                    reach(name, statement)
+    return list(found)
+
+
+def _counts(module: str, statement: _Statement) -> bool:
+    """Whether a statement can change a number."""
+    if any(module == quiet or module.startswith(f"{quiet}.") for quiet in WITHOUT_NUMBERS):
+        return False
+    return not (module.startswith("stages.") and statement.binds == ("main",))
+
+
+def _path(module: str) -> Path | None:
+    """The file of a module of the package, named without `ranktwo.`; None where there is none."""
+    base = PACKAGE.joinpath(*module.split(".")) if module else PACKAGE
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.exists():
+            return path
+    return None
+
+
+def _read(name: str) -> _Module:
+    path = _path(name)
+    assert path is not None, name
+    return _parsed(name, path.read_text(encoding="utf-8"))
 
 
 @cache
-def _statements(source: str) -> tuple[_Statement, ...]:
-    """Of a module's text; kept, because a figure's fingerprint asks for them again and again."""
-    found = []
-    for node in ast.parse(source).body:
-        if not _is_text(node):
-            imports = tuple(module for inner in ast.walk(node) for module in _imported(inner))
-            found.append(_Statement(node, ast.dump(_without_docstrings(node)), imports))
-    return tuple(found)
-
-
-def _closure(modules: tuple[str, ...], only: Mapping[str, str] = MappingProxyType({})) -> dict[str, list[_Statement]]:
-    """The statements of these modules and of those that they import, by module."""
-    found: dict[str, list[_Statement]] = {}
-    waiting = list(modules)
-    while waiting:
-        name = waiting.pop()
-        if name in found or name in WITHOUT_NUMBERS:
+def _parsed(name: str, source: str) -> _Module:
+    statements, effects, imports = [], [], {}
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        imports |= _imported(node)
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom) or _is_text(node):
             continue
-        source = (PACKAGE / f"{name}.py").read_text(encoding="utf-8")
-        found[name] = [
-            statement
-            for statement in _statements(source)
-            if all(wanted in (names(statement.node, mark) or [wanted]) for mark, wanted in only.items())
-        ]
-        waiting += [module for statement in found[name] for module in statement.imports]
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        statement = _statement(name, node)
+        (statements if statement.binds else effects).append(statement)
+    return _Module(tuple(statements), imports, tuple(effects))
+
+
+def _imported(node: ast.AST) -> dict[str, tuple[str, str]]:
+    """What an import statement takes from the package."""
+    found = {}
+    if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "ranktwo":
+        origin = node.module.removeprefix("ranktwo").removeprefix(".")
+        for alias in node.names:
+            inner = f"{origin}.{alias.name}".removeprefix(".")
+            place = (inner, "") if _path(inner) else (origin, alias.name)
+            found[alias.asname or alias.name] = place
     return found
 
 
-def _imported(node: ast.AST) -> list[str]:
-    """Package modules that one import statement names."""
-    if isinstance(node, ast.Import):
-        names = [alias.name for alias in node.names]
-    elif isinstance(node, ast.ImportFrom) and node.module:
-        names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    else:
-        return []
-    inside = [name.removeprefix("ranktwo.") for name in names if name.startswith("ranktwo.")]
-    return [name for name in inside if (PACKAGE / f"{name}.py").exists()]
+def _statement(module: str, node: ast.stmt) -> _Statement:
+    owners = {id(inner.value): inner.attr for inner in ast.walk(node) if isinstance(inner, ast.Attribute)}
+    uses = {
+        (inner.id, owners.get(id(inner), "")): None
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load)
+    }
+    decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
+    calls = [item.func if isinstance(item, ast.Call) else item for item in decorators]
+    marks = [item.id for item in calls if isinstance(item, ast.Name)]
+    folder = (_path(module) or PACKAGE).parent
+    return _Statement(
+        binds=tuple(_bound(node)),
+        meaning=ast.dump(_without_texts(node)),
+        uses=tuple(uses),
+        marks=tuple((mark, name) for mark in marks for name in registry.names(node, mark)),
+        loads=tuple(_loads(node)),
+        files=tuple(_named_files(node, folder)),
+    )
 
 
-def _without_docstrings(tree: ast.stmt) -> ast.stmt:
+def _bound(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.If | ast.Try | ast.With | ast.For):
+        return [
+            inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store)
+        ]
+    return []
+
+
+def _loads(node: ast.stmt) -> Iterator[str]:
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Call) and inner.args and isinstance(inner.args[0], ast.Constant):
+            name = inner.func.attr if isinstance(inner.func, ast.Attribute) else getattr(inner.func, "id", "")
+            if name in LOADS and isinstance(inner.args[0].value, str):
+                yield inner.args[0].value
+
+
+def _named_files(node: ast.stmt, folder: Path) -> Iterator[Path]:
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Constant) and isinstance(inner.value, str) and DATA.fullmatch(inner.value):
+            yield from sorted(folder.rglob(inner.value))
+
+
+def _file(path: Path) -> str:
+    """A data file's content; of C++ without comments and white space at the ends of lines."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".cu":
+        text = "".join(f"{line.strip()}\n" for line in re.sub(r"//.*", "", text).split("\n") if line.strip())
+    return f"{path.name} {text}"
+
+
+def _without_texts(tree: ast.stmt) -> ast.stmt:
+    """The statement without docstrings and without text for people among the arguments of calls."""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
             # A bare string is a docstring of a module, class, function or field; it computes nothing anywhere.
             body[:] = [item for item in body if not _is_text(item)] or [ast.Pass()]
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in TEXTS:
+                node.keywords = [keyword for keyword in node.keywords if keyword.arg not in TEXTS[name]]
+                node.args = [item for item in node.args if name != "column" or not _is_string(item)]
     return tree
 
 
 def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return isinstance(node, ast.Expr) and _is_string(node.value)
+
+
+def _is_string(node: ast.AST) -> bool:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))

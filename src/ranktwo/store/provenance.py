@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ranktwo.store import files
-from ranktwo.store.fingerprints import PACKAGE, STAGES, fingerprint
+from ranktwo.store.fingerprints import PACKAGE, fingerprint
 
 STARTED = datetime.now(UTC)
 """When this process began."""
@@ -25,16 +25,17 @@ STUDY = "RANKTWO_STUDY"
 """Environment variable in which Snakemake tells its jobs, as JSON, the config's file and the hash of what it says."""
 
 
-def circumstances(stage: str, inputs: Iterable[Path] = (), *, device: str = "cpu") -> dict[str, Any]:
+def circumstances(stage: str, inputs: Iterable[Path] = (), *, device: str = "cpu", **chosen: str) -> dict[str, Any]:
     """Where a result of `stage` comes from, to be written into its metadata; device as torch names it.
 
     `command` repeats it; `inputs` gives each file it was made from the first 16 digits of its SHA-256; `datasets` and
     `code` hold the checksums of the data sets and the fingerprints of the stages behind it, those of the inputs
     included; `study` is the config that Snakemake ran with, null for a command run by hand; times in UTC and seconds.
+    `chosen` names the registered functions that made it, as for `fingerprint`; an analysis counts as a stage itself.
     """
-    inputs = list(inputs)
+    inputs, name = list(inputs), chosen.get("analysis", stage)
     datasets: dict[str, str] = {}
-    code = {stage: {fingerprint(*STAGES.get(stage, (stage,)))}}
+    code = {name: {fingerprint(stage, **chosen)}}
     for path in inputs:
         metadata = files.read_metadata(path)
         if "checksum" in metadata:
@@ -45,8 +46,8 @@ def circumstances(stage: str, inputs: Iterable[Path] = (), *, device: str = "cpu
             code.setdefault(other, set()).update(prints)
     packages = ("ranktwo", "torch", "numba", "scipy", "numpy", "pandas", "pyarrow", "safetensors")
     return {
-        "stage": stage,
-        "command": ["python", "-m", f"ranktwo.{stage}", *sys.argv[1:]],
+        "stage": name,
+        "command": ["python", "-m", "ranktwo", stage, *sys.argv[1:]],
         "study": json.loads(os.environ.get(STUDY, "null")),
         "inputs": {str(path): file_hash(path) for path in inputs},
         "datasets": datasets,

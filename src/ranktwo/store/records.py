@@ -4,24 +4,38 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow
-from torch import Tensor
 
-from ranktwo.nets import mlp
 from ranktwo.store import files
-from ranktwo.store.columns import schema
+from ranktwo.store.columns import TEXT, WHOLE, Column, column, schema
 
-METRICS = [
-    *(
-        f"{part}_{metric}"
-        for part in ("train", "clean_train", "test", "noisy_test")
-        for metric in ("loss", "accuracy", "r2")
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CELL = {"cell": column(TEXT, "Name of the training run: its axes, and a hash of them and of its data set's options.")}
+"""The column that names a cell in every table."""
+SNAPSHOT = {
+    "step": column(
+        WHOLE, "Optimizer steps taken when the snapshot was made; 0 is the initial net.", unit="steps"
     ),
-    *("norm_before", "steps_before"),
-]
-HISTORY = schema(["cell", "step", "diverged_step", *METRICS])
+}
+"""The column that names a snapshot."""
+MATRIX = {
+    "matrix": column(TEXT, "`V` (the first, m x n), `W2`, ..., `U` (the last, c x m)."),
+    "rows": column(WHOLE, "Rows of the matrix: units of its layer."),
+    "columns": column(WHOLE, "Columns of the matrix: inputs of its layer."),
+}
+"""Columns that name a weight matrix."""
+DIVERGED = {
+    "diverged_step": column(
+        WHOLE,
+        "First step after which a weight or loss was not finite; null if none.",
+        unit="steps",
+        headline=True,
+    ),
+}
 
 
 @dataclass
@@ -36,16 +50,16 @@ class Record:
     """Its snapshots, S of them."""
     diverged: int | None = None
     """First step after which a weight or loss was not finite."""
-    weights: dict[str, Tensor] = field(default_factory=dict)
-    """[S, out, in] by matrix; nan from the step of divergence on."""
+    weights: "dict[str, Tensor]" = field(default_factory=dict)
+    """[S, out, in] by matrix, in the order of the layers; nan from the step of divergence on."""
     history: dict[str, list[float | None]] = field(default_factory=dict)
-    """S values by metric; null where undefined."""
+    """S values by column of the history; null where undefined."""
     runs: list[dict[str, Any]] = field(default_factory=list)
     """Where it was trained: one process's provenance, or those of several that went on from each other's checkpoint."""
 
-    def net(self, snapshot: int) -> list[Tensor]:
+    def net(self, snapshot: int) -> "list[Tensor]":
         """W_1 .. W_L, [out, in] each, at a snapshot, in float64."""
-        return [self.weights[name][snapshot].double() for name in mlp.matrix_names(len(self.weights))]
+        return [weights[snapshot].double() for weights in self.weights.values()]
 
 
 @dataclass
@@ -55,9 +69,9 @@ class Unfinished:
     record: Record
     """With the snapshots it has reached, in weights and history alike, and all its steps."""
     step: int
-    weights: list[Tensor]
+    weights: "list[Tensor]"
     """W_1 .. W_L after `step` steps."""
-    slots: list[list[Tensor]]
+    slots: "list[list[Tensor]]"
     """What the optimizer keeps, each like the weights."""
 
 
@@ -69,20 +83,34 @@ def defined(value: float) -> float | None:
 # A stack's two files.
 
 
-def write_records(weights: Path, history: Path, records: dict[str, Record], provenance: dict[str, Any]) -> None:
-    """Write a stack's two files: weights as `cell/matrix` [S, out, in], and a row per cell and snapshot."""
+def write_records(
+    weights: Path,
+    history: Path,
+    records: dict[str, Record],
+    columns: Mapping[str, Column] | pyarrow.Schema,
+    provenance: dict[str, Any],
+) -> None:
+    """Write a stack's two files: weights as `cell/matrix` [S, out, in], and a row per cell and snapshot.
+
+    `columns` declares the values of the records' histories, or is the schema of a file that holds them.
+    """
+    fields = columns if isinstance(columns, pyarrow.Schema) else schema({**CELL, **SNAPSHOT, **DIVERGED, **columns})
     tensors, metadata = _packed(records)
-    columns: dict[str, list[Any]] = {name: [] for name in HISTORY.names}
+    found: dict[str, list[Any]] = {name: [] for name in fields.names}
     for name, record in records.items():
-        columns["cell"] += [name] * len(record.steps)
-        columns["step"] += record.steps
-        columns["diverged_step"] += [record.diverged] * len(record.steps)
-        for metric in METRICS:
-            columns[metric] += record.history[metric]
+        found["cell"] += [name] * len(record.steps)
+        found["step"] += record.steps
+        found["diverged_step"] += [record.diverged] * len(record.steps)
+        for metric in fields.names:
+            if metric not in PLACES:
+                found[metric] += record.history[metric]
     identities = {name: record.identity for name, record in records.items()}
     files.write_tensors(weights, tensors, {**metadata, "provenance": provenance})
-    table = pyarrow.table(columns, schema=HISTORY)
-    files.write_parquet(history, table, {"identities": identities, "provenance": provenance})
+    files.write_parquet(history, pyarrow.table(found, schema=fields), {"identities": identities, "provenance": provenance})
+
+
+PLACES = (*CELL, *SNAPSHOT, *DIVERGED)
+"""Columns of a history that say where a row belongs."""
 
 
 def read_records(weights: Path, history: Path) -> dict[str, Record]:
@@ -92,13 +120,14 @@ def read_records(weights: Path, history: Path) -> dict[str, Record]:
     """
     tensors, metadata = files.read_tensors(weights)
     table, history_metadata = files.read_parquet(history, "train")
+    metrics = [name for name in table.column_names if name not in PLACES]
     rows: dict[str, dict[str, list[Any]]] = {}
     for row in table.to_pylist():
-        columns = rows.setdefault(row["cell"], {name: [] for name in ("step", *METRICS)})
+        columns = rows.setdefault(row["cell"], {name: [] for name in ("step", *metrics)})
         for name in columns:
             columns[name].append(row[name])
     histories = {
-        name: {metric: columns[metric] for metric in METRICS}
+        name: {metric: columns[metric] for metric in metrics}
         for name, columns in rows.items()
         if columns["step"] == metadata["cells"].get(name, {}).get("steps")
     }
@@ -141,7 +170,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Record], dict[str, Unfinished
     return records, unfinished
 
 
-def _packed(records: dict[str, Record]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _packed(records: dict[str, Record]) -> "tuple[dict[str, Tensor], dict[str, Any]]":
     """Tensors and metadata of records; the runs of all cells are listed once and meant by number."""
     runs: list[dict[str, Any]] = []
     cells = {}
@@ -153,19 +182,20 @@ def _packed(records: dict[str, Record]) -> tuple[dict[str, Tensor], dict[str, An
             "steps": record.steps,
             "diverged": record.diverged,
             "runs": [runs.index(run) for run in record.runs],
+            "matrices": list(record.weights),
         }
     tensors = {f"{name}/{matrix}": w for name, record in records.items() for matrix, w in record.weights.items()}
     return tensors, {"cells": cells, "runs": runs}
 
 
 def _unpacked(
-    tensors: dict[str, Tensor],
+    tensors: "dict[str, Tensor]",
     metadata: dict[str, Any],
     histories: Mapping[str, dict[str, list[float | None]]],
     unfinished: Mapping[str, int] | None = None,
 ) -> dict[str, Record]:
     """Records of the cells that have a history and weights at all their snapshots, or at some if `unfinished`."""
-    weights: dict[str, dict[str, Tensor]] = {}
+    weights: "dict[str, dict[str, Tensor]]" = {}
     for key, tensor in tensors.items():
         name, _, matrix = key.partition("/")
         if "/" not in matrix:
@@ -174,8 +204,11 @@ def _unpacked(
     for name, facts in metadata["cells"].items():
         if name not in weights or name not in histories:
             continue
-        record = Record(**facts, weights=weights[name], history=histories[name])
-        record.runs = [metadata["runs"][number] for number in facts["runs"]]
+        # A safetensors file has its tensors in the order of their names.
+        ordered = {matrix: weights[name][matrix] for matrix in facts["matrices"] if matrix in weights[name]}
+        runs = [metadata["runs"][number] for number in facts["runs"]]
+        own = {key: facts[key] for key in ("cell", "identity", "steps", "diverged")}
+        record = Record(**own, weights=ordered, history=histories[name], runs=runs)
         lengths = {len(values) for values in [*record.weights.values(), *record.history.values()]}
         whole = lengths == {len(record.steps)} or (name in (unfinished or {}) and len(lengths) == 1)
         # A weight that is not finite belongs to a cell that diverged.

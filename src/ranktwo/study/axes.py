@@ -1,67 +1,275 @@
-"""TODO study.axes."""
+"""The axes of a study's grids. Each is declared once, as a field of `Cell`, with all that the project says of it.
 
-from dataclasses import dataclass, fields
-from typing import Literal
+From a field follow the key of the config and its allowed values, the column of the Parquet files, the part of a cell's
+name, the heading in tables, the words in a panel's title and the line in docs/config.md.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import pyarrow
+
+from ranktwo.store import registry
+from ranktwo.store.columns import REAL, TEXT, WHOLE, Column, column
+from ranktwo.store.records import CELL
+
+MOST_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """What the project says of one axis."""
+
+    name: str
+    kind: str
+    """`text`, `whole` or `real` number, `widths`, or `choice` of words; of the values in a config."""
+    help: str
+    """For the page of config keys."""
+    meaning: str
+    """For the page of columns."""
+    heading: str
+    """In tables."""
+    symbol: str
+    """In a panel's title; `{}` stands for the value."""
+    slug: str
+    """In a cell's name; `{}` stands for the value."""
+    stacks: bool
+    """Whether cells that differ in it can be trained together in one stack."""
+    type: pyarrow.DataType
+    """Of its column."""
+    words: Callable[[], list[str]]
+    """Words that are allowed, instead of a number or as the only values."""
+    least: float | None
+    above: float | None
+    most: float | None
+    optional: bool
+    """Whether null is allowed."""
+    default: Any
+    """dataclasses.MISSING where the axis has to be given."""
+
+    @property
+    def required(self) -> bool:
+        return self.default is dataclasses.MISSING
+
+
+def _axis(
+    *,
+    kind: str,
+    help: str,
+    heading: str,
+    symbol: str,
+    slug: str,
+    type: pyarrow.DataType,
+    meaning: str = "",
+    stacks: bool = False,
+    words: Callable[[], list[str]] = list,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    optional: bool = False,
+    default: Any = dataclasses.MISSING,
+) -> Any:
+    """A field of Cell; `meaning` is `help` unless it is given."""
+    facts = dict(
+        kind=kind, help=help, meaning=meaning or help, heading=heading, symbol=symbol, slug=slug, stacks=stacks
+    )  # fmt: skip
+    facts |= dict(type=type, words=words, least=least, above=above, most=most, optional=optional)
+    return dataclasses.field(default=default, metadata=facts)
+
+
+def _registered(mark: str) -> Callable[[], list[str]]:
+    """The words of an axis whose values are functions registered under a decorator."""
+    return lambda: list(registry.entries(mark))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
     """One training run. Its fields are the axes of a grid, in the order in which names and tables show them."""
 
-    dataset: str
-    train_size: int | None = None
-    """N, the first rows of the data set's training part; None means all of them."""
-    label_noise: float = 0.0
-    """Share of training labels replaced by another class, or the sd of noise added to standardised targets."""
-    widths: tuple[int, ...] = (128,)
-    """Hidden units of each layer."""
-    optimizer: Literal["sgd", "momentum", "adamw"] = "sgd"
-    learning_rate: float
-    """eta."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    batch_size: int | Literal["full"]
-    """B."""
-    weight_decay: float
-    """mu, torch's convention."""
-    decay_rule: Literal["constant", "input-norm"] = "constant"
-    """Whether every sample decays the weights by mu, or by mu ||x_i||^2 / mean ||x_j||^2 (a batch by its mean)."""
-    steps: int
-    seed: int
-    """Of the initial weights, the batches and the label noise."""
+    dataset: str = _axis(
+        kind="text",
+        help="Name of a data set of this study.",
+        meaning="Name of the data set in the study.",
+        heading="data set",
+        symbol="{}",
+        slug="{}",
+        type=TEXT,
+    )
+    train_size: int | None = _axis(
+        kind="whole",
+        help="Number N of training rows, the first N of the data set's; null means all.",
+        meaning="N, training samples.",
+        heading="N",
+        symbol="N = {}",
+        slug="n{}",
+        type=WHOLE,
+        least=1,
+        most=10**9,
+        optional=True,
+        default=None,
+    )
+    label_noise: float = _axis(
+        kind="real",
+        help="Share of training labels replaced by another class; in regression the sd of Gaussian noise added to the "
+        "standardised targets.",
+        heading="label noise",
+        symbol="label noise {}",
+        slug="noise{:g}",
+        type=REAL,
+        stacks=True,
+        least=0,
+        most=10**6,
+        default=0.0,
+    )
+    widths: tuple[int, ...] = _axis(
+        kind="widths",
+        help="Hidden units; a list holds several values, a list in it is a deeper net's (`[[64, 64]]` has two hidden "
+        "layers).",
+        meaning="Hidden units of each layer, `128` or `64-64`.",
+        heading="widths",
+        symbol="m = {}",
+        slug="w{}",
+        type=TEXT,
+        least=1,
+        most=10**6,
+        default=(128,),
+    )
+    optimizer: str = _axis(
+        kind="choice",
+        help="SGD, SGD with momentum 0.9, or AdamW with betas 0.9 and 0.999.",
+        heading="optimizer",
+        symbol="{}",
+        slug="{}",
+        type=TEXT,
+        words=_registered("optimizer"),
+        default="sgd",
+    )
+    learning_rate: float = _axis(
+        kind="real",
+        help="Learning rate eta, the initial one where the schedule is cosine.",
+        heading="learning rate",
+        symbol="$\\eta$ = {}",
+        slug="lr{:g}",
+        type=REAL,
+        stacks=True,
+        above=0,
+        most=10**6,
+    )
+    schedule: str = _axis(
+        kind="choice",
+        help="constant, or cosine from eta down to zero.",
+        heading="schedule",
+        symbol="{}",
+        slug="{}",
+        type=TEXT,
+        stacks=True,
+        words=_registered("schedule"),
+        default="constant",
+    )
+    batch_size: int | str = _axis(
+        kind="whole",
+        help="Rows B of a batch, or `full` for all training rows.",
+        meaning="B, samples a step; equal to `train_size` for full batches.",
+        heading="B",
+        symbol="B = {}",
+        slug="b{}",
+        type=WHOLE,
+        words=lambda: ["full"],
+        least=1,
+        most=10**9,
+    )
+    weight_decay: float = _axis(
+        kind="real",
+        help="Weight decay mu in torch's convention, mu W is added to the gradient by every weight matrix W.",
+        heading="weight decay",
+        symbol="$\\mu$ = {}",
+        slug="wd{:g}",
+        type=REAL,
+        stacks=True,
+        least=0,
+        most=10**6,
+    )
+    decay_rule: str = _axis(
+        kind="choice",
+        help="Whether every sample decays the weights by mu, or sample i by mu ||x_i||^2 / mean ||x_j||^2, a batch by the "
+        "mean of its samples.",
+        heading="decay rule",
+        symbol="{} decay",
+        slug="{}",
+        type=TEXT,
+        stacks=True,
+        words=_registered("decay_rule"),
+        default="constant",
+    )
+    steps: int = _axis(
+        kind="whole",
+        help="Number T of optimizer steps.",
+        heading="steps",
+        symbol="T = {}",
+        slug="t{}",
+        type=WHOLE,
+        least=1,
+        most=10**12,
+    )
+    seed: int = _axis(
+        kind="whole",
+        help="Seed of a cell's initial weights, batches and label noise.",
+        heading="seed",
+        symbol="seed {}",
+        slug="s{}",
+        type=WHOLE,
+        stacks=True,
+        least=0,
+        most=MOST_SEED,
+    )
 
     def slug(self, axes: tuple[str, ...]) -> str:
-        """Readable name of this cell's values on some axes; defaults of the rarer axes are left out."""
-        parts = {
-            "dataset": self.dataset,
-            "train_size": f"n{self.train_size}" if self.train_size else "",
-            "label_noise": f"noise{self.label_noise:g}" if self.label_noise else "",
-            "widths": "w" + "-".join(map(str, self.widths)),
-            "optimizer": self.optimizer,
-            "learning_rate": f"lr{self.learning_rate:g}",
-            "schedule": self.schedule if self.schedule != "constant" else "",
-            "batch_size": f"b{self.batch_size}",
-            "weight_decay": f"wd{self.weight_decay:g}",
-            "decay_rule": self.decay_rule if self.decay_rule != "constant" else "",
-            "steps": f"t{self.steps}",
-            "seed": f"s{self.seed}",
-        }
-        return "_".join(parts[axis] for axis in axes if parts[axis])
+        """Readable name of this cell's values on some axes; the defaults of axes that most studies leave out are too."""
+        parts = []
+        for name in axes:
+            axis, value = AXES[name], getattr(self, name)
+            if value != axis.default or name in ALWAYS_NAMED:
+                parts.append(axis.slug.format("-".join(map(str, value)) if isinstance(value, tuple) else value))
+        return "_".join(parts)
 
 
-AXES = tuple(field.name for field in fields(Cell))
-FAMILY = [axis for axis in AXES if axis not in ("weight_decay", "seed")]
-HEADINGS = {
-    "dataset": "data set",
-    "train_size": "N",
-    "label_noise": "label noise",
-    "learning_rate": "learning rate",
-    "batch_size": "B",
-    "decay_rule": "decay rule",
-    "weight_decay": "weight decay",
-    "train_loss": "train loss",
-    "test_loss": "test loss",
-    "train_score": "train accuracy or R2",
-    "test_score": "test accuracy or R2",
-    "effective_rank": "effective rank",
-    "residual_2": "rank-two residual",
+ALWAYS_NAMED = ("widths", "optimizer")
+"""Axes that stand in a cell's name at their default, too."""
+
+AXES: Mapping[str, Axis] = MappingProxyType(
+    {item.name: Axis(name=item.name, default=item.default, **item.metadata) for item in dataclasses.fields(Cell)}
+)
+"""Every axis by name, in the order of Cell's fields."""
+
+FAMILY = [name for name in AXES if name not in ("weight_decay", "seed")]
+"""Axes that the cells of a family share: they differ in weight decay and seed only."""
+
+FACTS = {
+    "task": column(TEXT, "`regression` (MSE), `binary` (one logit, logistic loss) or `multiclass` (cross entropy)."),
+    "inputs": column(WHOLE, "n, features of a sample, the bias column included."),
+    "outputs": column(WHOLE, "c, outputs of the net."),
 }
+"""Columns of what a cell's data set implies."""
+
+
+def _columns() -> dict[str, Column]:
+    own = {name: column(axis.type, axis.meaning) for name, axis in AXES.items()}
+    return {**CELL, "dataset": own["dataset"], **FACTS, **own}
+
+
+CELL_COLUMNS = _columns()
+"""Columns that identify a cell in every table: its name, its axes, and what its data set implies."""
+
+
+def heading(name: str) -> str:
+    """A column's heading in tables for people."""
+    return AXES[name].heading if name in AXES else name.replace("_", " ")
+
+
+def title_part(name: str, value: object) -> str:
+    """An axis' value in a panel's title, such as `B = 16`."""
+    return AXES[name].symbol.format(f"{value:g}" if isinstance(value, float) and math.isfinite(value) else value)

@@ -1,63 +1,122 @@
-"""TODO study.jobs."""
+"""Job files: what one stack's jobs are asked for, as JSON that a person can read, a cell a line.
 
-import base64
+`results/jobs/{stack}.json` holds the cells of a stack, the options of their data set and the number of snapshots;
+`results/jobs/all.json` lists the stacks. Snakemake hands a job the file and its hash, so that a job that finds another
+content stops with a sentence. A file is rewritten only when its content changes.
+"""
+
+import argparse
 import json
-import zlib
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from ranktwo.errors import UserError
-from ranktwo.store.canonical import canonical
-from ranktwo.study.axes import AXES, Cell
-
-# Linux takes no argument of more than 131,072 bytes.
-LONGEST_ARGUMENT = 120_000
-PACKED = "zlib:"
+from ranktwo.store import files
+from ranktwo.store.canonical import canonical, short_hash
+from ranktwo.study.axes import Cell
 
 
-def packed(text: str) -> str:
-    """The text, compressed if it is too long to be read anyway: as an argument, it has to be short."""
-    if len(text) < LONGEST_ARGUMENT // 4:
-        return text
-    return PACKED + base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What the jobs of one stack are asked for."""
+
+    stack: str
+    options: dict[str, Any]
+    """Of the data set, with every default."""
+    snapshots: int
+    cells: list[Cell]
+
+    @property
+    def hash(self) -> str:
+        """Eight hexadecimal digits that differ where the content does."""
+        return short_hash([self.stack, self.options, self.snapshots, [asdict(cell) for cell in self.cells]])
+
+    def text(self) -> str:
+        """The file's content."""
+        cells = ",\n".join(f"    {json.dumps(asdict(cell))}" for cell in self.cells)
+        head = {"stack": self.stack, "snapshots": self.snapshots, "options": self.options}
+        return json.dumps(head, indent=2).removesuffix("\n}") + f',\n  "cells": [\n{cells}\n  ]\n}}\n'
 
 
-def unpacked(text: str) -> str:
-    """What was packed; ValueError if it is damaged."""
-    if not text.startswith(PACKED):
-        return text
+def path_of(results: Path, stack: str) -> Path:
+    """Where a stack's job file lies."""
+    return results / "jobs" / f"{stack}.json"
+
+
+def write(results: Path, job: Job) -> None:
+    """Write a stack's job file, unless it is there as it should be."""
+    _write(path_of(results, job.stack), job.text())
+
+
+def read(path: Path) -> Job:
+    """A stack's job file; UserError where it is absent or not one."""
+    content = _read(path)
     try:
-        return zlib.decompress(base64.b64decode(text.removeprefix(PACKED), validate=True)).decode()
-    except zlib.error as error:
-        raise ValueError(str(error)) from error
+        cells = [Cell(**cell | {"widths": tuple(cell["widths"])}) for cell in content["cells"]]
+        return Job(stack=content["stack"], options=content["options"], snapshots=content["snapshots"], cells=cells)
+    except (TypeError, KeyError) as error:
+        raise UserError(f"{path} is not a job file of ranktwo ({error}); delete it and run snakemake again") from error
 
 
-def encode(cells: list[Cell], options: dict[str, Any], **settings: Any) -> str:
-    """One canonical string for a stack's job: what its cells share, their values on the other axes, and settings.
+def add_argument(parser: argparse.ArgumentParser) -> None:
+    """The arguments with which a stage is told its stack."""
+    parser.add_argument("--job", type=Path, required=True, help="the stack's job file, results/jobs/{stack}.json")
+    parser.add_argument("--job-hash", help="the hash that the job file's content has to have; not checked if absent")
 
-    Snakemake compares the *set* of a job's parameter values, so what determines a result has to be one value.
-    """
+
+def of(arguments: argparse.Namespace) -> Job:
+    """The stack that the arguments name; UserError where its job file is another than Snakemake asked for."""
+    job = read(arguments.job)
+    if arguments.job_hash not in (None, job.hash):
+        raise UserError(
+            f"{arguments.job} holds other cells than this job was started for; "
+            "another Snakemake has changed it: run one at a time in a results folder, and run this one again"
+        )
+    return job
+
+
+def write_stacks(results: Path, stacks: Iterable[str]) -> None:
+    """Write the list of a study's stacks, unless it is there as it should be."""
+    names = ",\n".join(f"    {json.dumps(name)}" for name in stacks)
+    _write(results / "jobs" / "all.json", f'{{\n  "stacks": [\n{names}\n  ]\n}}\n')
+
+
+def read_stacks(path: Path, hash: str | None = None) -> list[str]:
+    """The stacks of a study; UserError where the list is absent or has another hash."""
+    content = _read(path)
+    names = content.get("stacks")
+    if not isinstance(names, list):
+        raise UserError(f"{path} is not a list of stacks; delete it and run snakemake again")
+    if hash not in (None, short_hash(names)):
+        raise UserError(f"{path} lists other stacks than this job was started for; run snakemake again")
+    return list(map(str, names))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); run snakemake, which writes it") from error
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); delete it and run snakemake again") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _write(path: Path, text: str) -> None:
+    if not (path.exists() and path.read_text(encoding="utf-8", errors="replace") == text):
+        with files.replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def described(cells: list[Cell]) -> str:
+    """The cells in a line for a log: how many, and the values of the axes in which they differ."""
     rows = [asdict(cell) for cell in cells]
-    shared = {axis: rows[0][axis] for axis in AXES if all(row[axis] == rows[0][axis] for row in rows)}
-    differing = [axis for axis in AXES if axis not in shared]
-    values = [[row[axis] for axis in differing] for row in rows]
-    return packed(canonical({"shared": shared, "axes": differing, "cells": values, "options": options, **settings}))
-
-
-def stack_names(text: str) -> list[str]:
-    """A command's argument that lists stacks: JSON, maybe packed."""
-    try:
-        return list(map(str, json.loads(unpacked(text))))
-    except (ValueError, TypeError) as error:
-        raise UserError(f"the stacks given to this command are not a list of names ({error})") from error
-
-
-def decode(text: str) -> tuple[list[Cell], dict[str, Any], dict[str, Any]]:
-    """Cells, data set options and settings of a string made by `encode`."""
-    try:
-        job = json.loads(unpacked(text))
-        shared, axes, values, options = (job.pop(key) for key in ("shared", "axes", "cells", "options"))
-        points = [shared | dict(zip(axes, row, strict=True)) for row in values]
-        return [Cell(**point | {"widths": tuple(point["widths"])}) for point in points], options, job
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"the cells given to this command are not those of a ranktwo job ({error})") from error
+    differing = {}
+    for axis in rows[0]:
+        values = list(dict.fromkeys(row[axis] for row in rows))
+        if len(values) > 1:
+            differing[axis] = " ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+    parts = [f"{axis} {values}" for axis, values in differing.items()]
+    return f"{len(cells)} cells" + (f": {'; '.join(parts)}" if parts else f": {canonical(rows[0])}")
