@@ -28,6 +28,7 @@ from ranktwo.errors import UserError
 from ranktwo.nets.losses import Task
 from ranktwo.store.files import read_tensors
 
+
 def load_data(path: Path) -> Dataset:
     """The data set in a file with its inputs in float64, in which stages evaluate nets; converted once, for all."""
     data = load(path)

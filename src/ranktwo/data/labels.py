@@ -5,6 +5,7 @@ from torch import Tensor
 from ranktwo.nets.losses import Task
 from ranktwo.nets.streams import stream
 
+
 def targets(labels: Tensor, task: Task, outputs: int) -> Tensor:
     """Rows y_i, float32 [N, c]: the values (regression), 0 or 1 (binary, c = 1), one-hot rows (multiclass).
 

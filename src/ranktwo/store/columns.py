@@ -23,9 +23,7 @@ class Column(NamedTuple):
     kind: str
 
 
-def column(
-    type: pyarrow.DataType, meaning: str, *, unit: str = "", headline: bool = False, kind: str = ""
-) -> Column:
+def column(type: pyarrow.DataType, meaning: str, *, unit: str = "", headline: bool = False, kind: str = "") -> Column:
     """Declare a column.
 
     unit: of a number; empty for a pure number and for text.

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 CELL = {"cell": column(TEXT, "Name of the training run: its axes, and a hash of them and of its data set's options.")}
 """The column that names a cell in every table."""
 SNAPSHOT = {
-    "step": column(
-        WHOLE, "Optimizer steps taken when the snapshot was made; 0 is the initial net.", unit="steps"
-    ),
+    "step": column(WHOLE, "Optimizer steps taken when the snapshot was made; 0 is the initial net.", unit="steps"),
 }
 """The column that names a snapshot."""
 MATRIX = {
@@ -106,7 +104,9 @@ def write_records(
                 found[metric] += record.history[metric]
     identities = {name: record.identity for name, record in records.items()}
     files.write_tensors(weights, tensors, {**metadata, "provenance": provenance})
-    files.write_parquet(history, pyarrow.table(found, schema=fields), {"identities": identities, "provenance": provenance})
+    files.write_parquet(
+        history, pyarrow.table(found, schema=fields), {"identities": identities, "provenance": provenance}
+    )
 
 
 PLACES = (*CELL, *SNAPSHOT, *DIVERGED)
@@ -195,7 +195,7 @@ def _unpacked(
     unfinished: Mapping[str, int] | None = None,
 ) -> dict[str, Record]:
     """Records of the cells that have a history and weights at all their snapshots, or at some if `unfinished`."""
-    weights: "dict[str, dict[str, Tensor]]" = {}
+    weights: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         name, _, matrix = key.partition("/")
         if "/" not in matrix:

@@ -3,14 +3,13 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
-from ranktwo.data.dataset import Dataset
 from ranktwo.errors import UserError
-from ranktwo.store.canonical import canonical, short_hash
+from ranktwo.store.canonical import short_hash
+from ranktwo.store.fingerprints import fingerprint
 from ranktwo.study.axes import AXES, Cell
-from ranktwo.study.jobs import LONGEST_ARGUMENT, packed
 
 MOST_CELLS = 200_000
 MOST_IN_STACK = 10_000
@@ -18,13 +17,13 @@ MOST_IN_STACK = 10_000
 
 def cell_of(facts: Mapping[str, Any]) -> Cell:
     """The cell of a record's facts, with numbers for `all rows` and `full`, which train it alike."""
-    axes = {axis.name: facts[axis.name] for axis in fields(Cell)}
+    axes = {axis: facts[axis] for axis in AXES}
     return Cell(**axes | {"widths": tuple(map(int, axes["widths"].split("-")))})
 
 
 def cell_name(cell: Cell, options: dict[str, Any]) -> str:
     """The cell's name in every file: its axes, and a hash of them and of its data set's options."""
-    return f"{cell.slug(AXES)}_{short_hash([asdict(cell), options])}"
+    return f"{cell.slug(tuple(AXES))}_{short_hash([asdict(cell), options])}"
 
 
 def expand(grids: list[dict[str, Any]]) -> list[Cell]:
@@ -79,16 +78,10 @@ def stacks(cells: list[Cell], stacked: list[str], datasets: dict[str, dict[str, 
                 f"stack: {name} has {len(members):,} cells, and {MOST_IN_STACK:,} are the most; "
                 "take an axis with many values out of `stack`"
             )
-    if len(packed(canonical(list(result)))) > LONGEST_ARGUMENT:
-        raise UserError(
-            f"stack: {len(cells):,} cells make {len(result):,} stacks, too many for one command; add an axis to `stack`"
-        )
     return result
 
 
-def identities(cells: list[Cell], data: Dataset, settings: dict[str, Any]) -> list[str]:
-    """A hash of what determines each cell's numbers: its axes, the data set's content, the settings of its training.
-
-    The settings hold the number of snapshots and the fingerprint of the training code.
-    """
-    return [short_hash([asdict(cell), data.checksum, settings]) for cell in cells]
+def identity(cell: Cell, checksum: str, snapshots: int) -> str:
+    """A hash of all that determines a cell's numbers: its axes, its data set's checksum, the snapshots and the code."""
+    code = fingerprint("train", optimizer=cell.optimizer, schedule=cell.schedule, decay_rule=cell.decay_rule)
+    return short_hash([asdict(cell), checksum, snapshots, code])

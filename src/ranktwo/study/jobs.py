@@ -94,6 +94,17 @@ def read_stacks(path: Path, hash: str | None = None) -> list[str]:
     return list(map(str, names))
 
 
+def add_stacks_argument(parser: argparse.ArgumentParser) -> None:
+    """The arguments with which a stage is told all stacks of a study."""
+    parser.add_argument("--stacks", type=Path, required=True, help="the list of stacks, results/jobs/all.json")
+    parser.add_argument("--stacks-hash", help="the hash that the list has to have; not checked if absent")
+
+
+def stacks_of(arguments: argparse.Namespace) -> list[str]:
+    """The stacks that the arguments name; UserError where the list is another than Snakemake asked for."""
+    return read_stacks(arguments.stacks, arguments.stacks_hash)
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from ranktwo.data.dataset import fingerprint
 
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Raw:
     """A source as read, before any choice: x [N, n] of any real dtype, y [N] values or the classes 0..C-1."""

@@ -23,6 +23,7 @@ from ranktwo.data.sources.base import Raw, source
 from ranktwo.data.sources.published import PUBLISHED
 from ranktwo.errors import UserError
 
+
 @source("digits", "diabetes", "breast-cancer", "wine", "iris")
 def _bundled(name: str, folder: Path, download: bool) -> Raw:
     """What scikit-learn brings along; no file, no network. Diabetes in its own units, not scikit-learn's."""

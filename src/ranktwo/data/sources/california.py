@@ -23,6 +23,7 @@ from ranktwo.data.sources.base import Raw, source
 from ranktwo.data.sources.fetching import damaged, ensure_files, file_content
 from ranktwo.data.sources.published import PUBLISHED
 
+
 @source("california")
 def _california(name: str, folder: Path, download: bool) -> Raw:
     """scikit-learn's California Housing: eight features of 20,640 districts, the median price in 100,000 dollars.

@@ -22,6 +22,7 @@ from torch import Tensor
 from ranktwo.data.sources.base import Raw, source
 from ranktwo.data.sources.fetching import damaged, ensure_files, file_content, md5_of, torchvision_datasets
 
+
 @source("cifar10")
 def _cifar10(name: str, folder: Path, download: bool) -> Raw:
     """CIFAR-10: bytes 0..255 of 32 x 32 images, flattened row by row, pixel by pixel, red, green, blue; labels 0..9."""

@@ -24,7 +24,9 @@ from ranktwo.errors import UserError
 # Files of sources: fetched whole or not at all, never believed.
 
 
-def ensure_files(name: str, folder: Path, paths: Iterable[Path], download: bool, fetch: Callable[[Path], object]) -> None:
+def ensure_files(
+    name: str, folder: Path, paths: Iterable[Path], download: bool, fetch: Callable[[Path], object]
+) -> None:
     """Have the files `paths` in `folder`: if one is absent, `fetch(temporary)` gets them, laid out as in `folder`.
 
     A file that is there is never replaced, and a failed download leaves none. UserError where a file stays absent.

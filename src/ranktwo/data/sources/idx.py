@@ -23,6 +23,7 @@ from ranktwo.data.sources.base import Published, Raw, source
 from ranktwo.data.sources.fetching import damaged, ensure_files, file_content, md5_of, torchvision_datasets
 from ranktwo.data.sources.published import PUBLISHED
 
+
 @source("mnist", "fashion-mnist", "kmnist")
 def _idx(name: str, folder: Path, download: bool) -> Raw:
     """MNIST and the sets in its format: pixels 0..255 of 28 x 28 images, row by row, and labels 0..9."""
