@@ -156,7 +156,7 @@ def test_the_next_writer_removes_what_a_killed_one_left_and_nothing_of_a_living_
 WRITER = """
 import sys, pyarrow, torch
 from pathlib import Path
-from ranktwo import files
+from ranktwo.store import files
 number = int(sys.argv[2])
 for _ in range(60):
     files.write_tensors(Path(sys.argv[1]), {"x": torch.full((50_000,), float(number))}, {"n": number})
@@ -180,7 +180,7 @@ def test_a_reader_sees_one_whole_file_whoever_writes(tmp_path):
 FULL = """
 import resource, signal, sys, pyarrow, torch
 from pathlib import Path
-from ranktwo import files
+from ranktwo.store import files
 from ranktwo.errors import run
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
