@@ -16,7 +16,6 @@ from ranktwo.errors import UserError
 from ranktwo.store import files
 from ranktwo.store.files import PATIENCE
 
-
 METADATA = {"provenance": {"stage": "gaps"}}
 TABLE = pyarrow.table(
     {"a": [1.0, None], "b": [[1.0, 2.0], None], "c": [True, None], "d": ["x", None], "e": [[1], []], "f": [None, 2]}

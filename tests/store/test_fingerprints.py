@@ -20,7 +20,8 @@ SOURCES = {
         "from ranktwo.nets.losses import loss as own\nfrom ranktwo.store.columns import column\n"
         "from ranktwo.store import registry\n\n"
         "FACTOR = 2\nUNUSED = 3\nCOLUMNS = {'norm': column(float, 'The norm.', unit='1', headline=True)}\n\n"
-        "def measure(x):\n    '''Doc.'''\n    return own(x) * FACTOR + len(COLUMNS) + len(registry.load_all('rule'))\n\n"
+        "def measure(x):\n    '''Doc.'''\n"
+        "    return own(x) * FACTOR + len(COLUMNS) + len(registry.load_all('rule'))\n\n"
         "def unused(x):\n    return x\n"
     ),
     "analysis/rules.py": "def rule(f):\n    return f\n\n@rule\ndef half(x):\n    return x / 2\n",
@@ -95,7 +96,11 @@ def test_what_means_the_same_or_is_not_used_leaves_the_fingerprint(package, file
         ("nets/losses.py", "loss(x)", "loss(x, y=0)"),
         ("analysis/rules.py", "x / 2", "x / 3"),
         ("analysis/rules.py", "", "\n\n@rule\ndef third(x):\n    return x / 3\n"),
-        ("analysis/more_rules.py", "", "from ranktwo.analysis.rules import rule\n\n@rule\ndef fourth(x):\n    return x / 4\n"),
+        (
+            "analysis/more_rules.py",
+            "",
+            "from ranktwo.analysis.rules import rule\n\n@rule\ndef fourth(x):\n    return x / 4\n",
+        ),
         ("analysis/ranks.py", "FACTOR = 2", "FACTOR = 2\nFACTOR += 1"),
         ("report/figures.py", "return name", "return name + ''"),
         ("report/page.html", "<p>", "<div>"),
@@ -140,7 +145,15 @@ def test_training_depends_on_the_modules_that_make_its_numbers():
     assert found >= {
         *("training.recording", "training.evaluation", "training.stack", "training.batches", "training.divergence"),
         *("training.backends.kernels", "training.backends.gpu", "training.backends.torch_ops"),
-        *("nets.losses", "nets.mlp", "nets.initial", "nets.streams", "data.labels", "data.decay_rules", "study.schedules"),
+        *(
+            "nets.losses",
+            "nets.mlp",
+            "nets.initial",
+            "nets.streams",
+            "data.labels",
+            "data.decay_rules",
+            "study.schedules",
+        ),
     }
     assert not any(name.startswith(("analysis", "evidence", "report", "store", "data.sources")) for name in found)
     assert not found & {"training.checkpoints", "training.processes", "training.job", "training.devices", "errors"}

@@ -27,7 +27,9 @@ def test_an_analysis_counts_as_a_stage_of_its_own():
     assert list(found["code"]) == ["spectra"]
 
 
-SHOW = "from ranktwo.store import provenance as p; found = p.circumstances('gaps'); print(found['commit'], found['dirty'])"
+SHOW = (
+    "from ranktwo.store import provenance as p; found = p.circumstances('gaps'); print(found['commit'], found['dirty'])"
+)
 
 
 def test_a_copy_inside_another_repository_names_no_commit(tmp_path):
