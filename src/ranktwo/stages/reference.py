@@ -11,7 +11,7 @@ from ranktwo.store.columns import schema
 from ranktwo.store.records import DIVERGED, SNAPSHOT
 from ranktwo.study import config
 from ranktwo.study.axes import CELL_COLUMNS
-from ranktwo.training import evaluation, recording
+from ranktwo.training import recording
 
 
 def main() -> None:
@@ -23,13 +23,13 @@ def main() -> None:
 
 def _files() -> Iterator[File]:
     yield File("Columns of a cell, in every file with rows for cells", schema(CELL_COLUMNS))
-    history = {**SNAPSHOT, **DIVERGED, **evaluation.COLUMNS, **recording.COLUMNS}
+    history = {**SNAPSHOT, **DIVERGED, **recording.COLUMNS}
     yield File("`results/runs/*/history.parquet`: a row for each cell and snapshot", schema(history))
     registry.load_all("analysis")
     for name, analysis in ANALYSES.items():
         yield File(f"`results/{name}/*.parquet`: a row for each {analysis.rows}", analysis.schema())
     yield File("`results/gaps.parquet`: a row for each cell, after training", schema(gaps.COLUMNS))
-    scores = {**predictors.COLUMNS, **predictors.INTERVAL}
-    yield File("`results/predictors.parquet`: a row for each data set, measure, statistic and axis", schema(scores))
+    rows = "data set, measure, statistic and axis"
+    yield File(f"`results/predictors.parquet`: a row for each {rows}", schema(predictors.COLUMNS))
     rows = "claim, data set, family of cells and rule"
     yield File(f"`results/verdicts.parquet`: a row for each {rows}", schema(verdicts.COLUMNS))
