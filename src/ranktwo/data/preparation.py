@@ -29,8 +29,8 @@ def prepare(name: str, options: Options, folder: Path, download: bool) -> tuple[
     if labels is None:
         if train_y.min() == train_y.max():
             raise UserError(
-                f"all training rows of {options.source} have the target {float(train_y[0]):g}, so there is nothing to learn; "
-                "choose another source, another seed or a smaller test_size"
+                f"all training rows of {options.source} have the target {float(train_y[0]):g}, which leaves nothing to "
+                "learn; choose another source, another seed or a smaller test_size"
             )
         mean, std = float(train_y.mean()), float(train_y.std())
         train_y, test_y = (((y - mean) / std).astype(np.float32)[:, None] for y in (train_y, test_y))
