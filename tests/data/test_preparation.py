@@ -200,6 +200,14 @@ def test_a_test_part_may_lack_the_highest_class(monkeypatch):
     x = np.arange(12.0).reshape(6, 2)
     labels = {"train_y": np.array([0, 1, 2, 0, 1, 2]), "test_y": np.array([1, 0])}
     give(monkeypatch, Raw(kind="classification", train_x=x, test_x=x[:2], verified="structure", **labels))
-    for classes, expected in ((None, [0, 1]), ([2, 0], [1]), ([2, 1], [1])):
+    for classes, expected in ((None, [0, 1]), ([2, 0], [1]), ([0, 2], [0])):
         tensors, _ = made(source="toy", classes=classes)
         assert sorted(tensors["test_y"].tolist()) == expected
+
+
+def test_a_test_part_has_a_row_at_least(monkeypatch):
+    x = np.arange(12.0).reshape(6, 2)
+    labels = {"train_y": np.array([0, 1, 2, 0, 1, 2]), "test_y": np.array([1, 1])}
+    give(monkeypatch, Raw(kind="classification", train_x=x, test_x=x[:2], verified="structure", **labels))
+    with pytest.raises(UserError, match="toy has too few rows for a test part; choose other classes or another source"):
+        made(source="toy", classes=[0, 2])

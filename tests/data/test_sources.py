@@ -123,6 +123,7 @@ def test_facts_may_be_left_out(monkeypatch):
         ({"kind": "regression", "train_y": np.where(Y == 1, np.inf, 0.0)}, "has train numbers that are not finite"),
         ({"train_y": Y.astype(float)}, "has train labels that are not whole numbers from 0"),
         ({"train_y": Y - 1}, "has train labels that are not whole numbers from 0"),
+        ({"train_y": 0 * Y + 3}, "has training labels of fewer than two classes"),
         ({"test_x": X, "test_y": Y + 1}, "has test labels that no training row has"),
         ({"declared": {"rows": (7,)}}, r"declares rows=\(7,\) but gives \(6,\)"),
         ({"declared": {"rows": (6,)}} | TEST, r"declares rows=\(6,\) but gives \(6, 3\)"),

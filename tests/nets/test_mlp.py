@@ -74,8 +74,8 @@ def test_a_neuron_at_zero_passes_nothing_back():
 @pytest.mark.parametrize("count", [1, 7, 8, 33])
 def test_products_are_right_and_bitwise_independent_of_the_stack(count, outputs):
     generator = torch.Generator().manual_seed(1)
-    h = aligned(5, count, 24, torch.empty(0)).copy_(torch.randn(5, count, 24, generator=generator))
-    weight = aligned(5, outputs, 24, h).copy_(torch.randn(5, outputs, 24, generator=generator))
+    h = aligned(5, count, 100, torch.empty(0)).copy_(torch.randn(5, count, 100, generator=generator))
+    weight = aligned(5, outputs, 100, h).copy_(torch.randn(5, outputs, 100, generator=generator))
     whole = mlp.linear(h, weight)
     exact = torch.einsum("kni,koi->kno", h.double(), weight.double())
     torch.testing.assert_close(whole.double(), exact, rtol=1e-5, atol=1e-4)

@@ -97,7 +97,10 @@ def _split(raw: Raw, labels: list[int] | None, options: Options) -> tuple[np.nda
 
 
 def _test_size(options: Options, default: int, most: int) -> int:
+    """Rows of the test part: as the option says, else `default`; UserError if there are not so many."""
     size = default if options.test_size is None else options.test_size
+    if size == 0:
+        raise UserError(f"{options.source} has too few rows for a test part; choose other classes or another source")
     if size > most:
         raise UserError(f"the option test_size is {size}, but {options.source} has at most {most} rows for testing")
     return size

@@ -103,6 +103,8 @@ def _malformed(raw: Raw) -> str | None:
             return f"has {part} numbers that are not finite"
         if raw.kind == "classification" and (not np.issubdtype(y.dtype, np.integer) or y.min(initial=0) < 0):
             return f"has {part} labels that are not whole numbers from 0"
+    if raw.kind == "classification" and len(np.unique(raw.train_y)) < 2:
+        return "has training labels of fewer than two classes"
     if raw.kind == "classification" and raw.test_y is not None and not np.isin(raw.test_y, raw.train_y).all():
         return "has test labels that no training row has"
     return None
