@@ -1,0 +1,1 @@
+"""What nets are trained on: sources of data, their preparation, labels and their noise, decay rules."""

@@ -1,53 +1,30 @@
-"""TODO data.dataset."""
+"""The prepared data set that training and analyses read, its file, and the targets on which a cell was trained.
 
-import argparse
-import math
+Shapes: N samples, n inputs, C classes, c outputs (c = 1 for regression and for two classes, else C).
+The file holds train_x, test_x float32 [N, n] and train_y, test_y: float32 [N, 1] in regression, shifted and scaled to
+mean 0 and sd 1 over the training part (a mean squared error of 1 is trivial), else int64 [N], class index 0..C-1.
+The training rows lie in random order, so that the first N of them are a random subset, nested in N.
+"""
+
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-import pyarrow
-from torch import Tensor
-import contextlib
-import difflib
-import gzip
-import hashlib
-import json
-import os
-import socket
-import tempfile
-import warnings
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, get_args
+
 import numpy as np
 import torch
+from torch import Tensor
+
 from ranktwo.data.labels import noisy_targets
 from ranktwo.errors import UserError
 from ranktwo.nets.losses import Task
-from ranktwo.store.files import read_tensors
-
-
-def load_data(path: Path) -> Dataset:
-    """The data set in a file with its inputs in float64, in which stages evaluate nets; converted once, for all."""
-    data = load(path)
-    return replace(data, train_x=data.train_x.double(), test_x=data.test_x.double())
-
-
-def training_data(cell: dict[str, Any], data: Dataset) -> tuple[Tensor, Tensor]:
-    """x [N, n] and targets y [N, c], noise included, on which a record's cell was trained."""
-    size = cell["train_size"]
-    y = noisy_targets(data.train_y[:size], data.task, data.outputs, cell["label_noise"], cell["seed"])
-    return data.train_x[:size], y
-
-
-# The prepared data set: what training reads.
+from ranktwo.store import files
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """A prepared data set; shapes, dtypes and units as in the module's docstring, `metadata` as in `prepare`."""
+    """A prepared data set. The module's docstring gives shapes, types and units, `preparation.prepare` the metadata."""
 
     name: str
     task: Task
@@ -61,11 +38,15 @@ class Dataset:
     metadata: dict[str, Any]
 
 
+_FACTS = ("name", "task", "inputs", "outputs", "checksum")
+"""Fields of Dataset that its metadata hold, too."""
+
+
 def load(path: Path) -> Dataset:
-    """The data set in a file written by this module; UserError if it is absent or anything in it is not as written."""
-    tensors, metadata = read_tensors(path)
+    """The data set in a file that the stage `dataset` wrote; UserError if it is absent or was changed in any way."""
+    tensors, metadata = files.read_tensors(path)
     try:
-        dataset = Dataset(**{key: metadata[key] for key in _DESCRIPTION}, **tensors, metadata=metadata)
+        dataset = Dataset(**{key: metadata[key] for key in _FACTS}, **tensors, metadata=metadata)
         problem = _problem(dataset)
     except (KeyError, TypeError, RuntimeError):
         problem = "is not a prepared data set"
@@ -74,11 +55,21 @@ def load(path: Path) -> Dataset:
     return dataset
 
 
-_DESCRIPTION = ("name", "task", "inputs", "outputs", "checksum")
+def load_in_float64(path: Path) -> Dataset:
+    """The data set in a file, as `load` gives it, but with inputs in float64, in which the analyses evaluate nets."""
+    data = load(path)
+    return replace(data, train_x=data.train_x.double(), test_x=data.test_x.double())
+
+
+def training_data(cell: Mapping[str, Any], data: Dataset) -> tuple[Tensor, Tensor]:
+    """x [N, n] and targets y [N, c], noise included, on which a cell was trained; `cell` as in `Record.cell`."""
+    size = cell["train_size"]
+    y = noisy_targets(data.train_y[:size], data.task, data.outputs, cell["label_noise"], cell["seed"])
+    return data.train_x[:size], y
 
 
 def _problem(dataset: Dataset) -> str | None:
-    """What is wrong with a data set read from a file, cheap checks first."""
+    """What is wrong with a data set that was read from a file. Cheap checks come first."""
     regression = dataset.task == "regression"
     for part in ("train", "test"):
         x, y = getattr(dataset, f"{part}_x"), getattr(dataset, f"{part}_y")
@@ -92,11 +83,14 @@ def _problem(dataset: Dataset) -> str | None:
         if not regression and not (y.min() >= 0 and y.max() < max(2, dataset.outputs)):
             return f"holds {part} labels that are no class"
     tensors = {key: getattr(dataset, key) for key in ("train_x", "train_y", "test_x", "test_y")}
-    return None if fingerprint(tensors) == dataset.checksum else "is damaged (its checksum differs)"
+    return None if checksum_of(tensors) == dataset.checksum else "is damaged (its checksum differs)"
 
 
-def fingerprint(arrays: Mapping[str, Tensor | np.ndarray]) -> str:
-    """SHA-256 over names, shapes, dtypes and bytes (little-endian, row by row), the same on every machine."""
+def checksum_of(arrays: Mapping[str, Tensor | np.ndarray]) -> str:
+    """SHA-256 of the names, shapes, types and bytes of arrays.
+
+    Bytes are taken little-endian and row by row, so that it is the same on every machine.
+    """
     digest = hashlib.sha256()
     for name, array in arrays.items():
         array = np.asarray(array)

@@ -1,4 +1,4 @@
-"""Decay rules, registered by name: how strongly each training sample decays the weights."""
+"""Decay rules: how strongly each training sample decays the weights."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,8 @@ DecayRule = Callable[[Tensor], Tensor]
 def decay_rule(*names: str) -> Callable[[DecayRule], DecayRule]:
     """Register a decay rule: a function of the inputs x [N, n] that gives c_i/mu of every sample, [N] float64, mean 1.
 
-    Sample i adds c_i W to the gradient by a weight matrix W (torch's convention), a batch the mean of its samples' c_i.
+    A batch adds c W to the gradient by each weight matrix W, as torch does with its weight decay; c is the mean of the
+    c_i of the batch's samples.
     """
     return lambda function: function
 

@@ -1,7 +1,8 @@
-"""Training targets: class numbers or values as floating-point rows, and noise on them."""
+"""Training targets: class numbers or values as rows of floating-point numbers, without and with noise."""
 
 import torch
 from torch import Tensor
+
 from ranktwo.nets.losses import Task
 from ranktwo.nets.streams import stream
 
@@ -17,10 +18,11 @@ def targets(labels: Tensor, task: Task, outputs: int) -> Tensor:
 
 
 def noisy_targets(labels: Tensor, task: Task, outputs: int, label_noise: float, seed: int) -> Tensor:
-    """Targets [N, c] with noise p that depends on the seed alone.
+    """Targets [N, c] with noise p = `label_noise`. The noise depends on the seed alone.
 
-    Classification: exactly round(p N) rows get another class, each other one as likely; a larger p keeps the rows of a
-    smaller one. Regression: y_i + p z_i with z_i standard normal, p in units of the targets' standard deviation.
+    Classification: exactly round(p N) rows get another class; every other class is equally likely. With a larger p, the
+    rows that a smaller p changed have the same wrong classes. Regression: y_i + p z_i with z_i standard normal, so p is
+    in units of the targets' standard deviation.
     """
     if label_noise == 0:
         return targets(labels, task, outputs)
@@ -36,10 +38,10 @@ def noisy_targets(labels: Tensor, task: Task, outputs: int, label_noise: float, 
 
 
 def expected_targets(labels: Tensor, task: Task, outputs: int, label_noise: float) -> Tensor:
-    """Mean over the noise of the noisy targets, float32 [N, c].
+    """Mean of the noisy targets over the noise, float32 [N, c].
 
     The logistic loss and cross entropy are linear in the target, so their value at this target is their mean over the
-    noise; the mean of (f - y)^2 is p^2 more than its value.
+    noise. The mean of (f - y)^2 over the noise is p^2 more than its value at this target.
     """
     clean = targets(labels, task, outputs)
     if task == "regression":

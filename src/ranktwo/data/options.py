@@ -1,56 +1,44 @@
-"""TODO data.options."""
+"""The options of a data set: what a study's config says of it, checked."""
 
-import argparse
-import contextlib
-import difflib
-import gzip
-import hashlib
 import json
 import math
-import os
-import socket
-import tempfile
-import warnings
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
-import numpy as np
-import torch
-from torch import Tensor
-from ranktwo.data.sources.base import SOURCES, source
+
 from ranktwo.errors import UserError
+from ranktwo.store import registry
 
 Scaling = Literal["feature", "global", "unit", "none"]
 
 
-# Options: what a user chooses.
-
-
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What determines a prepared data set, beside its source's content; UserError where a value is out of range."""
+    """What determines a prepared data set together with its source's content. UserError if a value is not allowed."""
 
     source: str
-    """One of SOURCES."""
+    """Name of a registered source."""
     classes: Sequence[int] | None = None
-    """Classes to keep, as the source numbers them, two or more; the i-th becomes class i. None keeps all."""
+    """Two or more classes to keep, by their numbers in the source; the i-th becomes class i. None keeps all."""
     test_size: int | None = None
     """Rows of the test part. None: all of the source's own test part, or a quarter of a source that has none."""
     scaling: Scaling = "feature"
-    """By the training part: each feature to mean 0 and sd 1 (a constant one to 0), all by one global mean and sd, the
-    unit interval by the largest absolute value, or none."""
+    """How the training part scales the features of both parts.
+
+    `feature`: each feature has mean 0 and sd 1; a constant one becomes 0. `global`: all features together have mean 0
+    and sd 1. `unit`: all features are divided by the largest absolute value. `none`: features stay as they are.
+    """
     clip: float | None = None
-    """Scaled features are clipped to +-clip (in sd where the scaling is by sd). None clips nothing."""
+    """Bound to which scaled features are clipped, on both sides of 0. None clips nothing."""
     bias: bool = False
     """Whether a column of ones is appended, after scaling and clipping."""
     seed: int = 0
-    """Determines the split and the order of the rows, together with the source and its classes alone."""
+    """Seed of the split and of the order of the rows. They depend on nothing else but the source and the classes."""
 
     def __post_init__(self) -> None:
-        if self.source not in list(SOURCES):  # a list, because JSON can hold what no dict looks up
-            raise _unknown("source", self.source, SOURCES)
+        known = list(registry.entries("source"))  # a list, for JSON may give a value that a dict cannot look up
+        if self.source not in known:
+            raise _unknown("source", self.source, known)
         number = type(self.clip) in (int, float)
         labels = self.classes if isinstance(self.classes, (list, tuple)) else []
         distinct = len(labels) == len(set(map(repr, labels))) >= 2 and all(type(label) is int for label in labels)
@@ -67,7 +55,7 @@ class Options:
 
 
 def read_options(text: str) -> Options:
-    """Options from a JSON object; UserError if it is not one, or a key or a value in it is not known."""
+    """Options from the text of a JSON object; UserError if it is none, or if a key or a value is not allowed."""
     try:
         given = json.loads(text)
     except ValueError as error:
@@ -85,7 +73,6 @@ def _whole(value: Any, least: int) -> bool:
     return type(value) is int and value >= least
 
 
-def _unknown(kind: str, name: Any, known: Iterable[str]) -> UserError:
-    near = difflib.get_close_matches(str(name), known, n=1)
-    guess = f", did you mean {near[0]}?" if near else ";"
-    return UserError(f"unknown {kind} {name}{guess} known are {', '.join(known)}")
+def _unknown(kind: str, name: object, known: Iterable[str]) -> UserError:
+    known = list(known)
+    return UserError(f"unknown {kind} {name}; known are {', '.join(known)}{registry.near_miss(name, known)}")

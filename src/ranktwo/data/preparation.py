@@ -1,53 +1,37 @@
-"""Data sets, prepared once: standardised tensors and the facts about them in one safetensors file.
+"""Preparing a data set: from a source's arrays to standardised tensors and the facts about them."""
 
-Shapes: N samples, n inputs, C classes, c outputs (c = 1 for regression and for two classes, else C).
-The file holds train_x, test_x float32 [N, n] and train_y, test_y: float32 [N, 1] in regression, shifted and scaled to
-mean 0 and sd 1 over the training part (a mean squared error of 1 is trivial), else int64 [N], class index 0..C-1.
-The training rows lie in random order, so that the first N of them are a random subset, nested in N.
-
-A new data set is one function that returns its `Raw` arrays, marked with `@source("its-name")`.
-"""
-
-import argparse
-import contextlib
-import difflib
-import gzip
-import hashlib
-import json
-import math
-import os
-import socket
-import tempfile
-import warnings
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
-from ranktwo.analysis.critical import critical_decay
-from ranktwo.data.dataset import fingerprint
-from ranktwo.data.labels import targets
-from ranktwo.data.options import Options, Scaling
-from ranktwo.data.sources.base import Raw, SOURCES
-from ranktwo.errors import UserError
 
-# Preparing: source -> classes -> split -> scaling -> tensors.
+from ranktwo.data.dataset import checksum_of
+from ranktwo.data.options import Options, Scaling
+from ranktwo.data.sources import base
+from ranktwo.data.sources.base import Raw
+from ranktwo.errors import UserError
 
 
 def prepare(name: str, options: Options, folder: Path, download: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The four tensors of the data set `name` and its metadata.
+    """The tensors train_x, train_y, test_x, test_y of a data set, as `data.dataset` describes them, and its metadata.
 
-    `folder` is where files of sources that scikit-learn does not bundle lie; absent ones are fetched if `download`.
-    Raises UserError where a file is absent or not what it should be, or an option does not fit the source.
+    Rows of the wanted classes are drawn in random order and split, then the training part scales both parts.
+    Files of sources lie in `folder`; absent ones are fetched if `download`. Raises UserError if a file is absent or not
+    what it should be, or if an option does not fit the source.
     """
-    raw = SOURCES[options.source](options.source, folder, download)
+    raw = base.read(options.source, folder, download)
     labels = _labels(raw, options)
     train_x, train_y, test_x, test_y = _split(raw, labels, options)
     shift, factor = _scale(train_x, options.scaling)
     if labels is None:
+        if train_y.min() == train_y.max():
+            raise UserError(
+                f"all training rows of {options.source} have the target {float(train_y[0]):g}, which leaves nothing to "
+                "learn; choose another source, another seed or a smaller test_size"
+            )
         mean, std = float(train_y.mean()), float(train_y.std())
         train_y, test_y = (((y - mean) / std).astype(np.float32)[:, None] for y in (train_y, test_y))
     tensors = {
@@ -69,17 +53,15 @@ def prepare(name: str, options: Options, folder: Path, download: bool) -> tuple[
         "preprocessing": _sentence(options, labels),
         "source_checksum": raw.checksum,
         "verified": raw.verified,
-        "checksum": fingerprint(tensors),
+        "checksum": checksum_of(tensors),
     }
-    wanted = targets(tensors["train_y"], metadata["task"], metadata["outputs"])
-    metadata["critical_decay"] = critical_decay(tensors["train_x"], wanted, metadata["task"])[0]
     if labels is None:
         metadata |= {"target_mean": mean, "target_std": std}
     return tensors, metadata
 
 
 def _labels(raw: Raw, options: Options) -> list[int] | None:
-    """The source's class numbers to keep, in index order; None for regression."""
+    """Classes to keep, by their numbers in the source; the i-th becomes class i. None for regression."""
     if raw.kind == "regression":
         if options.classes is not None:
             raise UserError(f"{options.source} is a regression source; it has no classes to choose")
@@ -92,16 +74,16 @@ def _labels(raw: Raw, options: Options) -> list[int] | None:
 
 
 def _choose(x: np.ndarray, y: np.ndarray, labels: list[int] | None) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of the classes `labels`, and each row's index in `labels`; all rows and their values for regression."""
+    """The rows of the classes `labels`, and each row's index in `labels`. In regression, all rows and their values."""
     if labels is None:
         return x, y
-    index = np.full(int(y.max()) + 1, -1, dtype=np.int64)
+    index = np.full(max(int(y.max()), *labels) + 1, -1, dtype=np.int64)
     index[labels] = np.arange(len(labels))
     return x[index[y] >= 0], index[y][index[y] >= 0]
 
 
 def _split(raw: Raw, labels: list[int] | None, options: Options) -> tuple[np.ndarray, ...]:
-    """train_x, train_y, test_x, test_y: order, and split where the source has none, depend on the seed alone."""
+    """train_x, train_y, test_x, test_y. The order, and the split of a source without one, depend on the seed alone."""
     random = np.random.default_rng(options.seed)
     x, y = _choose(raw.train_x, raw.train_y, labels)
     rows = random.permutation(len(y))
@@ -115,14 +97,17 @@ def _split(raw: Raw, labels: list[int] | None, options: Options) -> tuple[np.nda
 
 
 def _test_size(options: Options, default: int, most: int) -> int:
+    """Rows of the test part: as the option says, else `default`; UserError if there are not so many."""
     size = default if options.test_size is None else options.test_size
+    if size == 0:
+        raise UserError(f"{options.source} has too few rows for a test part; choose other classes or another source")
     if size > most:
         raise UserError(f"the option test_size is {size}, but {options.source} has at most {most} rows for testing")
     return size
 
 
 def _scale(x: np.ndarray, scaling: Scaling) -> tuple[np.ndarray | float, np.ndarray | float]:
-    """(shift, factor), one each or one per feature, with which the training features become (x - shift) factor."""
+    """(shift, factor), with which features become (x - shift) factor: one of each, or one for each feature."""
     if scaling == "none":
         return 0.0, 1.0
     if scaling == "unit":
@@ -131,22 +116,22 @@ def _scale(x: np.ndarray, scaling: Scaling) -> tuple[np.ndarray | float, np.ndar
         mean = x.mean(dtype=np.float64)
         return mean, _inverse(np.sqrt(_variances(x, mean).mean()))
     mean = x.mean(axis=0, dtype=np.float64)
-    # A constant feature's variance is not exactly 0 where its mean is rounded.
+    # The mean of a constant feature may be rounded, and then its variance is not exactly 0.
     return mean, _inverse(np.where(x.min(axis=0) == x.max(axis=0), 0.0, np.sqrt(_variances(x, mean))))
 
 
 def _variances(x: np.ndarray, mean: np.ndarray | float) -> np.ndarray:
-    """Mean over the rows of (x - mean)^2, per feature, in float64 and some rows at a time to save memory."""
+    """Mean over the rows of (x - mean)^2 for each feature, float64. Some rows are taken at a time, to save memory."""
     return sum(np.square(rows - mean).sum(axis=0) for rows in np.array_split(x, len(x) // 4096 + 1)) / len(x)
 
 
 def _inverse(size: np.ndarray | float) -> np.ndarray:
-    """1 / size, and 0 where size is 0: what did not vary in training stays 0 in the test part too."""
+    """1/size, and 0 where size is 0, so that a feature that is constant in training is 0 in the test part too."""
     return np.divide(1.0, size, out=np.zeros_like(size, dtype=np.float64), where=np.asarray(size) > 0)
 
 
 def _features(x: np.ndarray, shift: np.ndarray | float, factor: np.ndarray | float, options: Options) -> np.ndarray:
-    """Scaled, clipped, with a last column of ones if asked, float32 [N, n]."""
+    """(x - shift) factor, clipped and with a last column of ones if the options say so, float32 [N, n]."""
     ones = np.ones((len(x), int(options.bias)), dtype=np.float32)
     scaled = np.subtract(x, shift, out=np.empty(x.shape, dtype=np.float32), casting="same_kind")
     scaled *= factor
@@ -156,7 +141,7 @@ def _features(x: np.ndarray, shift: np.ndarray | float, factor: np.ndarray | flo
 
 
 def _sentence(options: Options, labels: list[int] | None) -> str:
-    """How the tensors came from the source, for a person."""
+    """A sentence for people that says how the tensors were made from the source."""
     scaling = {
         "feature": "each feature shifted and scaled to mean 0 and sd 1 over the training part (constant ones to 0)",
         "global": "all features shifted and scaled by one mean and sd of the training part",

@@ -1,4 +1,4 @@
-"""TODO nets.initial."""
+"""Initial weights: uniform, with the spread that torch.nn.Linear has."""
 
 import math
 
@@ -7,14 +7,18 @@ from torch import Tensor
 
 
 def initial_std(inputs: int) -> float:
-    """Standard deviation 1/sqrt(3 n) of an initial entry, uniform on (-1/sqrt(n), 1/sqrt(n)): torch.nn.Linear's own."""
+    """1/sqrt(3 n), n = `inputs`: the standard deviation of an initial weight.
+
+    The weight is uniform on (-1/sqrt(n), 1/sqrt(n)), as in torch.nn.Linear.
+    """
     return 1.0 / math.sqrt(3 * inputs)
 
 
 def initial_weights(sizes: list[int], generator: torch.Generator, dtype: torch.dtype = torch.float32) -> list[Tensor]:
-    """Initial W_1 .. W_L, [out, in] each, of one net with layer sizes n, m_1, ..., c: U(-1/sqrt(in), 1/sqrt(in)).
+    """W_1 .. W_L, [out, in] each, with entries uniform on (-1/sqrt(in), 1/sqrt(in)).
 
-    Drawn in float32 whatever the dtype, so that the same seed means the same net in both precisions.
+    `sizes` are the layer sizes n, m_1, ..., c of one net. Entries are drawn in float32 and then converted to `dtype`,
+    so that a seed gives the same net in every precision.
     """
     weights = []
     for inputs, outputs in zip(sizes, sizes[1:], strict=False):

@@ -1,4 +1,4 @@
-"""TODO nets.layout."""
+"""How matrices lie in memory: each begins on a 64-byte boundary."""
 
 import itertools
 
@@ -6,21 +6,24 @@ from torch import Tensor
 
 
 def padded(size: int) -> int:
-    """So many numbers that what follows them begins on a 64-byte boundary, if they do."""
+    """Round size up to a multiple of 16 floats (64 bytes)."""
     return -(-size // 16) * 16
 
 
 def starts(sizes: list[int]) -> list[int]:
-    """Where each matrix of a net with layer sizes n, m_1, ..., c begins in its memory, and where the last ends."""
-    rooms = (padded(inputs * outputs) for inputs, outputs in itertools.pairwise(sizes))
-    return list(itertools.accumulate(rooms, initial=0))
+    """L + 1 offsets, in numbers: where each of a net's L matrices begins in the net's memory, and where the last ends.
+
+    `sizes` are the layer sizes n, m_1, ..., c. Matrices lie one after another, each filled up as `padded` says.
+    """
+    lengths = (padded(inputs * outputs) for inputs, outputs in itertools.pairwise(sizes))
+    return list(itertools.accumulate(lengths, initial=0))
 
 
 def aligned(cells: int, rows: int, columns: int, like: Tensor) -> Tensor:
-    """An uninitialised tensor [K, rows, columns] in which every cell's matrix begins on a 64-byte boundary.
+    """An uninitialised tensor [K, rows, columns], each of whose K matrices begins on a 64-byte boundary.
 
-    MKL's products differ in the last digit with the alignment of their operands; without this, a cell's numbers would
-    depend on its place in the stack.
+    It has the type and device of `like`. The last digit of a product by MKL depends on the alignment of its operands.
+    Without equal alignment, a cell's numbers would depend on its place in the stack.
     """
     stride = padded(rows * columns)
     return like.new_empty(cells, stride).as_strided((cells, rows, columns), (stride, columns, 1))

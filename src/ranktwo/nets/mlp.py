@@ -13,19 +13,22 @@ from ranktwo.nets.layout import aligned
 from ranktwo.nets.losses import Task, output_gradients_
 
 relu_backward = torch.ops.aten.threshold_backward.grad_input
-FEW_OUTPUTS = 16  # under so many, MKL's h W^T is slower than W h^T, by measurement: benchmarks/run.py forms
+"""relu_backward(g, h, 0, grad_input=out) writes g where h > 0 and 0 elsewhere into out."""
+FEW_OUTPUTS = 16
+"""With fewer outputs, MKL computes W h^T faster than h W^T; `benchmarks/run.py forms` measures it."""
 
 
 def matrix_names(count: int) -> list[str]:
-    """Names of a net's `count` weight matrices, input side first: the first is V, the last is U, as in the paper."""
+    """Names of a net's `count` weight matrices from the input on: V, W2, ..., U. V and U are the paper's names."""
     return ["V", *(f"W{layer}" for layer in range(2, count)), "U"]
 
 
 def linear(h: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:
-    """h W^T, [K, N, out], of h [K, N, in] and W [K, out, in]; each cell's bits do not depend on the other cells.
+    """h W^T, [K, N, out], of h [K, N, in] and W [K, out, in]. The bits of a cell do not depend on the other cells.
 
-    Few outputs are computed as W h^T, on a CPU up to twice as fast. A single one always is, as MKL has a routine of its
-    own for h W^T at K = 1.
+    The result is written into `out` if it is given. With few outputs, W h^T is computed and transposed, which is up to
+    twice as fast on a CPU. A single output is always computed so, because for h W^T at K = 1 MKL has a special routine,
+    whose bits may differ from those at K > 1.
     """
     cells, samples, outputs = len(weight), h.shape[1], weight.shape[1]
     if out is None:
@@ -42,7 +45,7 @@ def linear(h: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:
 def forward(weights: list[Tensor], x: Tensor) -> list[Tensor]:
     """[h_0, ..., h_{L-1}, f] with h_0 = x, h_l = relu(W_l h_{l-1}), f = W_L h_{L-1}.
 
-    x is [N, n] (shared by the cells) or [K, N, n]; h_l is [K, N, m_l], f is [K, N, c]; h_0 is x seen as [K, N, n].
+    x is [N, n], the same for all cells, or [K, N, n]; h_0 is x seen as [K, N, n]. h_l is [K, N, m_l], f is [K, N, c].
     """
     h = x.expand(weights[0].shape[0], *x.shape[-2:])
     activations = [h]
@@ -54,9 +57,10 @@ def forward(weights: list[Tensor], x: Tensor) -> list[Tensor]:
 
 
 def deltas(weights: list[Tensor], activations: list[Tensor], targets: Tensor, task: Task) -> list[Tensor]:
-    """[delta_1, ..., delta_L], delta_l [K, N, m_l] with row i the gradient of l_i by the layer's pre-activation.
+    """[delta_1, ..., delta_L]; row i of delta_l [K, N, m_l] is the gradient of l_i by W_l h_{l-1}(x_i). relu'(0) = 0.
 
-    So the per-sample gradient by W_l is the outer product delta_l[i] h_{l-1}[i]^T, of rank one at most. relu'(0) = 0.
+    The gradient of l_i by W_l is the outer product delta_l[i] h_{l-1}[i]^T, of rank one at most. `activations` are
+    those of `forward`.
     """
     delta = output_gradients_(activations[-1].clone(), targets, task)
     result = [delta]

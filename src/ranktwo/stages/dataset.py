@@ -1,37 +1,47 @@
-"""TODO stages.dataset."""
+"""Prepare one data set as standardised tensors in a safetensors file."""
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from ranktwo.data.options import read_options
+from ranktwo.analysis.critical import critical_decay
+from ranktwo.data.labels import targets
+from ranktwo.data.options import Options, read_options
 from ranktwo.data.preparation import prepare
 from ranktwo.errors import UserError
-from ranktwo.store.files import write_tensors
-from ranktwo.store.provenance import circumstances
-
-# The command.
+from ranktwo.stages import parser
+from ranktwo.store import files, provenance
 
 
 def main() -> None:
-    """Prepare one data set and write it."""
-    parser = argparse.ArgumentParser(description="Prepare one data set as standardised tensors in a safetensors file.")
-    parser.add_argument("--name", required=True, help="what the study calls it")
-    parser.add_argument("--options", required=True, help="a JSON object with a source and, if not as by default, more")
-    parser.add_argument("--folder", required=True, type=Path, help="where files of data sets lie or are downloaded to")
-    parser.add_argument("--download", required=True, action=argparse.BooleanOptionalAction, help="may it download?")
-    parser.add_argument("--output", required=True, type=Path, help="the safetensors file to write")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--name", required=True, help="the data set's name in the study")
+    arguments.add_argument("--options", required=True, help="JSON: an object with a source and other options")
+    arguments.add_argument("--folder", required=True, type=Path, help="folder of the files of sources")
+    arguments.add_argument(
+        "--download", required=True, action=argparse.BooleanOptionalAction, help="whether to download absent files"
+    )
+    arguments.add_argument("--output", required=True, type=Path, help="safetensors file to write")
+    given = arguments.parse_args()
     torch.set_num_threads(1)
     try:
-        prepared = prepare(arguments.name, read_options(arguments.options), arguments.folder, arguments.download)
+        options = read_options(given.options)
+        tensors, metadata = prepare_with_critical_decay(given.name, options, given.folder, given.download)
     except UserError as error:
-        raise UserError(f"data set {arguments.name}: {error}") from error
-    tensors, metadata = prepared
-    origin = circumstances("datasets") | {"datasets": {metadata["name"]: metadata["checksum"]}}
-    write_tensors(arguments.output, tensors, {**metadata, "provenance": origin})
+        raise UserError(f"data set {given.name}: {error}") from error
+    origin = provenance.circumstances("dataset", [], source=options.source)
+    origin |= {"datasets": {given.name: metadata["checksum"]}}
+    files.write_tensors(given.output, tensors, {**metadata, "provenance": origin})
 
 
-if __name__ == "__main__":
-    run(main)
+def prepare_with_critical_decay(
+    name: str, options: Options, folder: Path, download: bool
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and metadata of `prepare`, and in the metadata also `critical_decay`, of the whole training part."""
+    tensors, metadata = prepare(name, options, folder, download)
+    y = targets(tensors["train_y"], metadata["task"], metadata["outputs"])
+    critical, _ = critical_decay(tensors["train_x"], y, metadata["task"])
+    return tensors, metadata | {"critical_decay": critical}

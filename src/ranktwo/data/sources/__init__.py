@@ -1,0 +1,1 @@
+"""Where data sets come from: one file for each source, found by its mark `@source("name")`."""

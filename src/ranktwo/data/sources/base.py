@@ -1,71 +1,122 @@
-"""TODO data.sources.base."""
+"""What a source of data is: its decorator, what it declares, and the arrays that it gives.
 
-import argparse
-import contextlib
-import difflib
-import gzip
-import hashlib
-import json
-import math
-import os
-import socket
-import tempfile
-import warnings
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+A source is a function `loader(name, folder, download)` that returns `Raw` arrays. It lies in a file of its own in this
+folder, marked with `@source("its-name")`. Nothing else has to be edited.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal
+
 import numpy as np
-import torch
-from torch import Tensor
-from ranktwo.data.dataset import fingerprint
+
+from ranktwo.data.dataset import checksum_of
+from ranktwo.errors import UserError
+from ranktwo.store import registry
+
+Kind = Literal["classification", "regression"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Raw:
-    """A source as read, before any choice: x [N, n] of any real dtype, y [N] values or the classes 0..C-1."""
+    """A source as it was read, before any choice: N samples of n features, and a target for each."""
 
-    kind: Literal["classification", "regression"]
+    kind: Kind
     train_x: np.ndarray
+    """[N, n], of any real dtype."""
     train_y: np.ndarray
-    test_x: np.ndarray | None = None  # None: the source has no test part of its own
+    """[N]: values in regression, else the classes 0..C-1."""
+    test_x: np.ndarray | None = None
+    """The source's own test part; None if it has none."""
     test_y: np.ndarray | None = None
-    verified: Literal["checksum", "structure"]  # how the content was compared with what was published
+    verified: Literal["checksum", "structure"]
+    """How the content was compared with what was published: byte by byte, or by its shape and labels only."""
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of the content, whatever container it came in."""
+        """SHA-256 of the arrays. It does not depend on the format of the files that held them."""
         arrays = {key: getattr(self, key) for key in ("train_x", "train_y", "test_x", "test_y")}
-        return fingerprint({key: array for key, array in arrays.items() if array is not None})
-
-
-# Sources.
+        return checksum_of({key: array for key, array in arrays.items() if array is not None})
 
 
 Loader = Callable[[str, Path, bool], Raw]
-SOURCES: dict[str, Loader] = {}
 
 
-def source(*names: str) -> Callable[[Loader], Loader]:
-    """Register `loader(name, folder, download) -> Raw` for these sources; bad data are its UserError."""
+def source(
+    *names: str,
+    rows: tuple[int, ...] = (),
+    columns: int | None = None,
+    kind: Kind | None = None,
+    classes: int | None = None,
+) -> Callable[[Loader], Loader]:
+    """Register `loader(name, folder, download)`, a function that reads the source `name` and returns `Raw`.
 
-    def register(loader: Loader) -> Loader:
-        SOURCES.update(dict.fromkeys(names, loader))
-        return loader
+    Files of the source lie in `folder`. The loader may fetch absent files if `download`. It raises UserError if a file
+    is absent or damaged.
 
-    return register
+    The other arguments say what is known before the source is read. They must be literals, for they are read from the
+    text of the file. Each may be left out.
+
+    rows: how many rows the source has, or its training and its test part.
+    columns: features of a row.
+    kind: classification or regression.
+    classes: how many classes there are, in classification.
+    """
+    return lambda loader: loader
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
-    """What is known of a source before it is read."""
+class Facts:
+    """What a source's decorator declares; see `source`."""
 
-    rows: tuple[int, ...]
-    """Rows of its parts: all, or training and test."""
-    shape: tuple[int, ...]
-    """Of one row."""
-    loader: str = ""
-    """Its name in sklearn.datasets or torchvision.datasets."""
-    sha256: Mapping[str, str] = field(default_factory=dict)
-    """Of its files' content, by file name."""
+    rows: tuple[int, ...] = ()
+    columns: int | None = None
+    kind: Kind | None = None
+    classes: int | None = None
+
+
+def declared(name: str) -> Facts:
+    """The facts that the source's decorator declares. Its module is not imported."""
+    return Facts(**registry.entries("source")[name].settings)
+
+
+def read(name: str, folder: Path, download: bool) -> Raw:
+    """The source's arrays; UserError if they cannot be had, make no data set, or differ from the declared facts."""
+    raw = registry.load("source", name)(name, folder, download)
+    problem = _malformed(raw) or _undeclared(raw, declared(name))
+    if problem:
+        raise UserError(f"the source {name} {problem}; mend {registry.entries('source')[name].module}")
+    return raw
+
+
+def _malformed(raw: Raw) -> str | None:
+    """Why the arrays make no data set."""
+    if (raw.test_x is None) != (raw.test_y is None):
+        return "has only one of test_x and test_y"
+    for part, x, y in (("train", raw.train_x, raw.train_y), ("test", raw.test_x, raw.test_y)):
+        if x is None or y is None:
+            continue
+        if x.ndim != 2 or y.shape != x.shape[:1] or x.shape[1] != raw.train_x.shape[1]:
+            return f"has {part}_x of shape {x.shape} and {part}_y of shape {y.shape}, where [N, n] and [N] are expected"
+        if not all(np.isfinite(array).all() for array in (x, y) if np.issubdtype(array.dtype, np.floating)):
+            return f"has {part} numbers that are not finite"
+        if raw.kind == "classification" and (not np.issubdtype(y.dtype, np.integer) or y.min(initial=0) < 0):
+            return f"has {part} labels that are not whole numbers from 0"
+    if raw.kind == "classification" and len(np.unique(raw.train_y)) < 2:
+        return "has training labels of fewer than two classes"
+    if raw.kind == "classification" and raw.test_y is not None and not np.isin(raw.test_y, raw.train_y).all():
+        return "has test labels that no training row has"
+    return None
+
+
+def _undeclared(raw: Raw, facts: Facts) -> str | None:
+    """What differs from the declared facts."""
+    rows = (len(raw.train_x),) if raw.test_x is None else (len(raw.train_x), len(raw.test_x))
+    classes = len(np.unique(raw.train_y)) if raw.kind == "classification" else None
+    given = {"rows": rows, "columns": raw.train_x.shape[1], "kind": raw.kind, "classes": classes}
+    for key, value in given.items():
+        expected = getattr(facts, key)
+        if expected not in ((), None, value):
+            return f"declares {key}={expected!r} but gives {value!r}"
+    return None

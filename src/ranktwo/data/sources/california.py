@@ -1,39 +1,31 @@
-"""TODO data.sources.california."""
+"""California Housing, in the file in which scikit-learn keeps it."""
 
-import argparse
 import contextlib
-import difflib
-import gzip
 import hashlib
-import json
-import math
-import os
-import socket
-import tempfile
-import warnings
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+
 import numpy as np
-import torch
-from torch import Tensor
-from ranktwo.data.sources.base import Raw, source
+
+from ranktwo.data.sources.base import Raw, declared, source
 from ranktwo.data.sources.fetching import damaged, ensure_files, file_content
-from ranktwo.data.sources.published import PUBLISHED
+
+FILE = "cal_housing_py3.pkz"
+SHA256 = "5a6e1850914c2dc94eba36c5f025d01a90c49c13269281ea222a3c38a957ab60"
+"""Of the array's bytes in the file, unpacked."""
+HEADER = 1 << 16
+"""Bytes that may stand before the array, far more than a header takes. A file that unpacks to more is another one."""
 
 
-@source("california")
-def _california(name: str, folder: Path, download: bool) -> Raw:
-    """scikit-learn's California Housing: eight features of 20,640 districts, the median price in 100,000 dollars.
+@source("california", rows=(20_640,), columns=8, kind="regression")
+def california(name: str, folder: Path, download: bool) -> Raw:
+    """Eight features of 20,640 districts and the median price in 100,000 dollars (Pace and Barry 1997).
 
-    The cache file is a zlib-compressed pickle, and a pickle can run anything, so it is never unpickled. The array's
-    nine columns are the last bytes but one (the pickle's STOP), and their checksum says that they are as published.
+    The file is a zlib-compressed pickle. A pickle can run any code, so it is never unpickled. Its last byte is the
+    pickle's STOP, and the bytes before that are the nine columns of the array. Their checksum says that they are the
+    published ones.
     """
-    published = PUBLISHED[name]
-    [(file, checksum)] = published.sha256.items()
-    path = folder / file
+    path = folder / FILE
 
     def fetch(temporary: Path) -> None:
         import sklearn.datasets
@@ -41,13 +33,12 @@ def _california(name: str, folder: Path, download: bool) -> Raw:
         sklearn.datasets.fetch_california_housing(data_home=temporary, n_retries=1)
 
     ensure_files(name, folder, [path], download, fetch)
-    shape = published.shape + published.rows
-    size = 8 * math.prod(shape)
-    header = 1 << 16  # far more than any header; what expands to more than this and the array is something else
+    [rows] = declared(name).rows
+    size = 8 * 9 * rows
     with contextlib.suppress(zlib.error):
-        content = zlib.decompressobj().decompress(file_content(path), size + header)[-1 - size : -1]
-        if hashlib.sha256(content).hexdigest() == checksum:
-            columns = np.frombuffer(content, "<f8").reshape(shape)
+        content = zlib.decompressobj().decompress(file_content(path), size + HEADER)[-1 - size : -1]
+        if hashlib.sha256(content).hexdigest() == SHA256:
+            columns = np.frombuffer(content, "<f8").reshape(9, rows)
             price, income, age, rooms, bedrooms, people, households, latitude, longitude = columns
             rooms, bedrooms, occupants = (total / households for total in (rooms, bedrooms, people))
             x = np.stack([income, age, rooms, bedrooms, people, occupants, latitude, longitude], axis=1)

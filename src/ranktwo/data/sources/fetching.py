@@ -1,35 +1,27 @@
-"""TODO data.sources.fetching."""
+"""Files of sources: fetched whole or not at all, and never trusted before they are checked."""
 
-import argparse
 import contextlib
-import difflib
-import gzip
 import hashlib
-import json
-import math
 import os
 import socket
 import tempfile
 import warnings
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal, get_args
-import numpy as np
-import torch
-from torch import Tensor
-from ranktwo.errors import UserError
+from typing import Any
 
-# Files of sources: fetched whole or not at all, never believed.
+import torch
+
+from ranktwo.errors import UserError
 
 
 def ensure_files(
     name: str, folder: Path, paths: Iterable[Path], download: bool, fetch: Callable[[Path], object]
 ) -> None:
-    """Have the files `paths` in `folder`: if one is absent, `fetch(temporary)` gets them, laid out as in `folder`.
+    """Make sure that all `paths` exist. If one is absent and `download` is set, `fetch(temporary)` gets the files.
 
-    A file that is there is never replaced, and a failed download leaves none. UserError where a file stays absent.
+    `fetch` lays them out in the folder `temporary` as they belong in `folder`. A file that exists is never replaced. A
+    failed download leaves no file. Raises UserError if a file stays absent.
     """
     absent = next((path for path in paths if not os.path.exists(path)), None)
     if absent is None:
@@ -52,7 +44,7 @@ def ensure_files(
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if not target.exists():
                     os.replace(path, target)
-    except Exception as error:  # whatever a server, a proxy or an archive can do
+    except Exception as error:  # a server, a proxy or an archive can fail in any way
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"{name} could not be downloaded into {folder} ({reason}); get it on a machine with a network and put "
@@ -63,26 +55,30 @@ def ensure_files(
 
 
 def file_content(path: Path) -> bytes:
+    """All bytes of a file; UserError if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+        raise UserError(f"cannot read {path}: {error.strerror}; check the file and its rights") from error
 
 
 def damaged(path: Path, what: str) -> UserError:
+    """The error for a file that is not what it should be; `what` is the verb and the rest of the sentence."""
     return UserError(f"{path} {what}; delete it and get it again")
 
 
 def md5_of(content: bytes) -> str:
+    """MD5 in hexadecimal digits, the checksum that torchvision publishes of its files."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def torchvision_datasets() -> Any:
-    """The module torchvision.datasets, also where torchvision was built for another torch than is installed.
+    """The module torchvision.datasets, even if torchvision was built for another torch than the installed one.
 
-    torchvision's compiled operators do not load then, as the CUDA build's beside a CPU torch, and its import stops at
-    the first operator that it wants to annotate. The data sets need none, so declaring the names suffices. A proper
-    build never gets that far, and must not: declaring an operator twice is an error.
+    The compiled operators of torchvision do not load then; a build for CUDA beside a torch for CPUs is such a case. Its
+    import stops at the first operator that it refers to. Reading data sets needs no operator, so it is enough to
+    declare the two operators by name and to import again. A fitting build is imported at the first try. It declares
+    the operators itself, and declaring one twice is an error, so we declare them only after a failure.
     """
     try:
         with warnings.catch_warnings(action="ignore"), contextlib.suppress(RuntimeError):

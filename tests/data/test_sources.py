@@ -1,0 +1,137 @@
+"""Sources: each is one file, declares what is known of it, and is held to that."""
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ranktwo.data.sources import base
+from ranktwo.data.sources.base import Facts, Raw
+from ranktwo.errors import UserError
+from ranktwo.store import registry
+
+MOONS = """from pathlib import Path
+
+from ranktwo.data.sources.base import Raw, source
+
+
+@source("moons", rows=(600,), columns=2, kind="classification", classes=2)
+def moons(name: str, folder: Path, download: bool) -> Raw:
+    \"\"\"Two interleaved half circles.\"\"\"
+    import sklearn.datasets
+
+    x, y = sklearn.datasets.make_moons(600, noise=0.1, random_state=0)
+    return Raw(kind="classification", train_x=x, train_y=y, verified="structure")
+"""
+FINGERPRINTS = """
+import json
+from ranktwo.store import fingerprints, registry
+print(json.dumps({name: fingerprints.fingerprint("dataset", source=name) for name in registry.entries("source")}))
+"""
+FACTS = """
+import sys
+from ranktwo.store import registry
+print({name: entry.settings for name, entry in registry.entries("source").items()})
+assert not {"torch", "numpy", "sklearn"} & set(sys.modules)
+"""
+
+
+def run(root, *arguments):
+    """Standard output of a Python that takes the package from `root`."""
+    done = subprocess.run(
+        [sys.executable, *arguments], env={"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_one_new_file_is_a_source_and_changes_no_other_fingerprint(tmp_path):
+    root = tmp_path / "src"
+    shutil.copytree(registry.PACKAGE, root / "ranktwo", ignore=shutil.ignore_patterns("__pycache__"))
+    before = json.loads(run(root, "-c", FINGERPRINTS))
+    (root / "ranktwo" / "data" / "sources" / "moons.py").write_text(MOONS)
+    after = json.loads(run(root, "-c", FINGERPRINTS))
+    assert {name: after[name] for name in before} == before and set(after) == {*before, "moons"}
+    assert len(set(after.values())) == len(after)
+    output = tmp_path / "moons.safetensors"
+    flags = ["--name=it", '--options={"source": "moons"}', f"--folder={tmp_path}", f"--output={output}"]
+    run(root, "-m", "ranktwo", "dataset", *flags, "--no-download")
+    assert output.exists()
+
+
+def test_what_is_declared_of_a_source_is_known_without_an_import():
+    facts = ast.literal_eval(run(registry.PACKAGE.parent, "-c", FACTS))
+    assert facts["mnist"] == {"rows": (60_000, 10_000), "columns": 784, "kind": "classification", "classes": 10}
+    assert facts["california"] == {"rows": (20_640,), "columns": 8, "kind": "regression"}
+    bundled = {"digits", "diabetes", "breast-cancer", "wine", "iris"}
+    assert set(facts) == bundled | {"california", "mnist", "fashion-mnist", "kmnist", "cifar10"}
+
+
+@pytest.mark.parametrize("name", registry.entries("source"))
+def test_every_source_declares_its_facts(name):
+    facts, entry = base.declared(name), registry.entries("source")[name]
+    assert facts.rows and facts.columns and facts.kind
+    assert (facts.classes is None) == (facts.kind == "regression")
+    assert entry.summary and entry.module == f"ranktwo.data.sources.{name.replace('-', '_')}"
+
+
+def test_another_release_of_bundled_data_is_refused(monkeypatch):
+    from ranktwo.data.sources import iris
+
+    load_iris = iris.load_iris
+    monkeypatch.setattr(iris, "load_iris", lambda **settings: [part[:-1] for part in load_iris(**settings)])
+    with pytest.raises(UserError, match="the iris data of this scikit-learn are not the known ones; install another"):
+        base.read("iris", Path("nowhere"), False)
+
+
+X, Y = np.arange(12.0).reshape(6, 2), np.array([0, 1, 2, 0, 1, 2])
+TEST = {"test_x": X[:3], "test_y": Y[:3]}
+
+
+def given(monkeypatch, declared=None, **changes):
+    """What `read` makes of a source that gives six rows of three classes, changed."""
+    raw = Raw(**{"kind": "classification", "train_x": X, "train_y": Y, "verified": "structure"} | changes)
+    monkeypatch.setitem(sys.modules, "toy_source", types.SimpleNamespace(toy=lambda name, folder, download: raw))
+    entry = registry.Entry("toy", "toy_source", "toy", "", declared or {})
+    monkeypatch.setitem(registry.entries("source"), "toy", entry)
+    return base.read("toy", Path("nowhere"), False)
+
+
+def test_facts_may_be_left_out(monkeypatch):
+    assert base.declared("iris") == Facts(rows=(150,), columns=4, kind="classification", classes=3)
+    assert given(monkeypatch).train_y is Y
+    assert base.declared("toy") == Facts()
+    whole = {"rows": (6, 3), "columns": 2, "kind": "classification", "classes": 3}
+    assert given(monkeypatch, whole, **TEST).test_x is TEST["test_x"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"test_x": X}, "has only one of test_x and test_y"),
+        ({"train_x": X[:, 0]}, r"has train_x of shape \(6,\) and train_y of shape \(6,\), where"),
+        ({"train_y": Y[:5]}, r"has train_x of shape \(6, 2\) and train_y of shape \(5,\)"),
+        ({"train_y": Y[:, None]}, r"has train_x of shape \(6, 2\) and train_y of shape \(6, 1\)"),
+        ({"test_x": X[:3, :1], "test_y": Y[:3]}, r"has test_x of shape \(3, 1\)"),
+        ({"train_x": np.where(X == 5, np.nan, X)}, "has train numbers that are not finite"),
+        ({"kind": "regression", "train_y": np.where(Y == 1, np.inf, 0.0)}, "has train numbers that are not finite"),
+        ({"train_y": Y.astype(float)}, "has train labels that are not whole numbers from 0"),
+        ({"train_y": Y - 1}, "has train labels that are not whole numbers from 0"),
+        ({"train_y": 0 * Y + 3}, "has training labels of fewer than two classes"),
+        ({"test_x": X, "test_y": Y + 1}, "has test labels that no training row has"),
+        ({"declared": {"rows": (7,)}}, r"declares rows=\(7,\) but gives \(6,\)"),
+        ({"declared": {"rows": (6,)}} | TEST, r"declares rows=\(6,\) but gives \(6, 3\)"),
+        ({"declared": {"columns": 3}}, "declares columns=3 but gives 2"),
+        ({"declared": {"kind": "regression"}}, "declares kind='regression' but gives 'classification'"),
+        ({"declared": {"classes": 2}}, "declares classes=2 but gives 3"),
+    ],
+)
+def test_arrays_that_are_not_as_they_should_be_are_refused(changes, sentence, monkeypatch):
+    with pytest.raises(UserError, match=f"^the source toy {sentence}.*; mend toy_source$"):
+        given(monkeypatch, **changes)
