@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pandas
 import pyarrow
-import pyarrow.compute
 
 from ranktwo.errors import UserError
 from ranktwo.store import columns, files, registry
@@ -143,30 +142,27 @@ def _stack(results: Path, stack: str) -> pyarrow.Table:
     [path] = paths(results, SPECTRA, [stack])
     spectra, _ = files.read_parquet(path, SPECTRA)
     cells = list(dict.fromkeys(spectra["cell"].to_pylist()))
-    facts = _rows_of(spectra, cells, path, last=False)
-    missing = [name for name in CELL_COLUMNS if name not in facts.column_names]
+    missing = [name for name in CELL_COLUMNS if name not in spectra.column_names]
     if missing:
         raise UserError(f"{path} lacks the column {missing[0]}; delete it and run snakemake again")
-    fields = dict(zip(CELL_COLUMNS, schema(CELL_COLUMNS), strict=True))
-    values = {name: facts[name] for name in fields}
-    fields["initial_norm"], values["initial_norm"] = pyarrow.field("initial_norm", REAL), facts["norm"]
-    steps = None
+    first = _rows_of(spectra, cells, path, [*CELL_COLUMNS, "norm"], last=False)
+    fields = {field.name: field for field in [*schema(CELL_COLUMNS), pyarrow.field("initial_norm", REAL)]}
+    values = dict(zip(fields, first.columns, strict=True))
+    steps: list[int] = []
     for stage in stages():
         [path] = paths(results, stage, [stack])
-        made = spectra if stage == SPECTRA else _of_the_same_cells(path, stage, cells)
-        shown = columns.headlines(made.schema)
+        table = spectra if stage == SPECTRA else _of_the_same_cells(path, stage, cells)
+        shown = [field for field in columns.headlines(table.schema) if field.name not in [*fields, *COLUMNS]]
         if not shown:
             continue
-        ends = _rows_of(made, cells, path, last=True)
-        if "step" in ends.column_names:
+        names = [*(field.name for field in shown), *({"step"} & set(table.column_names))]
+        ends = _rows_of(table, cells, path, names, last=True)
+        if "step" in names:
             steps = steps or ends["step"].to_pylist()
             if ends["step"].to_pylist() != steps:
-                raise UserError(
-                    f"{path} is not of the runs that the stack's history is of; delete it and run snakemake again"
-                )
-        for field in shown:
-            if field.name not in fields and field.name not in COLUMNS:
-                fields[field.name], values[field.name] = field, ends[field.name]
+                raise UserError(f"{path} and the stack's history are of other runs; delete it and run snakemake again")
+        fields |= {field.name: field for field in shown}
+        values |= {field.name: ends[field.name] for field in shown}
     missing = [name for name in NEEDED if name not in fields]
     if missing:
         raise UserError(
@@ -178,27 +174,26 @@ def _stack(results: Path, stack: str) -> pyarrow.Table:
 
 def _of_the_same_cells(path: Path, stage: str, cells: list[str]) -> pyarrow.Table:
     """The rows of a stack's file; UserError where it has other cells than its spectra."""
-    made, _ = files.read_parquet(path, stage)
-    wanted, present = set(cells), set(made["cell"].to_pylist())
+    table, _ = files.read_parquet(path, stage)
+    wanted, present = set(cells), set(table["cell"].to_pylist())
     # A history keeps the cells that no config asks for any more.
     if not (wanted <= present if stage == TRAINING else wanted == present):
         files.put_aside(path)
         raise UserError(f"{path} has other cells than the stack's spectra; it was put aside, run snakemake again")
-    return made
+    return table
 
 
-def _rows_of(made: pyarrow.Table, cells: list[str], path: Path, *, last: bool) -> pyarrow.Table:
-    """For each of these cells its first or last row, in their order; of the matrix V where there are several."""
-    if "matrix" in made.column_names:
-        made = made.filter(pyarrow.compute.equal(made["matrix"], "V"))
+def _rows_of(table: pyarrow.Table, cells: list[str], path: Path, names: list[str], *, last: bool) -> pyarrow.Table:
+    """These columns of each cell's first or last row, in the order of `cells`; of the matrix V where there are more."""
+    matrices = table["matrix"].to_pylist() if "matrix" in table.column_names else ["V"] * table.num_rows
     rows: dict[str, int] = {}
-    for row, cell in enumerate(made["cell"].to_pylist()):
-        if last or cell not in rows:
+    for row, (cell, matrix) in enumerate(zip(table["cell"].to_pylist(), matrices, strict=True)):
+        if matrix == "V" and (last or cell not in rows):
             rows[cell] = row
     absent = [cell for cell in cells if cell not in rows]
     if absent:
         raise UserError(f"{path} has no row of the matrix V for {absent[0]}; delete it and run snakemake again")
-    return made.take([rows[cell] for cell in cells])
+    return table.select(names).take([rows[cell] for cell in cells])
 
 
 def _computed(ends: pandas.DataFrame, *, collapsed_norm: float, fit_accuracy: float, fit_r2: float) -> pandas.DataFrame:
