@@ -114,8 +114,8 @@ def table(results: Path, stacks: list[str], status: Mapping[str, float]) -> pyar
     """gaps.parquet: a row for each cell of the stacks' spectra, in their order.
 
     Its columns are those of a cell, then COLUMNS, then the headlines of training and of every analysis. A headline's
-    value is that of the first matrix V at the last snapshot; what a diverged cell ended with is null. Where two files
-    declare a headline of the same name the first wins, in the order of `stages`: `norm` is that of the spectra.
+    value is that of the first matrix V at the last snapshot; what a diverged cell ended with is null. Of two columns of
+    the same name the first wins, headlines being in the order of `stages`: `norm` is that of the spectra.
 
     `status` holds the thresholds `collapsed_norm`, `fit_accuracy` and `fit_r2`. UserError where the files of a stack
     are not of the same cells and runs, or lack a column.
@@ -125,8 +125,8 @@ def table(results: Path, stacks: list[str], status: Mapping[str, float]) -> pyar
         if part.schema != parts[0].schema:
             differing = ", ".join(sorted(set(part.schema.names) ^ set(parts[0].schema.names))) or "types differ"
             raise UserError(
-                f"the stacks {stacks[0]} and {stack} have other headline columns ({differing}); "
-                f"delete the files of the older one in {results} and run snakemake again"
+                f"the files of the stacks {stacks[0]} and {stack} have different headline columns ({differing}); "
+                f"delete those of the older one in {results} and run snakemake again"
             )
     rows = pyarrow.concat_tables(parts)
     computed = _computed(_frame(rows.select(["weight_decay", "initial_norm", *NEEDED])), **status)
