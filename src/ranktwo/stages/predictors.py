@@ -9,7 +9,7 @@ import pyarrow
 
 from ranktwo.evidence import gaps, predictors
 from ranktwo.report import pages
-from ranktwo.report.predictors import SAID, summary
+from ranktwo.report.predictors import EXPLANATION, summary
 from ranktwo.stages import parser
 from ranktwo.store import files, provenance
 from ranktwo.store.columns import schema
@@ -32,6 +32,6 @@ def main() -> None:
             given.csv: pages.to_csv(table.to_pandas()),
             given.md: pages.to_markdown(origin, text),
             given.tex: pages.to_latex(origin, text),
-            given.html: pages.to_html("Which measure predicts the gap", origin, SAID, text),
+            given.html: pages.to_html("Which measure predicts the gap", origin, EXPLANATION, text),
         }
     )
