@@ -7,7 +7,6 @@ import pyarrow
 import pytest
 from evidence.made_up import REQUIRED, SGD_AXES
 
-from ranktwo.analysis.inputs import ANALYSES
 from ranktwo.errors import UserError
 from ranktwo.evidence import gaps, predictors
 from ranktwo.stages import gaps as stage
@@ -16,7 +15,6 @@ from ranktwo.store.columns import REAL, TEXT, WHOLE, column, headlines, schema
 from ranktwo.store.records import CELL, DIVERGED, MATRIX, SNAPSHOT
 from ranktwo.study import jobs
 from ranktwo.study.axes import CELL_COLUMNS
-from ranktwo.training import evaluation
 
 THRESHOLDS = {"collapsed_norm": 0.01, "fit_accuracy": 0.9, "fit_r2": 0.3}
 METRICS = [f"{part}_{m}" for part in ("train", "clean_train", "test", "noisy_test") for m in ("loss", "accuracy", "r2")]
@@ -204,6 +202,9 @@ def test_a_headline_of_an_analysis_that_is_new_arrives(tmp_path, known_analyses)
 
 def test_the_package_declares_what_evidence_reads():
     """By the declarations of training and of all analyses, not by what this file made up."""
+    from ranktwo.analysis.inputs import ANALYSES
+    from ranktwo.training import evaluation
+
     declared = {**CELL_COLUMNS, **gaps.COLUMNS}
     registry.load_all("analysis")
     training = schema({**DIVERGED, **evaluation.COLUMNS})
