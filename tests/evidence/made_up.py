@@ -35,7 +35,7 @@ KINDS = {
     **dict.fromkeys(RANK_RULES, "rank"),
     **dict.fromkeys(["chen2024_dense_rate", "chen2024_rank_two_rate"], "rate"),
     **dict.fromkeys(EXPLICIT, "bound"),
-    **dict.fromkeys(["path_norm_1", "inverse_margin"], "measure"),
+    **dict.fromkeys(["path_norm_1", "spectral_stable_rank_over_margin"], "measure"),
 }
 """Kinds of the made-up columns."""
 LIMITS = Limits(resamples=500)
