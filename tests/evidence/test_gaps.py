@@ -1,77 +1,132 @@
-"""One row per cell: gaps, statuses, and what is null."""
+"""One row per cell: gaps, statuses, what is null, and headlines of whatever analyses there are."""
 
+import json
 import math
 
-import pandas
+import pyarrow
 import pytest
+from evidence.made_up import REQUIRED, SGD_AXES
 
-from ranktwo.analysis.ranks import described
-from ranktwo.evidence import gaps
-from ranktwo.evidence.gaps import CERTIFICATES, SCHEMA_NAMES
-from ranktwo.store.columns import AXIS_COLUMNS, COLUMNS
-
-
+from ranktwo.errors import UserError
+from ranktwo.evidence import gaps, predictors
+from ranktwo.stages import gaps as stage
+from ranktwo.store import files, registry
+from ranktwo.store.columns import REAL, TEXT, WHOLE, column, headlines, schema
+from ranktwo.store.records import CELL, DIVERGED, MATRIX, SNAPSHOT
+from ranktwo.study import jobs
+from ranktwo.study.axes import CELL_COLUMNS
 
 THRESHOLDS = {"collapsed_norm": 0.01, "fit_accuracy": 0.9, "fit_r2": 0.3}
-REQUIRED = [
-    *("cell", "dataset", "task", "train_size", "label_noise", "widths", "optimizer", "learning_rate", "schedule"),
-    *("batch_size", "weight_decay", "steps", "seed", "status", "train_loss", "test_loss", "loss_gap"),
-    *("train_accuracy", "test_accuracy", "accuracy_gap", "train_r2", "test_r2", "norm", "initial_norm"),
-    *("stable_rank", "effective_rank", "participation_ratio", "residual_1", "residual_2", "residual_3"),
-    *("rank_numpy", "rank_galanti", "rank_relative", "rank_energy"),
-]
+METRICS = [f"{part}_{m}" for part in ("train", "clean_train", "test", "noisy_test") for m in ("loss", "accuracy", "r2")]
+HEADLINE = column(REAL, "A number.", headline=True)
+MADE = {
+    "train": {**CELL, **SNAPSHOT, **DIVERGED, **dict.fromkeys(METRICS, HEADLINE)},
+    "spectra": {
+        **CELL_COLUMNS,
+        **SNAPSHOT,
+        **MATRIX,
+        "norm": HEADLINE,
+        "nuclear_norm": column(REAL, "No headline."),
+        "rank_numpy": column(WHOLE, "A rule.", headline=True, kind="rank"),
+    },
+    "certificates": {
+        **CELL_COLUMNS,
+        **SNAPSHOT,
+        **MATRIX,
+        "norm": HEADLINE,
+        "critical_decay": HEADLINE,
+        "vacuity_upper": HEADLINE,
+    },
+    "bounds": {**CELL, "other": column(REAL, "A bound.", unit="1", headline=True, kind="bound")},
+}
+"""Columns of the files of a made-up study."""
+CELLS = ("a", "b")
 
 
-def row(norm: float | None = 2.0, diverged: int | None = None, **metrics: float | None) -> pandas.Series:
-    names = [
-        f"{part}_{m}" for part in ("train", "clean_train", "test", "noisy_test") for m in ("loss", "accuracy", "r2")
-    ]
-    end = dict.fromkeys(names) | {"train_loss": 0.1, "test_loss": 0.3, "noisy_test_loss": 0.4, "clean_train_loss": 0.2}
+def rows_of_a_stack(norm=2.0, diverged=None, **metrics):
+    """Rows by stage of two cells that end alike, with two snapshots and two matrices."""
+    end = dict.fromkeys(METRICS) | {
+        "train_loss": 0.1,
+        "test_loss": 0.3,
+        "noisy_test_loss": 0.4,
+        "clean_train_loss": 0.2,
+    }
     end |= {"train_accuracy": 0.99, "clean_train_accuracy": 0.99, "test_accuracy": 0.9, "noisy_test_accuracy": 0.85}
-    end = end | metrics
-    history = [{"cell": "a", "step": 0, "diverged_step": diverged, **dict.fromkeys(names, 9.0)}]
-    history.append({"cell": "a", "step": 7, "diverged_step": diverged, **end})
-    facts = dict.fromkeys(AXIS_COLUMNS, "x") | {"weight_decay": 0.1}
-    known = COLUMNS | described()
-    ranks = [name for name in known if name.startswith(("residual", "rank_")) or name.endswith(("_rank", "_ratio"))]
-    spectra = [
-        {"cell": "a", "matrix": matrix, "step": step, "norm": n, **facts, **dict.fromkeys(ranks, 1.0)}
-        for matrix, first, last in (("V", 4.0, norm), ("U", 100.0, 100.0))
-        for step, n in ((0, first), (7, last))
-    ]
-    certificates = [
-        {
-            "cell": "a",
-            "matrix": matrix,
-            "step": step,
-            **dict.fromkeys(CERTIFICATES, more + step),
-            "critical_decay": 0.5,
-        }
-        for matrix, more in (("V", 0), ("U", 100))
-        for step in (0, 7)
-    ]
-    tables = (pandas.DataFrame(rows) for rows in (history, spectra, certificates))
-    table = gaps.gaps(*tables, pandas.DataFrame({"cell": ["b", "a"], "other": [1, 2]}), **THRESHOLDS)
-    assert len(table) == 1
-    return table.iloc[0]
+    start = dict.fromkeys(METRICS, 9.0)
+    facts = {"dataset": "toy", "task": "binary", "inputs": 4, "outputs": 1, **SGD_AXES, "weight_decay": 0.1}
+    rows = {"train": [], "spectra": [], "certificates": [], "bounds": []}
+    for seed, cell in enumerate(CELLS):
+        for step, metric in ((0, start), (7, end | metrics)):
+            rows["train"].append({"cell": cell, "step": step, "diverged_step": diverged, **metric})
+        for matrix, first, last, more in (("V", 4.0, norm, 0), ("U", 100.0, 100.0, 100)):
+            for step, value in ((0, first), (7, last)):
+                place = {"cell": cell, **facts, "seed": seed, "step": step, "matrix": matrix, "rows": 8, "columns": 4}
+                rows["spectra"].append(place | {"norm": value, "nuclear_norm": 1.0, "rank_numpy": 3 + more})
+                certified = {"norm": -1.0, "critical_decay": 0.5, "vacuity_upper": step + more + seed / 2}
+                rows["certificates"].append(place | certified)
+        rows["bounds"].insert(0, {"cell": cell, "other": 2.0 + seed})
+    return rows
 
 
-def test_gaps_are_test_minus_train_and_errors_not_accuracies():
-    found = row()
-    assert found["loss_gap"] == pytest.approx(0.2)
-    assert found["clean_loss_gap"] == pytest.approx(0.1)
-    assert found["matched_loss_gap"] == pytest.approx(0.3)
-    assert found["accuracy_gap"] == pytest.approx(0.09)
-    assert found["matched_accuracy_gap"] == pytest.approx(0.14)
-    assert found["norm"] == 2
-    assert found["initial_norm"] == 4
+def write(results, stack, rows, columns=MADE):
+    """The files of a stack; columns that no row has are null."""
+    for made_by, lines in rows.items():
+        table = pyarrow.Table.from_pylist(lines, schema=schema(columns[made_by]))
+        [path] = gaps.paths(results, made_by, [stack])
+        files.write_parquet(path, table, {"provenance": {"stage": made_by}})
 
 
-def test_certificates_are_those_of_v_at_the_end_and_other_tables_are_joined_by_cell():
-    found = row()
-    assert found["vacuity_upper"] == 7
-    assert found["decay_ratio"] == pytest.approx(0.2)
-    assert found["other"] == 2
+@pytest.fixture
+def known_analyses(monkeypatch):
+    """Makes the registry list these analyses, as it would if their files were in the package."""
+
+    def register(*names):
+        entries = {name: registry.Entry(name, f"ranktwo.analysis.{name}", name, "") for name in names}
+        monkeypatch.setattr(registry, "entries", lambda mark: entries)
+
+    register("bounds", "certificates", "spectra")
+    return register
+
+
+@pytest.fixture
+def made(tmp_path, known_analyses):
+    """The table of gaps of one stack, and the first of its rows."""
+
+    def make(**changes):
+        write(tmp_path, "one", rows_of_a_stack(**changes))
+        table = gaps.table(tmp_path, ["one"], THRESHOLDS)
+        assert table["cell"].to_pylist() == list(CELLS)
+        return table.to_pylist()[0]
+
+    return make
+
+
+def test_gaps_are_test_minus_train_and_errors_not_accuracies(made):
+    row = made()
+    assert row["loss_gap"] == pytest.approx(0.2)
+    assert row["clean_loss_gap"] == pytest.approx(0.1)
+    assert row["matched_loss_gap"] == pytest.approx(0.3)
+    assert row["accuracy_gap"] == pytest.approx(0.09)
+    assert row["clean_accuracy_gap"] == pytest.approx(0.09)
+    assert row["matched_accuracy_gap"] == pytest.approx(0.14)
+    assert row["matched_r2_gap"] is None
+    assert row["norm"] == 2
+    assert row["initial_norm"] == 4
+
+
+def test_gaps_in_r2(made):
+    row = made(train_r2=0.9, clean_train_r2=0.8, test_r2=0.7, noisy_test_r2=0.6)
+    assert row["matched_r2_gap"] == pytest.approx(0.3)
+
+
+def test_certificates_are_those_of_v_at_the_end_and_other_tables_are_joined_by_cell(made, tmp_path):
+    row = made()
+    assert row["vacuity_upper"] == 7
+    assert row["rank_numpy"] == 3
+    assert row["decay_ratio"] == pytest.approx(0.2)
+    assert row["other"] == 2
+    second = gaps.table(tmp_path, ["one"], THRESHOLDS).to_pylist()[1]
+    assert (second["seed"], second["vacuity_upper"], second["other"]) == (1, 7.5, 3)
 
 
 @pytest.mark.parametrize(
@@ -86,14 +141,169 @@ def test_certificates_are_those_of_v_at_the_end_and_other_tables_are_joined_by_c
         ({"norm": 0.039, "clean_train_accuracy": 0.5, "train_accuracy": 0.5}, "collapsed"),
         ({"norm": 0.041}, "ok"),
         ({"norm": 0.0}, "collapsed"),
-        ({"norm": math.nan, "diverged": 5, "train_accuracy": None, "clean_train_accuracy": None}, "diverged"),
+        ({"norm": None, "diverged": 5, "train_accuracy": None, "clean_train_accuracy": None}, "diverged"),
         ({"norm": 0.0, "diverged": 5}, "diverged"),
     ],
 )
-def test_status_is_the_first_that_applies(changes, status):
-    assert row(**changes)["status"] == status
+def test_status_is_the_first_that_applies(made, changes, status):
+    assert made(**changes)["status"] == status
 
 
-def test_required_columns_are_there():
-    assert set(REQUIRED) <= set(SCHEMA_NAMES) | set(described())
-    assert set(SCHEMA_NAMES) <= set(COLUMNS)
+def test_what_a_diverged_cell_ended_with_is_null(made):
+    row = made(norm=None, diverged=5, **dict.fromkeys(METRICS))
+    assert row["diverged_step"] == 5
+    assert row["initial_norm"] == 4
+    assert {row[name] for name in ("norm", "loss_gap", "accuracy_gap", "train_loss")} == {None}
+
+
+def test_columns_are_those_of_a_cell_then_gaps_then_headlines_each_as_declared(tmp_path, known_analyses):
+    write(tmp_path, "one", rows_of_a_stack())
+    table = gaps.table(tmp_path, ["one"], THRESHOLDS)
+    made = MADE["bounds"] | MADE["certificates"] | MADE["spectra"]
+    shown = {name: made[name] for name in ("norm", "rank_numpy", "other", "critical_decay", "vacuity_upper")}
+    ended = {**DIVERGED, **dict.fromkeys(METRICS, HEADLINE)}
+    expected = schema({**CELL_COLUMNS, **gaps.COLUMNS, **ended, **shown})
+    assert table.schema.equals(expected, check_metadata=True)
+    assert [field.name for field in headlines(table.schema)] == [*ended, *shown]
+
+
+def test_a_headline_of_an_analysis_that_is_new_arrives(tmp_path, known_analyses):
+    known_analyses("bounds", "certificates", "new-idea", "no-headlines", "spectra")
+    new = {
+        **CELL,
+        **SNAPSHOT,
+        "colour": column(TEXT, "Its colour.", headline=True),
+        "score": column(REAL, "A new measure.", headline=True, kind="measure"),
+        "other": column(REAL, "Another's name.", headline=True),
+        "detail": column(REAL, "No headline."),
+    }
+    rows = rows_of_a_stack()
+    rows["new-idea"] = [
+        {"cell": cell, "step": step, "colour": f"{cell}{step}", "score": step / 2, "other": -1.0, "detail": 1.0}
+        for cell in reversed(CELLS)
+        for step in (0, 7)
+    ]
+    rows["no-headlines"] = [{"cell": cell} for cell in CELLS]
+    write(tmp_path, "one", rows, MADE | {"new-idea": new, "no-headlines": CELL})
+    table = gaps.table(tmp_path, ["one"], THRESHOLDS)
+    assert table["colour"].to_pylist() == ["a7", "b7"]
+    assert table["score"].to_pylist() == [3.5, 3.5]
+    assert table["other"].to_pylist() == [2, 3]  # two analyses declare it, and the first wins
+    assert "detail" not in table.column_names
+    assert gaps.sources(tmp_path, ["one"])[-2:] == [
+        tmp_path / name / "one.parquet" for name in ("new-idea", "no-headlines")
+    ]
+    files.write_parquet(tmp_path / "gaps.parquet", table, {"provenance": {"stage": "gaps"}})
+    cells = gaps.read_cells(tmp_path / "gaps.parquet")
+    assert cells.kinds == {"rank_numpy": "rank", "other": "bound", "score": "measure"}
+    assert cells.of_kind("measure", "bound") == ["other", "score"]
+    assert cells.of_kind("rate") == []
+
+
+def test_the_package_declares_what_evidence_reads():
+    """By the declarations of training and of all analyses, not by what this file made up."""
+    from ranktwo.analysis.inputs import ANALYSES
+    from ranktwo.training import evaluation
+
+    declared = {**CELL_COLUMNS, **gaps.COLUMNS}
+    registry.load_all("analysis")
+    training = schema({**DIVERGED, **evaluation.COLUMNS})
+    for one in (training, *(analysis.schema() for analysis in ANALYSES.values())):
+        declared |= {field.name: field for field in headlines(one)}
+    read_by_name = {*REQUIRED, *gaps.NEEDED, *predictors.RANKS, predictors.GAP, "accuracy_gap", "vacuity_upper"}
+    read_by_name |= {"data_floor", "decay_ratio", "vc_bound_dense", "chen2024_dense_rate", "chen2024_rank_two_rate"}
+    assert read_by_name <= set(declared)
+
+
+def test_stacks_stand_one_after_the_other_and_whole_numbers_stay_whole_beside_nulls(tmp_path, known_analyses):
+    first, second = rows_of_a_stack(), rows_of_a_stack(diverged=5)
+    write(tmp_path, "one", first)
+    write(tmp_path, "two", {name: [row | {"cell": row["cell"] * 2} for row in rows] for name, rows in second.items()})
+    table = gaps.table(tmp_path, ["two", "one"], THRESHOLDS)
+    assert table["cell"].to_pylist() == ["aa", "bb", "a", "b"]
+    files.write_parquet(tmp_path / "gaps.parquet", table, {"provenance": {"stage": "gaps"}})
+    rows = gaps.read_cells(tmp_path / "gaps.parquet").rows
+    assert str(rows["diverged_step"].dtype) == "Int64"
+    assert rows["diverged_step"].fillna(-1).tolist() == [5, 5, -1, -1]
+    assert rows.equals(gaps.read("gaps", tmp_path / "gaps.parquet"))
+
+
+def test_a_history_may_hold_cells_that_nobody_asks_for_any_more(tmp_path, known_analyses):
+    rows = rows_of_a_stack()
+    rows["train"] += [row | {"cell": "old"} for row in rows["train"][:2]]
+    write(tmp_path, "one", rows)
+    assert gaps.table(tmp_path, ["one"], THRESHOLDS)["cell"].to_pylist() == list(CELLS)
+
+
+@pytest.mark.parametrize(
+    ("made_by", "change"),
+    [
+        ("train", lambda rows: rows[:2]),
+        ("bounds", lambda rows: rows[:1]),
+        ("bounds", lambda rows: [*rows, {"cell": "old", "other": 1.0}]),
+        ("certificates", lambda rows: rows[:4]),
+    ],
+)
+def test_a_file_of_other_cells_is_put_aside(tmp_path, known_analyses, made_by, change):
+    rows = rows_of_a_stack()
+    write(tmp_path, "one", rows | {made_by: change(rows[made_by])})
+    [path] = gaps.paths(tmp_path, made_by, ["one"])
+    with pytest.raises(UserError, match=f"{path} has other cells than the stack's spectra; it was put aside"):
+        gaps.table(tmp_path, ["one"], THRESHOLDS)
+    assert not path.exists() and path.with_name(f"{path.name}.damaged").exists()
+
+
+@pytest.mark.parametrize("made_by", ["spectra", "certificates"])
+def test_files_of_other_runs_are_refused(tmp_path, known_analyses, made_by):
+    rows = rows_of_a_stack()
+    rows[made_by] = [row | {"step": row["step"] * 2} for row in rows[made_by]]
+    write(tmp_path, "one", rows)
+    with pytest.raises(UserError, match=rf"{made_by}.*history are of other runs; delete it"):
+        gaps.table(tmp_path, ["one"], THRESHOLDS)
+
+
+def test_a_matrix_that_is_not_there_is_named(tmp_path, known_analyses):
+    rows = rows_of_a_stack()
+    rows["certificates"] = [row for row in rows["certificates"] if (row["cell"], row["matrix"]) != ("b", "V")]
+    write(tmp_path, "one", rows)
+    with pytest.raises(UserError, match="certificates/one.parquet has no row of the matrix V for b"):
+        gaps.table(tmp_path, ["one"], THRESHOLDS)
+
+
+@pytest.mark.parametrize(
+    ("made_by", "name", "sentence"),
+    [
+        ("train", "noisy_test_loss", "no file of the stack one .* has the headline column noisy_test_loss"),
+        ("spectra", "decay_rule", "spectra/one.parquet lacks the column decay_rule; delete it"),
+    ],
+)
+def test_a_column_that_is_not_there_is_named(tmp_path, known_analyses, made_by, name, sentence):
+    fewer = {column: facts for column, facts in MADE[made_by].items() if column != name}
+    write(tmp_path, "one", rows_of_a_stack(), MADE | {made_by: fewer})
+    with pytest.raises(UserError, match=sentence):
+        gaps.table(tmp_path, ["one"], THRESHOLDS)
+
+
+def test_stacks_of_other_columns_are_refused(tmp_path, known_analyses):
+    write(tmp_path, "one", rows_of_a_stack())
+    more = MADE["bounds"] | {"later": HEADLINE}
+    write(tmp_path, "two", rows_of_a_stack(), MADE | {"bounds": more})
+    with pytest.raises(UserError, match=r"stacks one and two have different headline columns \(later\)"):
+        gaps.table(tmp_path, ["one", "two"], THRESHOLDS)
+
+
+def test_the_stage_writes_the_table_and_names_every_file_it_read(tmp_path, known_analyses, monkeypatch):
+    write(tmp_path, "one", rows_of_a_stack(norm=math.pi))
+    jobs.write_stacks(tmp_path, ["one"])
+    output = tmp_path / "gaps.parquet"
+    arguments = [f"--results={tmp_path}", f"--stacks={tmp_path / 'jobs' / 'all.json'}", f"--output={output}"]
+    monkeypatch.setattr("sys.argv", ["gaps", *arguments, f"--status={json.dumps(THRESHOLDS)}"])
+    stage.main()
+    table, metadata = files.read_parquet(output, "gaps")
+    assert table["norm"].to_pylist() == [math.pi, math.pi]
+    assert list(metadata["provenance"]["inputs"]) == list(map(str, gaps.sources(tmp_path, ["one"])))
+    assert len(metadata["provenance"]["inputs"]) == 4
+    jobs.write_stacks(tmp_path, ["one", "two"])
+    monkeypatch.setattr("sys.argv", ["gaps", *arguments, "--stacks-hash=other", "--status={}"])
+    with pytest.raises(UserError, match="lists other stacks"):
+        stage.main()

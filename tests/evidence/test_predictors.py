@@ -1,6 +1,7 @@
+"""Rank statistics against brute force from their definitions, on planted cases, and their intervals."""
+
 import itertools
 import math
-import time
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,6 @@ from scipy.stats import kendalltau, rankdata, spearmanr
 
 from ranktwo.errors import UserError
 from ranktwo.evidence import predictors
-
 
 DECAYS = [0.0, *np.logspace(-4, -1, 4)]
 AXES = ["dataset", "batch_size", "weight_decay"]
@@ -306,11 +306,18 @@ def test_same_random_seed_same_interval_whatever_else_is_scored():
         assert str(together[key][1:]) == str(row[1:])
 
 
-def test_fast_enough():
-    generator = np.random.default_rng(5)
-    table = grid(datasets="abcde", batches=(4,), decays=np.logspace(-4, -1, 10))
-    names = [f"m{k}" for k in range(30)]
-    table[["gap", *names]] = generator.normal(size=(len(table), 31))
-    start = time.perf_counter()
-    predictors.score(table, names, "gap", AXES, resamples=1000)
-    assert time.perf_counter() - start < 8
+def test_each_distinct_resample_is_computed_once(monkeypatch):
+    """A thousand resamples of three seeds are ten, and as many as there are of twenty."""
+    counted = []
+    original = predictors._pair_statistics
+
+    def counting(mu, gap, controls, places, seeds, draws, **options):
+        counted.append(len(draws))
+        return original(mu, gap, controls, places, seeds, draws, **options)
+
+    monkeypatch.setattr(predictors, "_pair_statistics", counting)
+    for seeds in (3, 20):
+        table = grid(seeds=seeds, datasets=("a",), batches=(4,), decays=[0.1, 0.2])
+        table[["gap", "m", "n"]] = np.random.default_rng(5).normal(size=(len(table), 3))
+        predictors.score(table, ["m", "n"], "gap", AXES, resamples=1000)
+    assert counted == [10, 10, 1001, 1001]

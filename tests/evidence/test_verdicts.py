@@ -1,104 +1,30 @@
 """Verdicts change when the numbers do, failed cells never support, and what is shown is what was found."""
 
+import json
+import os
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pandas
-import pyarrow
 import pytest
-from conftest import SGD_AXES
+from evidence.made_up import EXPLICIT, KINDS, LIMITS, RANK_RULES, as_table, by_rank, judge, one, study
 
-from ranktwo.analysis.bounds.register import REGISTRY
-from ranktwo.analysis.ranks import described
-from ranktwo.evidence import gaps, verdicts
-from ranktwo.evidence.claims import judging
-from ranktwo.evidence.claims.better_bound import EXPLICIT
-from ranktwo.evidence.claims.judging import CLAIMS, DataSet, Effect, Finding, Limits
-from ranktwo.evidence.predictors import MEASURES
-from ranktwo.evidence.verdicts import NAMES
-from ranktwo.report import numbers, pages, verdicts
-from ranktwo.store import files
-from ranktwo.store.columns import COLUMNS
+from ranktwo.evidence import gaps, predictors, verdicts
+from ranktwo.evidence.claims.families import DataSet
+from ranktwo.evidence.claims.judging import Effect
+from ranktwo.evidence.gaps import Cells
+from ranktwo.stages import predictors as predictors_stage
+from ranktwo.stages import verdicts as verdicts_stage
+from ranktwo.store import files, registry
 
-
-
-
-RULES = list(described())
-LIMITS = Limits(resamples=500)
-
-
-def falls(mu, seed):
-    """A rank-two residual that decay makes small."""
-    return 0.01 + 0.001 * seed if mu else 0.9
-
-
-def study(dataset="toy", decays=(0.0, 0.1, 0.2), seeds=3, status="ok", **changes):
-    """Rows of gaps.parquet in which every claim but C5b is supported; a change is a value or a function of mu, seed."""
-    values = {
-        **SGD_AXES,
-        "task": "binary",
-        "status": status,
-        "residual_2": falls,
-        "effective_rank": lambda mu, seed: 2 + seed if mu else 8 + seed,
-        "stable_rank": 1.5,
-        "norm": 3.0,
-        "functional_rank": 2,
-        "vacuity_lower": 0.5,
-        "vacuity_upper": 0.8,
-        "data_floor": 0.05,
-        "critical_decay": 0.5,
-        "decay_ratio": lambda mu, seed: mu / 0.5,
-        "test_loss": lambda mu, seed: (0.5 if mu else 1.0) + 0.01 * seed,
-        "accuracy_gap": 0.02,
-        "matched_loss_gap": lambda mu, seed: 0.3 - mu + 0.01 * seed,
-        **dict.fromkeys(RULES, 2),
-        **{name: 2.0 for name in REGISTRY},
-        "vc_bound_rank_2": 0.4,
-        "chen2024_rank_two_rate": 1.0,
-    } | changes
-    rows = [
-        {"dataset": dataset, "weight_decay": mu, "seed": seed}
-        | {name: value(mu, seed) if callable(value) else value for name, value in values.items()}
-        for mu in decays
-        for seed in range(seeds)
-    ]
-    table = pandas.DataFrame(rows)
-    table["cell"] = [
-        f"{r.dataset}-{r.batch_size}-{r.label_noise:g}-{r.weight_decay:g}-{r.seed}" for r in table.itertuples()
-    ]
-    return table
-
-
-def judge(*parts):
-    return verdicts.verdicts(pandas.concat(parts, ignore_index=True), LIMITS)
-
-
-def one(rows, claim, dataset="toy", rule=None, family=""):
-    found = rows[(rows["claim"] == claim) & (rows["dataset"] == dataset) & (rows["family"] == family)]
-    found = found[found["headline"]] if rule is None else found[found["rule"] == rule]
-    assert len(found) == 1
-    return found.iloc[0]
+CLAIMS = verdicts.claims()
 
 
 def spread(low, high):
     """Values of three seeds around a threshold."""
     return lambda mu, seed: [low, (low + high) / 2, high][seed]
-
-
-def by_rank(sign):
-    """Two batch sizes; of nets of equal decay those of higher rank have a gap that is greater, smaller or unrelated."""
-    noise = np.random.default_rng(0)
-    parts = []
-    for size, shift in ((4, 0.0), (16, 5.0)):
-        ranks = {(mu, s): shift + noise.uniform() for mu in (0.0, 0.1, 0.2, 0.4) for s in range(3)}
-        gaps = {key: sign * rank + (noise.normal() if sign == 0 else 0) for key, rank in ranks.items()}
-        parts.append(
-            study(
-                batch_size=size,
-                decays=(0.0, 0.1, 0.2, 0.4),
-                effective_rank=lambda mu, s, r=ranks: r[mu, s],
-                matched_loss_gap=lambda mu, s, g=gaps: g[mu, s],
-            )
-        )
-    return pandas.concat(parts)
 
 
 EXPLICIT_VACUOUS = dict.fromkeys(EXPLICIT, 5.0)
@@ -165,11 +91,12 @@ def test_effects_are_medians_and_differences_by_seed():
 
 def test_ranks_stand_side_by_side_under_every_rule():
     rows = judge(study(rank_numpy=7, rank_energy=spread(1, 3), rank_gavish_donoho=None))
-    found = {rule: one(rows, "C1", rule=rule)["verdict"] for rule in RULES}
+    found = {rule: one(rows, "C1", rule=rule)["verdict"] for rule in RANK_RULES}
     assert found.pop("rank_numpy") == "contradicted"
     assert found.pop("rank_energy") == found.pop("rank_gavish_donoho") == "inconclusive"
     assert set(found.values()) == {"supported"}
-    assert one(rows, "C1")["note"].startswith(f"{len(RULES) - 2} of {len(RULES) - 1} rank rules say at most two")
+    known = len(RANK_RULES) - 1
+    assert one(rows, "C1")["note"].startswith(f"{known - 1} of {known} rank rules say at most two")
 
 
 @pytest.mark.parametrize("failed", ["unfit", "collapsed", "diverged"])
@@ -179,7 +106,7 @@ def test_cells_that_failed_support_and_contradict_nothing(failed):
     for claim in CLAIMS:
         found = one(rows, claim)
         assert found["verdict"] == "inconclusive", claim
-        assert not {name for name in found["rests_on"] if "-0-0-" not in name} or claim == "C5b"
+        assert not {name for name in found["rests_on"] if "-0-0-" not in name}, claim
         assert found[failed] == 6
     assert one(judge(study(status=failed)), "C5b")["cells"] == 0
 
@@ -236,8 +163,10 @@ def test_the_best_decay_is_chosen_by_the_other_seeds():
     decays = [0.0, *np.geomspace(1e-3, 1, 20)]
     gains = []
     for _ in range(20):
-        data = DataSet(study(decays=decays, seeds=4, test_loss=lambda mu, s: random.normal()))
-        gains += [found.effect.value for found in CLAIMS["C5a"].judge(data, LIMITS) if found.rule == "test_loss"]
+        data = DataSet(study(decays=decays, seeds=4, test_loss=lambda mu, s: random.normal()), KINDS)
+        findings = CLAIMS["C5a"].judge(data, LIMITS)
+        gains += [finding.effect.value for finding in findings if finding.rule == "test_loss"]
+    assert len(gains) == 20
     assert abs(np.mean(gains)) < 0.4
 
 
@@ -278,17 +207,15 @@ def test_a_run_named_twice_counts_once():
     assert one(judge(rows, rows.assign(cell="again")), "C1")["cells"] == 3
 
 
-def command(module, tmp_path, monkeypatch, cells, *kinds, **options):
+def command(name, stage, tmp_path, monkeypatch, cells, *kinds, **options):
+    """What a stage makes of rows of gaps.parquet: its table, and its pages by their kind."""
     source = tmp_path / "gaps.parquet"
-    files.write_parquet(
-        source, pyarrow.Table.from_pandas(cells, preserve_index=False), {"provenance": {"stage": "gaps"}}
-    )
+    files.write_parquet(source, as_table(cells), {"provenance": {"stage": "gaps"}})
     made = {kind: tmp_path / f"made.{kind}" for kind in ("parquet", *kinds)}
     arguments = [f"--gaps={source}", f"--output={made['parquet']}", *(f"--{kind}={made[kind]}" for kind in kinds)]
     monkeypatch.setattr("sys.argv", ["command", *arguments, *(f"--{name}={value}" for name, value in options.items())])
-    module.main()
-    stage = module.__name__.partition(".")[2]
-    return files.read_parquet(made["parquet"], stage)[0], *(made[kind].read_text() for kind in kinds)
+    stage.main()
+    return files.read_parquet(made["parquet"], name)[0], *(made[kind].read_text() for kind in kinds)
 
 
 def test_the_command_writes_rows_markdown_and_latex(tmp_path, monkeypatch):
@@ -296,18 +223,20 @@ def test_the_command_writes_rows_markdown_and_latex(tmp_path, monkeypatch):
     cells["functional_rank"] = cells["functional_rank"].astype("Int64").where(cells["seed"] > 0)
     cells["rank_gavish_donoho"] = None
     table, markdown, latex, page = command(
-        verdicts, tmp_path, monkeypatch, cells, "md", "tex", "html", thresholds='{"low_rank": 0.25}'
+        "verdicts", verdicts_stage, tmp_path, monkeypatch, cells, "md", "tex", "html", thresholds='{"low_rank": 0.25}'
     )
-    assert table.column_names == NAMES
+    assert table.column_names == list(verdicts.COLUMNS)
     assert table.schema.field("verdict").metadata[b"description"]
     rows = table.to_pylist()
     thin = [row for row in rows if row["dataset"] == "other" and row["claim"] == "C1"]
+    assert len(thin) == 1 + len(RANK_RULES)
     assert all(row["low"] is None for row in thin)
     assert rows[0]["rests_on"] == [f"a_b-16-0-0.1-{s}" for s in range(3)]
     assert "below 0.25" in rows[0]["criterion"]
     first = markdown.splitlines()
     assert first[0].split("|")[1].strip() == "claim"
-    assert all(claim.words in line for claim, line in zip(CLAIMS.values(), first[2:], strict=False))
+    for claim, line in zip(CLAIMS.values(), first[2 : 2 + len(CLAIMS)], strict=True):
+        assert line.startswith(f"| {claim.id}: {claim.words} ")
     assert "| C1      | a_b        | supported" in markdown
     assert "- a_b: 3 unfit, at weight decay 0.2" in markdown
     rows_of_tables = [line for line in first if line.startswith("|")]
@@ -319,31 +248,83 @@ def test_the_command_writes_rows_markdown_and_latex(tmp_path, monkeypatch):
     assert origin in markdown and origin in latex and origin in page
 
 
-def test_a_new_claim_is_one_function(monkeypatch):
-    monkeypatch.setattr(verdicts, "CLAIMS", dict(CLAIMS))
+NETS = """
+from ranktwo.evidence.claims.judging import Effect, Finding, claim
 
-    @judging.claim("C9", "nets are nets")
-    def nets(data, limits):
-        effect = Effect.of(data.cells.set_index("seed")["norm"], limits)
-        criterion = "Supported if above 1."
-        facts = {"rule": "norm", "effect_name": "norm", "threshold": 1, "criterion": criterion}
-        yield Finding(
-            effect=effect, supported=effect.low > 1, contradicted=False, cells=[], looked_at=data.cells, **facts
-        )
 
-    rows = judge(study())
-    assert one(rows, "C9", dataset="overall")["verdict"] == "supported"
-    assert "C9: nets are nets" in pages.to_markdown("", *verdicts.page(rows, study()))
-    assert ("rtVerdictCNine", "supported") in [macro[:2] for macro in numbers.macros(rows, study())]
+@claim("C10", words="nets are nets", combine=lambda own, judged: ("supported", f"{len(own)} data sets"))
+def nets(data, limits):
+    effect = Effect.of(data.rows.set_index("seed")["norm"], limits)
+    facts = {"rule": "norm", "effect_name": "norm", "threshold": 1, "criterion": "Supported if above 1."}
+    facts |= {"cells": [], "looked_at": data.rows}
+    yield Finding(effect=effect, supported=effect.low > 1, contradicted=False, **facts)
+"""
+ASKED = """
+import json, sys
+from pathlib import Path
+from ranktwo.evidence import gaps, verdicts
+from ranktwo.evidence.claims.judging import Limits
+from ranktwo.report import numbers, pages
+from ranktwo.report.verdicts import page
+
+cells = gaps.read_cells(Path(sys.argv[1]))
+rows = verdicts.verdicts(cells, Limits())
+macros = [macro[:2] for macro in numbers.macros(rows, cells.rows)]
+found = {"claims": list(verdicts.claims()), "rows": rows[["claim", "dataset", "verdict", "note"]].to_dict("records")}
+found |= {"page": pages.to_markdown("", *page(rows, cells.rows)), "macros": macros}
+print(json.dumps(found | {"torch": "torch" in sys.modules}))
+"""
+
+
+def test_a_new_claim_is_one_file(tmp_path):
+    shutil.copytree(registry.PACKAGE, tmp_path / "ranktwo", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "ranktwo" / "evidence" / "claims" / "nets.py").write_text(NETS)
+    path = tmp_path / "gaps.parquet"
+    files.write_parquet(path, as_table(study()), {"provenance": {"stage": "gaps"}})
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", ASKED, str(path)]
+    found = json.loads(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    assert found["claims"] == [*CLAIMS, "C10"]
+    last = {"claim": "C10", "verdict": "supported"}
+    assert [row for row in found["rows"] if row["claim"] == "C10"] == [
+        last | {"dataset": "toy", "note": ""},
+        last | {"dataset": "overall", "note": "1 data sets"},
+    ]
+    assert "C10: nets are nets" in found["page"]
+    assert ["rtVerdictCOneZero", "supported"] in found["macros"]
+    assert not found["torch"]
+
+
+def test_a_column_that_is_declared_a_bound_is_judged_and_scored():
+    vacuous = study(**dict.fromkeys(EXPLICIT, 5.0))
+    assert one(judge(vacuous), "C4")["note"].startswith("0 of 3 explicit bounds are at most 1, the least 5;")
+    more = vacuous.assign(new_bound=0.5)
+    assert one(judge(more), "C4")["verdict"] == "contradicted"
+    found = one(judge(more, kinds=KINDS | {"new_bound": "bound"}), "C4")
+    assert found["verdict"] == "inconclusive"
+    assert found["note"].startswith("1 of 4 explicit bounds are at most 1, the least 0.5;")
+    assert one(judge(more, kinds=KINDS | {"new_bound": "rate"}), "C4")["verdict"] == "contradicted"
+    measures = predictors.measures_of(Cells(more, KINDS | {"new_bound": "bound"}))
+    assert measures == [*(name for name, kind in KINDS.items() if kind != "rank"), "new_bound", *predictors.RANKS]
+
+
+def test_a_column_that_is_declared_a_rank_is_a_rule():
+    rows = judge(study(rank_new=7), kinds=KINDS | {"rank_new": "rank"})
+    assert one(rows, "C1", rule="rank_new")["verdict"] == "contradicted"
+    assert set(rows.loc[rows["claim"] == "C1", "rule"]) == {"residual_2", *RANK_RULES, "rank_new"}
 
 
 def test_every_column_is_documented():
-    assert set(NAMES) <= set(COLUMNS)
+    assert list(judge(study())) == list(verdicts.COLUMNS)
+    assert all(column.meaning for column in (verdicts.COLUMNS | predictors.COLUMNS).values())
 
 
 def test_predictors_are_scored_by_data_set_and_over_all(tmp_path, monkeypatch):
     cells = pandas.concat([by_rank(1), by_rank(-1).assign(dataset="other"), study("third", status="unfit")])
-    table, csv, markdown, latex, page = command(predictors, tmp_path, monkeypatch, cells, "csv", "md", "tex", "html")
+    table, csv, markdown, latex, page = command(
+        "predictors", predictors_stage, tmp_path, monkeypatch, cells, "csv", "md", "tex", "html"
+    )
+    assert table.column_names == list(predictors.COLUMNS)
     scored = table.to_pandas().set_index(["dataset", "measure", "statistic", "axis"])
     assert {"overall", "toy", "other", "third"} == set(scored.index.get_level_values("dataset"))
     tau = scored.xs((float("nan"), "effective_rank", "tau_fixed_control"), level=("axis", "measure", "statistic"))
@@ -352,7 +333,7 @@ def test_predictors_are_scored_by_data_set_and_over_all(tmp_path, monkeypatch):
     assert len(csv.splitlines()) == table.num_rows + 1
     lines = [line for line in markdown.splitlines() if line.startswith("|")][2:]
     assert "<td>effective_rank</td>" in page
-    assert len(lines) == len(MEASURES)
+    assert len(lines) == len(predictors.measures_of(Cells(cells, KINDS)))
     assert "[-1, 1]" in next(line for line in lines if line.startswith("| effective_rank"))
     assert r"effective\_\allowbreak{}rank" in latex
     strengths = [abs(float(cell)) for cell in (line.split("|")[3].split()[0] for line in lines) if cell != "-"]

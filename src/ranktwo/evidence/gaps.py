@@ -1,132 +1,218 @@
-"""One row per cell: its axes, losses and generalization gaps after training, its ranks, and whether it counts."""
+"""One row per cell: its axes, its losses and generalization gaps after training, its ranks, and whether it counts.
+
+The columns follow from what the other files declare. Training and every registered analysis mark some of their columns
+as headlines, and each of these becomes a column here, with its meaning, unit and kind. An analysis that is added to the
+package therefore appears in gaps.parquet by itself.
+"""
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas
 import pyarrow
 
 from ranktwo.errors import UserError
-from ranktwo.store import files
-from ranktwo.store.columns import AXIS_COLUMNS
+from ranktwo.store import columns, files, registry
+from ranktwo.store.columns import REAL, TEXT, column, schema
+from ranktwo.study.axes import CELL_COLUMNS
 
-RANKS = [
-    *("stable_rank", "effective_rank", "participation_ratio", "residual_1", "residual_2", "residual_3"),
-    *("residual_c", "residual_c1"),
-]
-STAGES = ("spectra", "certificates", "bounds", "truncation", "train")
-"""Stages that make a file of each stack, from which the rows are put together."""
-CERTIFICATES = [
-    *("critical_decay", "vacuity_lower", "vacuity_upper", "data_floor", "weyl_slack", "mean_residual_2", "pair_bound"),
-    *("memory_rank", "dead_fraction", "directions"),
-]
-
-
-def gaps(
-    history: pandas.DataFrame,
-    spectra: pandas.DataFrame,
-    certificates: pandas.DataFrame,
-    *others: pandas.DataFrame,
-    collapsed_norm: float,
-    fit_accuracy: float,
-    fit_r2: float,
-) -> pandas.DataFrame:
-    """A row for each cell of `spectra`, in its order, with the columns of gaps.parquet (columns.py defines them).
-
-    Gaps are test loss - training loss and test error - training error; ranks and certificates are V's at the end. What
-    a diverged cell ended with is null. `others` have a row for each cell, whose columns are added.
-    """
-    v = spectra[spectra["matrix"] == "V"]
-    first = v.groupby("cell", sort=False).nth(0).set_index("cell")
-    last = v.groupby("cell", sort=False).nth(-1).set_index("cell")
-    end = history.groupby("cell", sort=False).nth(-1).set_index("cell").reindex(last.index)
-    certified = certificates[certificates["matrix"] == "V"].groupby("cell", sort=False).nth(-1).set_index("cell")
-    if not (end["step"] == last["step"]).all():
-        raise UserError(
-            "the histories and the spectra are not of the same runs; delete results/spectra and run snakemake again"
-        )
-    ranks = [*RANKS, *(name for name in spectra.columns if name.startswith("rank_"))]
-    table = last[AXIS_COLUMNS].join(end.drop(columns="step")).join(last[["norm", *ranks]])
-    table["initial_norm"] = first["norm"]
-    table = table.join(certified[CERTIFICATES])
-    table["decay_ratio"] = table["weight_decay"] / table["critical_decay"]
-    for other in others:
-        table = table.join(other.set_index("cell"))
-    table["loss_gap"] = table["test_loss"] - table["train_loss"]
-    table["clean_loss_gap"] = table["test_loss"] - table["clean_train_loss"]
-    table["accuracy_gap"] = table["train_accuracy"] - table["test_accuracy"]
-    table["clean_accuracy_gap"] = table["clean_train_accuracy"] - table["test_accuracy"]
-    table["matched_loss_gap"] = table["noisy_test_loss"] - table["train_loss"]
-    table["matched_accuracy_gap"] = table["train_accuracy"] - table["noisy_test_accuracy"]
-    table["matched_r2_gap"] = table["train_r2"] - table["noisy_test_r2"]
-    # A net that learned noisy labels fits its data; so does one that saw through the noise.
-    accuracy = table[["train_accuracy", "clean_train_accuracy"]].max(axis=1)
-    unfit = (accuracy < fit_accuracy) | (table[["train_r2", "clean_train_r2"]].max(axis=1) < fit_r2)
-    table["status"] = "ok"
-    table.loc[unfit, "status"] = "unfit"
-    table.loc[table["norm"] < collapsed_norm * table["initial_norm"], "status"] = "collapsed"
-    table.loc[table["diverged_step"].notna(), "status"] = "diverged"
-    return table.reset_index()
-
-
-SCHEMA_NAMES = [
-    *("cell", *AXIS_COLUMNS, "status", "diverged_step"),
-    *("train_loss", "test_loss", "loss_gap", "train_accuracy", "test_accuracy", "accuracy_gap", "train_r2", "test_r2"),
-    *("clean_train_loss", "clean_loss_gap", "clean_train_accuracy", "clean_accuracy_gap", "clean_train_r2"),
-    *(
-        "noisy_test_loss",
-        "matched_loss_gap",
-        "noisy_test_accuracy",
-        "matched_accuracy_gap",
-        "noisy_test_r2",
-        "matched_r2_gap",
+LOSS = "nats, or sd^2 of y in regression"
+COLUMNS = {
+    "status": column(
+        TEXT,
+        "`diverged`: a weight or loss became non-finite. `collapsed`: the norm of V ended below "
+        "`status.collapsed_norm` of its initial one. `unfit`: accuracy or R^2 on the training labels, noisy or clean, "
+        "whichever is greater, ended below `status.fit_accuracy` or `status.fit_r2`. `ok`: none of these. The first "
+        "that applies.",
     ),
-    *("norm", "initial_norm", *RANKS, *CERTIFICATES, "decay_ratio"),
+    "loss_gap": column(REAL, "`test_loss` - `train_loss`.", unit=LOSS),
+    "clean_loss_gap": column(REAL, "`test_loss` - `clean_train_loss`: both on labels without noise.", unit=LOSS),
+    "accuracy_gap": column(REAL, "`train_accuracy` - `test_accuracy`, that is test error - training error."),
+    "clean_accuracy_gap": column(REAL, "`clean_train_accuracy` - `test_accuracy`."),
+    "matched_loss_gap": column(
+        REAL,
+        "`noisy_test_loss` - `train_loss`: test and training labels of one distribution, as in learning theory. Equal "
+        "to `loss_gap` without label noise.",
+        unit=LOSS,
+    ),
+    "matched_accuracy_gap": column(REAL, "`train_accuracy` - `noisy_test_accuracy`."),
+    "matched_r2_gap": column(REAL, "`train_r2` - `noisy_test_r2`."),
+    "initial_norm": column(REAL, "Frobenius norm of V at step 0."),
+    "decay_ratio": column(REAL, "mu/mu_c."),
+}
+"""Columns that are computed here, from headlines of other files."""
+TRAINING = "train"
+SPECTRA = "spectra"
+"""The analysis whose file says which cells a stack has, and what their axes are."""
+NEEDED = [
+    *("train_loss", "train_accuracy", "train_r2", "clean_train_loss", "clean_train_accuracy", "clean_train_r2"),
+    *("test_loss", "test_accuracy", "noisy_test_loss", "noisy_test_accuracy", "noisy_test_r2", "diverged_step"),
+    *("norm", "critical_decay"),
 ]
+"""Headlines of other files that the columns of this module are made of."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Rows of gaps.parquet, one for each cell."""
+
+    rows: pandas.DataFrame
+    kinds: Mapping[str, str]
+    """The kind of each column that has one, by its name, in the file's order: `rank`, `bound`, `rate`, `measure`."""
+
+    def of_kind(self, *kinds: str) -> list[str]:
+        """Names of the columns of these kinds, in the file's order."""
+        return [name for name, kind in self.kinds.items() if kind in kinds]
+
+
+def read_cells(path: Path) -> Cells:
+    """The rows of gaps.parquet and the kinds of its columns; UserError where the file is absent or damaged."""
+    table, _ = files.read_parquet(path, "gaps")
+    return Cells(_frame(table), columns.kinds(table.schema))
 
 
 def read(stage: str, *paths: Path) -> pandas.DataFrame:
     """The rows of files that one stage made, as one frame; whole numbers stay whole beside nulls."""
-    return to_frame(pyarrow.concat_tables([files.read_parquet(path, stage)[0] for path in paths]))
+    return _frame(pyarrow.concat_tables([files.read_parquet(path, stage)[0] for path in paths]))
 
 
-def paths(results: Path, stage: str, stacks: list[str]) -> list[Path]:
-    """The file that a stage made of each stack."""
-    return [
-        results / "runs" / stack / "history.parquet" if stage == "train" else results / stage / f"{stack}.parquet"
-        for stack in stacks
-    ]
-
-
-def read_stacks(results: Path, stacks: list[str]) -> dict[str, pyarrow.Table]:
-    """The rows of all stacks by the stage that made them; UserError where a stack's files are not of the same cells."""
-    tables: dict[str, list[pyarrow.Table]] = {stage: [] for stage in STAGES}
-    for stack in stacks:
-        wanted = None
-        for stage in STAGES:
-            [path] = paths(results, stage, [stack])
-            table, _ = files.read_parquet(path, stage)
-            cells = set(table["cell"].to_pylist())
-            wanted = wanted or cells
-            # A history keeps the cells that no config asks for any more.
-            if not (wanted <= cells if stage == "train" else wanted == cells):
-                files.put_aside(path)
-                raise UserError(
-                    f"{path} has other cells than the stack's spectra; it was put aside, run snakemake again"
-                )
-            tables[stage].append(table)
-    return {stage: pyarrow.concat_tables(found) for stage, found in tables.items()}
-
-
-def to_frame(table: pyarrow.Table) -> pandas.DataFrame:
+def _frame(table: pyarrow.Table) -> pandas.DataFrame:
     return table.to_pandas(types_mapper=_nullable)
-
-
-def origin(cells: pandas.DataFrame) -> str:
-    """Which gaps.parquet a figure or table was made from: its number of cells, and a hash of all its values."""
-    digest = hashlib.sha256(cells.to_csv(index=False).encode()).hexdigest()[:12]
-    return f"{len(cells)} cells of gaps.parquet, values {digest}"
 
 
 def _nullable(kind: pyarrow.DataType) -> pandas.api.extensions.ExtensionDtype | None:
     return pandas.Int64Dtype() if pyarrow.types.is_integer(kind) else None
+
+
+def origin(rows: pandas.DataFrame) -> str:
+    """Which gaps.parquet a figure or table was made from: its number of cells, and a hash of all its values."""
+    digest = hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()[:12]
+    return f"{len(rows)} cells of gaps.parquet, values {digest}"
+
+
+def paths(results: Path, stage: str, stacks: list[str]) -> list[Path]:
+    """The file that a stage made of each stack; an analysis counts as a stage."""
+    return [
+        results / "runs" / stack / "history.parquet" if stage == TRAINING else results / stage / f"{stack}.parquet"
+        for stack in stacks
+    ]
+
+
+def stages() -> list[str]:
+    """The stages whose headlines gaps.parquet shows, in the order of its columns: training, spectra, other analyses."""
+    return list(dict.fromkeys([TRAINING, SPECTRA, *registry.entries("analysis")]))
+
+
+def sources(results: Path, stacks: list[str]) -> list[Path]:
+    """Every file that gaps.parquet is made from."""
+    return [path for stage in stages() for path in paths(results, stage, stacks)]
+
+
+def table(results: Path, stacks: list[str], status: Mapping[str, float]) -> pyarrow.Table:
+    """gaps.parquet: a row for each cell of the stacks' spectra, in their order.
+
+    Its columns are those of a cell, then COLUMNS, then the headlines of training and of every analysis. A headline's
+    value is that of the first matrix V at the last snapshot; what a diverged cell ended with is null. Of two columns of
+    the same name the first wins, headlines being in the order of `stages`: `norm` is that of the spectra.
+
+    `status` holds the thresholds `collapsed_norm`, `fit_accuracy` and `fit_r2`. UserError where the files of a stack
+    are not of the same cells and runs, or lack a column.
+    """
+    parts = [_stack(results, stack) for stack in stacks]
+    for part, stack in zip(parts, stacks, strict=True):
+        if part.schema != parts[0].schema:
+            differing = ", ".join(sorted(set(part.schema.names) ^ set(parts[0].schema.names))) or "types differ"
+            raise UserError(
+                f"the files of the stacks {stacks[0]} and {stack} have different headline columns ({differing}); "
+                f"delete those of the older one in {results} and run snakemake again"
+            )
+    rows = pyarrow.concat_tables(parts)
+    computed = _computed(_frame(rows.select(["weight_decay", "initial_norm", *NEEDED])), **status)
+    own = pyarrow.Table.from_pandas(computed, schema=schema(COLUMNS), preserve_index=False)
+    rows = rows.drop_columns(["initial_norm"])
+    for position, field in enumerate(own.schema, start=len(CELL_COLUMNS)):
+        rows = rows.add_column(position, field, own[field.name])
+    return rows
+
+
+def _stack(results: Path, stack: str) -> pyarrow.Table:
+    """A row for each cell of a stack: the columns of a cell, `initial_norm`, and all headlines."""
+    [path] = paths(results, SPECTRA, [stack])
+    spectra, _ = files.read_parquet(path, SPECTRA)
+    cells = list(dict.fromkeys(spectra["cell"].to_pylist()))
+    missing = [name for name in CELL_COLUMNS if name not in spectra.column_names]
+    if missing:
+        raise UserError(f"{path} lacks the column {missing[0]}; delete it and run snakemake again")
+    first = _rows_of(spectra, cells, path, [*CELL_COLUMNS, "norm"], last=False)
+    fields = {field.name: field for field in [*schema(CELL_COLUMNS), pyarrow.field("initial_norm", REAL)]}
+    values = dict(zip(fields, first.columns, strict=True))
+    steps: list[int] = []
+    for stage in stages():
+        [path] = paths(results, stage, [stack])
+        table = spectra if stage == SPECTRA else _of_the_same_cells(path, stage, cells)
+        shown = [field for field in columns.headlines(table.schema) if field.name not in [*fields, *COLUMNS]]
+        if not shown:
+            continue
+        names = [*(field.name for field in shown), *({"step"} & set(table.column_names))]
+        ends = _rows_of(table, cells, path, names, last=True)
+        if "step" in names:
+            steps = steps or ends["step"].to_pylist()
+            if ends["step"].to_pylist() != steps:
+                raise UserError(f"{path} and the stack's history are of other runs; delete it and run snakemake again")
+        fields |= {field.name: field for field in shown}
+        values |= {field.name: ends[field.name] for field in shown}
+    missing = [name for name in NEEDED if name not in fields]
+    if missing:
+        raise UserError(
+            f"no file of the stack {stack} in {results} has the headline column {missing[0]}: another version of "
+            "ranktwo made them; delete the stack's files and run snakemake again"
+        )
+    return pyarrow.table(list(values.values()), schema=pyarrow.schema(list(fields.values())))
+
+
+def _of_the_same_cells(path: Path, stage: str, cells: list[str]) -> pyarrow.Table:
+    """The rows of a stack's file; UserError where it has other cells than its spectra."""
+    table, _ = files.read_parquet(path, stage)
+    wanted, present = set(cells), set(table["cell"].to_pylist())
+    # A history keeps the cells that no config asks for any more.
+    if not (wanted <= present if stage == TRAINING else wanted == present):
+        files.put_aside(path)
+        raise UserError(f"{path} has other cells than the stack's spectra; it was put aside, run snakemake again")
+    return table
+
+
+def _rows_of(table: pyarrow.Table, cells: list[str], path: Path, names: list[str], *, last: bool) -> pyarrow.Table:
+    """These columns of each cell's first or last row, in the order of `cells`; of the matrix V where there are more."""
+    matrices = table["matrix"].to_pylist() if "matrix" in table.column_names else ["V"] * table.num_rows
+    rows: dict[str, int] = {}
+    for row, (cell, matrix) in enumerate(zip(table["cell"].to_pylist(), matrices, strict=True)):
+        if matrix == "V" and (last or cell not in rows):
+            rows[cell] = row
+    absent = [cell for cell in cells if cell not in rows]
+    if absent:
+        raise UserError(f"{path} has no row of the matrix V for {absent[0]}; delete it and run snakemake again")
+    return table.select(names).take([rows[cell] for cell in cells])
+
+
+def _computed(ends: pandas.DataFrame, *, collapsed_norm: float, fit_accuracy: float, fit_r2: float) -> pandas.DataFrame:
+    """The values of COLUMNS, from what the cells ended with."""
+    own = pandas.DataFrame(index=ends.index)
+    # A net that learned noisy labels fits its data; so does one that saw through the noise.
+    accuracy = ends[["train_accuracy", "clean_train_accuracy"]].max(axis=1)
+    unfit = (accuracy < fit_accuracy) | (ends[["train_r2", "clean_train_r2"]].max(axis=1) < fit_r2)
+    own["status"] = "ok"
+    own.loc[unfit, "status"] = "unfit"
+    own.loc[ends["norm"] < collapsed_norm * ends["initial_norm"], "status"] = "collapsed"
+    own.loc[ends["diverged_step"].notna(), "status"] = "diverged"
+    own["loss_gap"] = ends["test_loss"] - ends["train_loss"]
+    own["clean_loss_gap"] = ends["test_loss"] - ends["clean_train_loss"]
+    own["accuracy_gap"] = ends["train_accuracy"] - ends["test_accuracy"]
+    own["clean_accuracy_gap"] = ends["clean_train_accuracy"] - ends["test_accuracy"]
+    own["matched_loss_gap"] = ends["noisy_test_loss"] - ends["train_loss"]
+    own["matched_accuracy_gap"] = ends["train_accuracy"] - ends["noisy_test_accuracy"]
+    own["matched_r2_gap"] = ends["train_r2"] - ends["noisy_test_r2"]
+    own["initial_norm"] = ends["initial_norm"]
+    own["decay_ratio"] = ends["weight_decay"] / ends["critical_decay"]
+    return own

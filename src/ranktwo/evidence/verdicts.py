@@ -1,46 +1,94 @@
-"""TODO evidence.verdicts."""
+"""A verdict on every registered claim: rows for each data set, and one over all of them."""
+
+import re
 
 import pandas
 
-from ranktwo.evidence.claims.judging import CLAIMS, STATUSES, SUPPORTED, Claim, DataSet, Finding, Limits, over_datasets
-from ranktwo.evidence.predictors import OVERALL
-from ranktwo.study.axes import AXES
+from ranktwo.evidence.claims.families import DataSet
+from ranktwo.evidence.claims.judging import STATUSES, SUPPORTED, Claim, Finding, Limits, over_datasets
+from ranktwo.evidence.gaps import Cells
+from ranktwo.evidence.predictors import INTERVAL, OVERALL
+from ranktwo.store import registry
+from ranktwo.store.columns import BOOL, REAL, TEXT, TEXTS, WHOLE, column
+from ranktwo.study.axes import AXES, CELL_COLUMNS
+
+COLUMNS = {
+    "claim": column(
+        TEXT, "`C1` to `C5b`: the claim of arXiv 2410.02176 that the row judges; verdicts.md has its words."
+    ),
+    "dataset": CELL_COLUMNS["dataset"],
+    "rule": column(
+        TEXT, "What the claim was judged by: a column of gaps.parquet, and the statistic if there are several."
+    ),
+    "family": column(
+        TEXT,
+        "Cells that differ in weight decay and seed only: the values of the axes in which they differ from the data "
+        "set's main family, which is the one with the most cells among those with clean labels, constant decay, SGD "
+        "and mini-batches; empty for that one.",
+    ),
+    "task": CELL_COLUMNS["task"],
+    "headline": column(
+        BOOL, "Whether the row is the claim's verdict for its data set: by its first rule, main family."
+    ),
+    "verdict": column(TEXT, "`supported`, `contradicted` or `inconclusive`, by `criterion`."),
+    "effect": column(REAL, "The number that `effect_name` describes."),
+    **INTERVAL,
+    "ok": column(WHOLE, "Cells looked at that ended `ok`. No others support or contradict anything."),
+    "unfit": column(WHOLE, "Cells looked at and left out as `unfit`."),
+    "collapsed": column(WHOLE, "Cells looked at and left out as `collapsed`."),
+    "diverged": column(WHOLE, "Cells looked at and left out as `diverged`."),
+    "effect_name": column(TEXT, "What the effect is, with its unit."),
+    "threshold": column(REAL, "The number in `criterion`."),
+    "criterion": column(TEXT, "When the claim is supported and when it is contradicted; else it is inconclusive."),
+    "note": column(TEXT, "What else a reader of the verdict has to know."),
+    "rests_on": column(TEXTS, "Names of these cells."),
+}
 
 
-def verdicts(cells: pandas.DataFrame, limits: Limits) -> pandas.DataFrame:
+def claims() -> dict[str, Claim]:
+    """Every registered claim by its id, C2 before C10."""
+    return dict(sorted(registry.load_all("claim").items(), key=lambda item: _parts(item[0])))
+
+
+def _parts(id: str) -> list[str | int]:
+    """An id's letters and numbers in turn, `C5b` as C, 5, b."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", id)]
+
+
+def verdicts(cells: Cells, limits: Limits) -> pandas.DataFrame:
     """Rows of verdicts.parquet, from rows of gaps.parquet: claim by claim, `overall` rows after those of the data sets.
 
     A run that stands in the study under two names (`full` and the batch size that it means) counts once.
     """
-    counts = {name: float for name, kind in cells.dtypes.items() if kind == "Int64" and name not in AXES}
-    cells = cells.astype(counts).drop_duplicates(list(AXES)).copy()
-    datasets = [DataSet(part) for _, part in cells.groupby("dataset", sort=False)]
+    counts = {name: float for name, kind in cells.rows.dtypes.items() if kind == "Int64" and name not in AXES}
+    judged = cells.rows.astype(counts).drop_duplicates(list(AXES)).copy()
+    datasets = [DataSet(part, cells.kinds) for _, part in judged.groupby("dataset", sort=False)]
     rows: list[dict[str, object]] = []
-    for one in CLAIMS.values():
-        findings = [(data, found) for data in datasets for found in one.judge(data, limits)]
+    for one in claims().values():
+        findings = [(data, finding) for data in datasets for finding in one.judge(data, limits)]
         first = findings[0][1].rule
-        own = pandas.DataFrame([_row(one, data, found) for data, found in findings])
+        own = pandas.DataFrame([_row(one, data, finding) for data, finding in findings])
         own["headline"] = own["main"] & (own["rule"] == first)
         rows += own.to_dict("records")
         for rule, main in own[own["main"]].groupby("rule", sort=False):
             combine = one.combine if rule == first else over_datasets
             rows.append(_overall(main, *combine(main, pandas.DataFrame(rows))) | {"headline": rule == first})
-    return pandas.DataFrame(rows).drop(columns="main")
+    return pandas.DataFrame(rows)[list(COLUMNS)]
 
 
-def _row(one: Claim, data: DataSet, found: Finding) -> dict[str, object]:
+def _row(one: Claim, data: DataSet, finding: Finding) -> dict[str, object]:
     return {
         "claim": one.id,
-        **data.cells[["dataset", "task"]].iloc[0],
-        **{name: getattr(found, name) for name in ("family", "main", "rule", "verdict")},
-        "effect": found.effect.value,
-        "low": found.effect.low,
-        "high": found.effect.high,
-        "seeds": found.effect.seeds,
-        "cells": len(found.cells),
-        **{status: int((found.looked_at["status"] == status).sum()) for status in STATUSES},
-        **{name: getattr(found, name) for name in ("effect_name", "threshold", "criterion", "note")},
-        "rests_on": found.cells,
+        **data.rows[["dataset", "task"]].iloc[0],
+        **{name: getattr(finding, name) for name in ("family", "main", "rule", "verdict")},
+        "effect": finding.effect.value,
+        "low": finding.effect.low,
+        "high": finding.effect.high,
+        "seeds": finding.effect.seeds,
+        "cells": len(finding.cells),
+        **{status: int((finding.looked_at["status"] == status).sum()) for status in STATUSES},
+        **{name: getattr(finding, name) for name in ("effect_name", "threshold", "criterion", "note")},
+        "rests_on": finding.cells,
     }
 
 
@@ -60,7 +108,3 @@ def _overall(rows: pandas.DataFrame, verdict: str, note: str) -> dict[str, objec
         "note": note,
         "rests_on": [name for names in rows["rests_on"] for name in names],
     }
-
-
-SHOWN = ["claim", "dataset", "rule", "family", "task", "headline", "verdict", "effect", "low", "high", "seeds", "cells"]
-NAMES = [*SHOWN, *STATUSES, "effect_name", "threshold", "criterion", "note", "rests_on"]

@@ -1,9 +1,10 @@
-"""TODO evidence.wording."""
+"""Numbers in words, for the notes of verdicts and for tables that people read."""
 
 import numpy as np
 
 
 def short(value: object) -> str:
+    """A number without needless digits, at most six; anything else as it is."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -1,41 +1,37 @@
-"""TODO stages.predictors."""
+"""Score how well every bound, rate, measure and rank orders the cells by their generalization gap.
 
-import argparse
+Reads gaps.parquet. Writes the statistics as Parquet and CSV, and a summary for people.
+"""
+
 from pathlib import Path
 
 import pyarrow
 
-from ranktwo.evidence import gaps
-from ranktwo.evidence.predictors import predictors
+from ranktwo.evidence import gaps, predictors
 from ranktwo.report import pages
-from ranktwo.report.predictors import SAID, summary
-from ranktwo.store import columns, files, provenance
+from ranktwo.report.predictors import EXPLANATION, summary
+from ranktwo.stages import parser
+from ranktwo.store import files, provenance
+from ranktwo.store.columns import schema
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--gaps", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser(__doc__)
+    arguments.add_argument("--gaps", type=Path, required=True, help="gaps.parquet")
+    arguments.add_argument("--output", type=Path, required=True, help="Parquet file to write")
     for kind in ("csv", "md", "tex", "html"):
-        parser.add_argument(f"--{kind}", type=Path, required=True)
-    arguments = parser.parse_args()
-    cells = gaps.read("gaps", arguments.gaps)
-    scored, origin = predictors(cells), gaps.origin(cells)
-    schema = columns.schema(["dataset", *(name for name in scored.columns if name != "dataset")])
-    rows = pyarrow.Table.from_pandas(scored, schema=schema, preserve_index=False)
-    files.write_parquet(
-        arguments.output, rows, {"provenance": provenance.circumstances("predictors", [arguments.gaps])}
-    )
+        arguments.add_argument(f"--{kind}", type=Path, required=True, help=f"{kind} file to write")
+    given = arguments.parse_args()
+    cells = gaps.read_cells(given.gaps)
+    scored, origin = predictors.predictors(cells), gaps.origin(cells.rows)
+    table = pyarrow.Table.from_pandas(scored, schema=schema(predictors.COLUMNS), preserve_index=False)
+    files.write_parquet(given.output, table, {"provenance": provenance.circumstances("predictors", [given.gaps])})
     text = summary(scored)
     pages.write(
         {
-            arguments.csv: pages.to_csv(rows.to_pandas()),
-            arguments.md: pages.to_markdown(origin, text),
-            arguments.tex: pages.to_latex(origin, text),
-            arguments.html: pages.to_html("Which measure predicts the gap", origin, SAID, text),
+            given.csv: pages.to_csv(table.to_pandas()),
+            given.md: pages.to_markdown(origin, text),
+            given.tex: pages.to_latex(origin, text),
+            given.html: pages.to_html("Which measure predicts the gap", origin, EXPLANATION, text),
         }
     )
-
-
-if __name__ == "__main__":
-    run(main)

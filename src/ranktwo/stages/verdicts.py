@@ -1,42 +1,41 @@
-"""TODO stages.verdicts."""
+"""Give every claim its verdict: rows, and the page that a person reads first.
 
-import argparse
+Reads gaps.parquet. Writes the verdicts as Parquet, and pages for people.
+"""
+
 import json
 from pathlib import Path
 
 import pyarrow
 
-from ranktwo.evidence import gaps
+from ranktwo.evidence import gaps, verdicts
 from ranktwo.evidence.claims.judging import Limits
 from ranktwo.evidence.predictors import OVERALL
-from ranktwo.evidence.verdicts import NAMES, verdicts
 from ranktwo.report import pages
 from ranktwo.report.verdicts import details, headlines, page
-from ranktwo.store import columns, files, provenance
+from ranktwo.stages import parser
+from ranktwo.store import files, provenance
+from ranktwo.store.columns import schema
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--gaps", type=Path, required=True)
-    parser.add_argument("--thresholds", type=json.loads, default={}, help="JSON: the numbers of `Limits`")
-    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser(__doc__)
+    arguments.add_argument("--gaps", type=Path, required=True, help="gaps.parquet")
+    arguments.add_argument("--thresholds", type=json.loads, default={}, help="JSON: the config's section `verdicts`")
+    arguments.add_argument("--output", type=Path, required=True, help="Parquet file to write")
     for kind in ("md", "tex", "html"):
-        parser.add_argument(f"--{kind}", type=Path, required=True)
-    arguments = parser.parse_args()
-    cells = gaps.read("gaps", arguments.gaps)
-    rows = verdicts(cells, Limits(**arguments.thresholds))
-    table = pyarrow.Table.from_pandas(rows, schema=columns.schema(NAMES), preserve_index=False)
-    files.write_parquet(arguments.output, table, {"provenance": provenance.circumstances("verdicts", [arguments.gaps])})
-    origin, parts = gaps.origin(cells), page(rows, cells)
-    shown = rows[rows["headline"] & (rows["dataset"] != OVERALL)]
+        arguments.add_argument(f"--{kind}", type=Path, required=True, help=f"{kind} file to write")
+    given = arguments.parse_args()
+    cells = gaps.read_cells(given.gaps)
+    rows = verdicts.verdicts(cells, Limits(**given.thresholds))
+    table = pyarrow.Table.from_pandas(rows, schema=schema(verdicts.COLUMNS), preserve_index=False)
+    files.write_parquet(given.output, table, {"provenance": provenance.circumstances("verdicts", [given.gaps])})
+    origin, parts = gaps.origin(cells.rows), page(rows, cells.rows)
+    by_dataset = rows[rows["headline"] & (rows["dataset"] != OVERALL)]
     pages.write(
         {
-            arguments.md: pages.to_markdown(origin, *parts),
-            arguments.tex: pages.to_latex(origin, headlines(rows), details(shown)),
-            arguments.html: pages.to_html("Verdicts", origin, *parts),
+            given.md: pages.to_markdown(origin, *parts),
+            given.tex: pages.to_latex(origin, headlines(rows), details(by_dataset)),
+            given.html: pages.to_html("Verdicts", origin, *parts),
         }
     )
-
-
-if __name__ == "__main__":
-    run(main)

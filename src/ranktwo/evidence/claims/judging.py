@@ -1,4 +1,4 @@
-"""A verdict on every claim of arXiv 2410.02176, from gaps.parquet alone: supported, contradicted or inconclusive.
+"""How a claim of arXiv 2410.02176 is judged, from gaps.parquet alone: supported, contradicted or inconclusive.
 
 A *setting* is all axes but the seed, a *family* all axes but seed and weight decay. Every family is judged; a data
 set's verdict is that of its main family: the one with the most cells among those with clean labels, constant decay,
@@ -13,20 +13,18 @@ An effect is the median over seeds (of the difference seed by seed, where settin
 interval, and at most inconclusive. Of 3 to 5 seeds the interval is their range, which holds the true median in 75, 88
 and 94 % of studies: a verdict from 3 seeds is weaker evidence than its interval's name says.
 
-Adding a claim is adding one function under `@claim`.
+Adding a claim is adding one file to this folder, with one function marked `@claim`.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas
 
+from ranktwo.evidence.claims.families import DataSet
 from ranktwo.evidence.predictors import MIN_SEEDS
-from ranktwo.evidence.wording import number, short
-from ranktwo.study.axes import FAMILY, HEADINGS
+from ranktwo.evidence.wording import number
 
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
 STATUSES = ("ok", "unfit", "collapsed", "diverged")
@@ -41,6 +39,7 @@ class Limits:
     negligible_tau: float = 0.2
     """A rank correlation below this says next to nothing."""
     resamples: int = 2000
+    """Of the seeds, behind each interval."""
 
 
 @dataclass(frozen=True)
@@ -83,81 +82,15 @@ class Finding:
     """Cells whose status is counted."""
     family: str = ""
     main: bool = True
+    """Whether the family is its data set's main one."""
     note: str = ""
 
     @property
     def verdict(self) -> str:
+        """Inconclusive where the effect has no interval, or both or neither of the criteria hold."""
         if np.isnan(self.effect.low) or self.supported == self.contradicted:
             return INCONCLUSIVE
         return SUPPORTED if self.supported else CONTRADICTED
-
-
-@dataclass(frozen=True)
-class Family:
-    """Cells of one data set that differ in weight decay and seed only."""
-
-    cells: pandas.DataFrame
-    name: str
-    main: bool
-
-    @cached_property
-    def decays(self) -> list[float]:
-        """Weight decays above 0 at which every seed is ok, rising."""
-        ok = (self.cells["status"] == "ok").groupby(self.cells["weight_decay"]).all()
-        return [mu for mu, every in ok.items() if mu > 0 and every]
-
-    @cached_property
-    def strongest(self) -> pandas.DataFrame:
-        """Cells at the strongest decay, by seed; none if at no decay every seed is ok."""
-        return self.at(max(self.decays, default=np.nan))
-
-    def at(self, weight_decay: float) -> pandas.DataFrame:
-        """Cells that ended ok at this weight decay, by seed."""
-        return self.cells[(self.cells["weight_decay"] == weight_decay) & (self.cells["status"] == "ok")].set_index(
-            "seed"
-        )
-
-    @property
-    def decayed(self) -> pandas.DataFrame:
-        return self.cells[self.cells["weight_decay"] > 0]
-
-    @property
-    def place(self) -> dict[str, Any]:
-        """What a Finding says of the family."""
-        return {"family": self.name, "main": self.main}
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """All cells of one data set, and its families, the main one first."""
-
-    cells: pandas.DataFrame
-
-    @cached_property
-    def families(self) -> list[Family]:
-        parts = [cells for _, cells in self.cells.groupby(FAMILY, sort=False, dropna=False)]
-        parts.sort(key=lambda cells: (not _plain(cells.iloc[0]), -len(cells)))
-        main = parts[0].iloc[0]
-        names = [
-            ", ".join(f"{HEADINGS.get(a, a)} {short(cells[a].iloc[0])}" for a in FAMILY if cells[a].iloc[0] != main[a])
-            for cells in parts
-        ]
-        return [
-            Family(cells, name, main=not index) for index, (cells, name) in enumerate(zip(parts, names, strict=True))
-        ]
-
-    @property
-    def rules(self) -> list[str]:
-        return [name for name in self.cells.columns if name.startswith("rank_")]
-
-
-def _plain(cell: pandas.Series) -> bool:
-    return (
-        cell["label_noise"] == 0
-        and cell["decay_rule"] == "constant"
-        and cell["optimizer"] == "sgd"
-        and cell["batch_size"] < cell["train_size"]
-    )
 
 
 Judge = Callable[[DataSet, Limits], Iterator[Finding]]
@@ -174,9 +107,6 @@ class Claim:
     combine: Combine
 
 
-CLAIMS: dict[str, Claim] = {}
-
-
 def over_datasets(own: pandas.DataFrame, judged: pandas.DataFrame) -> tuple[str, str]:
     """Verdict and note from a claim's rows `own`, one for each data set; `judged` are all rows made so far."""
     contradicted = own[own["verdict"] == CONTRADICTED]
@@ -185,23 +115,24 @@ def over_datasets(own: pandas.DataFrame, judged: pandas.DataFrame) -> tuple[str,
     return (SUPPORTED if (own["verdict"] == SUPPORTED).all() else INCONCLUSIVE), ""
 
 
-def claim(id: str, words: str, combine: Combine = over_datasets) -> Callable[[Judge], Judge]:
-    """Register what judges a claim in one data set. The first measure it yields is the one that headlines show."""
+def claim(id: str, *, words: str, combine: Combine = over_datasets) -> Callable[[Judge], Claim]:
+    """Register a claim by the function that judges it in one data set.
 
-    def register(judge: Judge) -> Judge:
-        CLAIMS[id] = Claim(id, words, judge, combine)
-        return judge
-
-    return register
+    The function takes the cells of a data set and the limits, and yields a Finding for each family and measure. The
+    first measure that it yields is the one that headlines show. `combine` is what makes the verdict over all data sets.
+    """
+    return lambda judge: Claim(id, words, judge, combine)
 
 
 def dataset_names(rows: pandas.DataFrame) -> str:
+    """The data sets of rows of verdicts, each with its family unless that is the main one, and each once."""
     return ", ".join(
         dict.fromkeys(f"{row.dataset} ({row.family})" if row.family else row.dataset for row in rows.itertuples())
     )
 
 
 def known_cells(cells: pandas.DataFrame, column: str) -> list[str]:
+    """Names of the cells in which a column is not null."""
     return list(cells.loc[cells[column].notna(), "cell"])
 
 

@@ -1,14 +1,15 @@
-"""TODO evidence.claims.generalizes."""
+"""Claim C5a: nets with weight decay and low rank generalize better."""
 
 from collections.abc import Iterator
 
 import numpy as np
 import pandas
 
-from ranktwo.evidence.claims.judging import DataSet, Effect, Family, Finding, Limits, claim, decay_words
+from ranktwo.evidence.claims.families import DataSet, Family
+from ranktwo.evidence.claims.judging import Effect, Finding, Limits, claim, decay_words
 
 
-@claim("C5a", "nets with weight decay and low rank generalize better than nets without decay")
+@claim("C5a", words="nets with weight decay and low rank generalize better than nets without decay")
 def generalizes_better(data: DataSet, limits: Limits) -> Iterator[Finding]:
     """Test loss without decay minus at the best decay; the other seeds choose it, so luck is not counted as merit."""
     for family in data.families:

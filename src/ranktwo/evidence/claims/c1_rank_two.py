@@ -1,19 +1,20 @@
-"""TODO evidence.claims.rank_two."""
+"""Claim C1: nets trained with weight decay have a weight matrix of about rank two."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from ranktwo.evidence.claims.judging import DataSet, Effect, Finding, Limits, claim, decay_words, known_cells
+from ranktwo.evidence.claims.families import DataSet
+from ranktwo.evidence.claims.judging import Effect, Finding, Limits, claim, decay_words, known_cells
 from ranktwo.evidence.wording import number
 
 
-@claim("C1", "ReLU nets trained with SGD and weight decay have an approximately rank-two weight matrix")
+@claim("C1", words="ReLU nets trained with SGD and weight decay have an approximately rank-two weight matrix")
 def approximately_rank_two(data: DataSet, limits: Limits) -> Iterator[Finding]:
     """The rank-two residual at the strongest decay, the setting most favourable to the claim; then every rank rule."""
     for family in data.families:
         cells = family.strongest
-        ranks = {rule: Effect.of(cells[rule], limits) for rule in data.rules}
+        ranks = {rule: Effect.of(cells[rule], limits) for rule in data.of_kind("rank")}
         known = [rank.value for rank in ranks.values() if not np.isnan(rank.value)]
         note = f"{sum(rank <= 2 for rank in known)} of {len(known)} rank rules say at most two"
         if len(cells):

@@ -1,32 +1,25 @@
-"""TODO evidence.claims.necessary."""
+"""Claim C2: without weight decay there is no low rank."""
 
 from collections.abc import Iterator
 
 import pandas
 
-from ranktwo.evidence.claims.judging import (
-    INCONCLUSIVE,
-    SUPPORTED,
-    DataSet,
-    Effect,
-    Finding,
-    Limits,
-    claim,
-    over_datasets,
-)
+from ranktwo.evidence.claims.families import DataSet
+from ranktwo.evidence.claims.judging import INCONCLUSIVE, SUPPORTED, Effect, Finding, Limits, claim, over_datasets
 from ranktwo.evidence.wording import number
 
 
 def _both_tasks(own: pandas.DataFrame, judged: pandas.DataFrame) -> tuple[str, str]:
+    """As `over_datasets`, but supported only if there are data sets of both kinds."""
     verdict, note = over_datasets(own, judged)
     if verdict == SUPPORTED and len({task == "regression" for task in own["task"]}) == 1:
         return INCONCLUSIVE, "needs regression and classification; the study has one of them"
     return verdict, note
 
 
-@claim("C2", "weight decay is necessary for low rank, in regression and in classification", _both_tasks)
+@claim("C2", words="weight decay is necessary for low rank, in regression and in classification", combine=_both_tasks)
 def necessary(data: DataSet, limits: Limits) -> Iterator[Finding]:
-    """Without decay against the strongest decay, seed by seed."""
+    """The rank-two residual and the effective rank, without decay minus at the strongest decay, seed by seed."""
     for family in data.families:
         without, decayed = family.at(0), family.strongest
         free = Effect.of(without["residual_2"], limits)

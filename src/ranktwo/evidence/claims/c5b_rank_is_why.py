@@ -1,9 +1,10 @@
-"""TODO evidence.claims.rank_is_why."""
+"""Claim C5b: low rank, and not weight decay by another way, is why they do."""
 
 from collections.abc import Iterator
 
 from ranktwo.evidence import predictors
-from ranktwo.evidence.claims.judging import DataSet, Effect, Finding, Limits, claim
+from ranktwo.evidence.claims.families import DataSet
+from ranktwo.evidence.claims.judging import Effect, Finding, Limits, claim
 from ranktwo.evidence.predictors import GAP
 from ranktwo.study.axes import FAMILY
 
@@ -11,7 +12,7 @@ SAME_DATA = ["train_size", "label_noise", "decay_rule"]
 """Axes that move the gap, or the meaning of mu, by themselves."""
 
 
-@claim("C5b", "low rank is why: rank tells something about the gap once weight decay is known")
+@claim("C5b", words="low rank is why: rank tells something about the gap once weight decay is known")
 def rank_beyond_decay(data: DataSet, limits: Limits) -> Iterator[Finding]:
     """Rank statistics of effective rank against the gap in all families that share training data and decay rule.
 
@@ -24,11 +25,11 @@ def rank_beyond_decay(data: DataSet, limits: Limits) -> Iterator[Finding]:
     }
     seen = set()
     for family in data.families:
-        same = (data.cells[SAME_DATA] == family.cells[SAME_DATA].iloc[0]).all(axis=1)
-        if (group := tuple(data.cells.index[same])) in seen:
+        same = (data.rows[SAME_DATA] == family.cells[SAME_DATA].iloc[0]).all(axis=1)
+        if (group := tuple(data.rows.index[same])) in seen:
             continue
         seen.add(group)
-        cells = data.cells[same]
+        cells = data.rows[same]
         used = cells[(cells["status"] == "ok") & cells[["effective_rank", GAP]].notna().all(axis=1)]
         settings = used.drop_duplicates([*FAMILY, "weight_decay"])
         varied = bool(settings["weight_decay"].duplicated().any())

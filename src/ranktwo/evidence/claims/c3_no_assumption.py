@@ -1,13 +1,13 @@
-"""TODO evidence.claims.no_assumption."""
+"""Claim C3: low rank comes whatever the data, the optimum and the training."""
 
 from collections.abc import Iterator
 
 import pandas
 
+from ranktwo.evidence.claims.families import DataSet
 from ranktwo.evidence.claims.judging import (
     CONTRADICTED,
     SUPPORTED,
-    DataSet,
     Effect,
     Finding,
     Limits,
@@ -21,19 +21,20 @@ from ranktwo.evidence.wording import number
 
 
 def _whatever_the_data(own: pandas.DataFrame, judged: pandas.DataFrame) -> tuple[str, str]:
+    """As `over_datasets`, but contradicted as well if C1 is supported on one data set and contradicted on another."""
     verdict, note = over_datasets(own, judged)
     ranks = judged[(judged["claim"] == "C1") & (judged["rule"] == "residual_2") & (judged["dataset"] != OVERALL)]
-    supported, contradicted = (ranks[ranks["verdict"] == verdict] for verdict in (SUPPORTED, CONTRADICTED))
-    if len(supported) and len(contradicted):
-        depends = f"C1 depends on data and training: supported on {dataset_names(supported)}, contradicted on {dataset_names(contradicted)}"
+    supported, contradicted = (dataset_names(ranks[ranks["verdict"] == word]) for word in (SUPPORTED, CONTRADICTED))
+    if supported and contradicted:
+        depends = f"C1 depends on data and training: supported on {supported}, contradicted on {contradicted}"
         return CONTRADICTED, "; ".join(filter(None, (f"bound {note}" if note else "", depends)))
     return verdict, note
 
 
-@claim("C3", "low rank comes without assumptions on data, optimality or training", _whatever_the_data)
+@claim("C3", words="low rank comes without assumptions on data, optimality or training", combine=_whatever_the_data)
 def no_assumption(data: DataSet, limits: Limits) -> Iterator[Finding]:
     """The theorem's bound on d_1(V) over ||V||, at the setting, of all families, where its upper end is smallest."""
-    decayed = data.cells[data.cells["weight_decay"] > 0]
+    decayed = data.rows[data.rows["weight_decay"] > 0]
     ok = decayed[(decayed["status"] == "ok") & decayed["vacuity_lower"].notna()]
     settings = [family.at(mu) for family in data.families for mu in family.decays]
     settings = [cells for cells in settings if cells["vacuity_upper"].notna().all()]

@@ -1,0 +1,79 @@
+"""The cells that a claim looks at: those of one data set, and its families, which share all axes but decay and seed."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas
+
+from ranktwo.evidence.gaps import Cells
+from ranktwo.evidence.wording import short
+from ranktwo.study.axes import FAMILY, heading
+
+
+@dataclass(frozen=True)
+class Family:
+    """Cells of one data set that differ in weight decay and seed only."""
+
+    cells: pandas.DataFrame
+    name: str
+    """Its values on the axes in which it differs from the data set's main family; empty for that one."""
+    main: bool
+
+    @cached_property
+    def decays(self) -> list[float]:
+        """Weight decays above 0 at which every seed is ok, rising."""
+        ok = (self.cells["status"] == "ok").groupby(self.cells["weight_decay"]).all()
+        return [mu for mu, every in ok.items() if mu > 0 and every]
+
+    @cached_property
+    def strongest(self) -> pandas.DataFrame:
+        """Cells at the strongest decay, by seed; none if at no decay every seed is ok."""
+        return self.at(max(self.decays, default=np.nan))
+
+    def at(self, weight_decay: float) -> pandas.DataFrame:
+        """Cells that ended ok at this weight decay, by seed."""
+        ok = (self.cells["weight_decay"] == weight_decay) & (self.cells["status"] == "ok")
+        return self.cells[ok].set_index("seed")
+
+    @property
+    def decayed(self) -> pandas.DataFrame:
+        """Cells with weight decay, however they ended."""
+        return self.cells[self.cells["weight_decay"] > 0]
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """What a Finding says of the family."""
+        return {"family": self.name, "main": self.main}
+
+
+@dataclass(frozen=True)
+class DataSet(Cells):
+    """All cells of one data set, and its families."""
+
+    @cached_property
+    def families(self) -> list[Family]:
+        """The main family first, then the others, those of plain training before the rest, great ones before small."""
+        parts = [cells for _, cells in self.rows.groupby(FAMILY, sort=False, dropna=False)]
+        parts.sort(key=lambda cells: (not _plain(cells.iloc[0]), -len(cells)))
+        main = parts[0].iloc[0]
+        names = [
+            ", ".join(
+                f"{heading(axis)} {short(cells[axis].iloc[0])}" for axis in FAMILY if cells[axis].iloc[0] != main[axis]
+            )
+            for cells in parts
+        ]
+        return [
+            Family(cells, name, main=not index) for index, (cells, name) in enumerate(zip(parts, names, strict=True))
+        ]
+
+
+def _plain(cell: pandas.Series) -> bool:
+    """Whether a cell was trained on clean labels, with constant decay, by SGD, in mini-batches."""
+    return (
+        cell["label_noise"] == 0
+        and cell["decay_rule"] == "constant"
+        and cell["optimizer"] == "sgd"
+        and cell["batch_size"] < cell["train_size"]
+    )

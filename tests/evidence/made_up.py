@@ -1,0 +1,122 @@
+"""Made-up rows of gaps.parquet, and what verdicts say of them, for every test that starts from there."""
+
+import numpy as np
+import pandas
+import pyarrow
+
+from ranktwo.evidence import verdicts
+from ranktwo.evidence.claims.judging import Limits
+from ranktwo.evidence.gaps import Cells
+from ranktwo.store.columns import REAL, WHOLE, column, schema
+
+SGD_AXES = {
+    "train_size": 50,
+    "label_noise": 0.0,
+    "widths": "8",
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "schedule": "constant",
+    "batch_size": 16,
+    "decay_rule": "constant",
+    "steps": 10,
+}
+"""Axes of all made-up cells; the others differ."""
+REQUIRED = [
+    *("cell", "dataset", "task", "train_size", "label_noise", "widths", "optimizer", "learning_rate", "schedule"),
+    *("batch_size", "weight_decay", "steps", "seed", "status", "train_loss", "test_loss", "loss_gap"),
+    *("train_accuracy", "test_accuracy", "accuracy_gap", "train_r2", "test_r2", "norm", "initial_norm"),
+    *("stable_rank", "effective_rank", "participation_ratio", "residual_1", "residual_2", "residual_3"),
+    *("rank_numpy", "rank_galanti", "rank_relative", "rank_energy"),
+]
+"""Columns that gaps.parquet has had from the first; notebooks of readers use them."""
+RANK_RULES = [f"rank_{name}" for name in ("numpy", "galanti", "relative", "energy", "gavish_donoho")]
+EXPLICIT = ["vc_bound_dense", "vc_bound_rank_2", "bartlett2017_bound"]
+KINDS = {
+    **dict.fromkeys(RANK_RULES, "rank"),
+    **dict.fromkeys(["chen2024_dense_rate", "chen2024_rank_two_rate"], "rate"),
+    **dict.fromkeys(EXPLICIT, "bound"),
+    **dict.fromkeys(["path_norm_1", "spectral_stable_rank_over_margin"], "measure"),
+}
+"""Kinds of the made-up columns."""
+LIMITS = Limits(resamples=500)
+
+
+def falls(mu, seed):
+    """A rank-two residual that decay makes small."""
+    return 0.01 + 0.001 * seed if mu else 0.9
+
+
+def study(dataset="toy", decays=(0.0, 0.1, 0.2), seeds=3, status="ok", **changes):
+    """Rows of gaps.parquet in which every claim but C5b is supported; a change is a value or a function of mu, seed."""
+    values = {
+        **SGD_AXES,
+        "task": "binary",
+        "status": status,
+        "residual_2": falls,
+        "effective_rank": lambda mu, seed: 2 + seed if mu else 8 + seed,
+        "stable_rank": 1.5,
+        "norm": 3.0,
+        "functional_rank": 2,
+        "vacuity_lower": 0.5,
+        "vacuity_upper": 0.8,
+        "data_floor": 0.05,
+        "critical_decay": 0.5,
+        "decay_ratio": lambda mu, seed: mu / 0.5,
+        "test_loss": lambda mu, seed: (0.5 if mu else 1.0) + 0.01 * seed,
+        "accuracy_gap": 0.02,
+        "matched_loss_gap": lambda mu, seed: 0.3 - mu + 0.01 * seed,
+        **dict.fromkeys(RANK_RULES, 2),
+        **{name: 2.0 for name, kind in KINDS.items() if kind != "rank"},
+        "vc_bound_rank_2": 0.4,
+        "chen2024_rank_two_rate": 1.0,
+    } | changes
+    rows = [
+        {"dataset": dataset, "weight_decay": mu, "seed": seed}
+        | {name: value(mu, seed) if callable(value) else value for name, value in values.items()}
+        for mu in decays
+        for seed in range(seeds)
+    ]
+    table = pandas.DataFrame(rows)
+    table["cell"] = [
+        f"{r.dataset}-{r.batch_size}-{r.label_noise:g}-{r.weight_decay:g}-{r.seed}" for r in table.itertuples()
+    ]
+    return table
+
+
+def by_rank(sign):
+    """Two batch sizes; of nets of equal decay those of higher rank have a gap that is greater, smaller or unrelated."""
+    noise = np.random.default_rng(0)
+    parts = []
+    for size, shift in ((4, 0.0), (16, 5.0)):
+        ranks = {(mu, s): shift + noise.uniform() for mu in (0.0, 0.1, 0.2, 0.4) for s in range(3)}
+        gaps = {key: sign * rank + (noise.normal() if sign == 0 else 0) for key, rank in ranks.items()}
+        parts.append(
+            study(
+                batch_size=size,
+                decays=(0.0, 0.1, 0.2, 0.4),
+                effective_rank=lambda mu, s, r=ranks: r[mu, s],
+                matched_loss_gap=lambda mu, s, g=gaps: g[mu, s],
+            )
+        )
+    return pandas.concat(parts)
+
+
+def judge(*parts, kinds=KINDS):
+    """The verdicts on these rows of gaps.parquet."""
+    return verdicts.verdicts(Cells(pandas.concat(parts, ignore_index=True), kinds), LIMITS)
+
+
+def one(rows, claim, dataset="toy", rule=None, family=""):
+    """The verdict on a claim by its first rule or by a named one."""
+    chosen = rows[(rows["claim"] == claim) & (rows["dataset"] == dataset) & (rows["family"] == family)]
+    chosen = chosen[chosen["headline"]] if rule is None else chosen[chosen["rule"] == rule]
+    assert len(chosen) == 1
+    return chosen.iloc[0]
+
+
+def as_table(rows, kinds=KINDS):
+    """Rows of gaps.parquet as a table whose columns have their kinds."""
+    plain = pyarrow.Table.from_pandas(rows, preserve_index=False)
+    declared = schema({name: column(WHOLE if kind == "rank" else REAL, "", kind=kind) for name, kind in kinds.items()})
+    fields = [declared.field(field.name) if field.name in kinds else field for field in plain.schema]
+    return plain.cast(pyarrow.schema(fields))
