@@ -144,7 +144,7 @@ def twice_at_once(folder: Path) -> str:
     command = next(
         words
         for words in ((entry / "cmdline").read_bytes().decode().split("\0")[:-1] for entry in processes_in(folder))
-        if "ranktwo.train" in words
+        if words[1:4] == ["-m", "ranktwo", "train"]
     )
     environ = environment(PYTHONPATH=str(folder / "src"))
     again = ["sbatch", f"--chdir={folder}", "--output=again.txt", f"--wrap={shlex.join(command)}"]
