@@ -183,8 +183,8 @@ def test_a_headline_of_an_analysis_that_is_new_arrives(tmp_path, known_analyses)
         for cell in reversed(CELLS)
         for step in (0, 7)
     ]
-    rows["no-headlines"] = [{"cell": cell} for cell in CELLS]
-    write(tmp_path, "one", rows, MADE | {"new-idea": new, "no-headlines": CELL})
+    rows["no-headlines"] = [{"cell": cell, "matrix": "U"} for cell in CELLS]
+    write(tmp_path, "one", rows, MADE | {"new-idea": new, "no-headlines": {**CELL, **MATRIX}})
     table = gaps.table(tmp_path, ["one"], THRESHOLDS)
     assert table["colour"].to_pylist() == ["a7", "b7"]
     assert table["score"].to_pylist() == [3.5, 3.5]

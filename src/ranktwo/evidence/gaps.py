@@ -69,8 +69,8 @@ class Cells:
 
 def read_cells(path: Path) -> Cells:
     """The rows of gaps.parquet and the kinds of its columns; UserError where the file is absent or damaged."""
-    table, _ = files.read_parquet(path, "gaps")
-    return Cells(_frame(table), columns.kinds(table.schema))
+    content, _ = files.read_parquet(path, "gaps")
+    return Cells(_frame(content), columns.kinds(content.schema))
 
 
 def read(stage: str, *paths: Path) -> pandas.DataFrame:
@@ -78,8 +78,8 @@ def read(stage: str, *paths: Path) -> pandas.DataFrame:
     return _frame(pyarrow.concat_tables([files.read_parquet(path, stage)[0] for path in paths]))
 
 
-def _frame(table: pyarrow.Table) -> pandas.DataFrame:
-    return table.to_pandas(types_mapper=_nullable)
+def _frame(content: pyarrow.Table) -> pandas.DataFrame:
+    return content.to_pandas(types_mapper=_nullable)
 
 
 def _nullable(kind: pyarrow.DataType) -> pandas.api.extensions.ExtensionDtype | None:
@@ -151,12 +151,12 @@ def _stack(results: Path, stack: str) -> pyarrow.Table:
     steps: list[int] = []
     for stage in stages():
         [path] = paths(results, stage, [stack])
-        table = spectra if stage == SPECTRA else _of_the_same_cells(path, stage, cells)
-        shown = [field for field in columns.headlines(table.schema) if field.name not in [*fields, *COLUMNS]]
+        content = spectra if stage == SPECTRA else _of_the_same_cells(path, stage, cells)
+        shown = [field for field in columns.headlines(content.schema) if field.name not in [*fields, *COLUMNS]]
         if not shown:
             continue
-        names = [*(field.name for field in shown), *({"step"} & set(table.column_names))]
-        ends = _rows_of(table, cells, path, names, last=True)
+        names = [*(field.name for field in shown), *({"step"} & set(content.column_names))]
+        ends = _rows_of(content, cells, path, names, last=True)
         if "step" in names:
             steps = steps or ends["step"].to_pylist()
             if ends["step"].to_pylist() != steps:
@@ -174,26 +174,26 @@ def _stack(results: Path, stack: str) -> pyarrow.Table:
 
 def _of_the_same_cells(path: Path, stage: str, cells: list[str]) -> pyarrow.Table:
     """The rows of a stack's file; UserError where it has other cells than its spectra."""
-    table, _ = files.read_parquet(path, stage)
-    wanted, present = set(cells), set(table["cell"].to_pylist())
+    content, _ = files.read_parquet(path, stage)
+    wanted, present = set(cells), set(content["cell"].to_pylist())
     # A history keeps the cells that no config asks for any more.
     if not (wanted <= present if stage == TRAINING else wanted == present):
         files.put_aside(path)
         raise UserError(f"{path} has other cells than the stack's spectra; it was put aside, run snakemake again")
-    return table
+    return content
 
 
-def _rows_of(table: pyarrow.Table, cells: list[str], path: Path, names: list[str], *, last: bool) -> pyarrow.Table:
+def _rows_of(content: pyarrow.Table, cells: list[str], path: Path, names: list[str], *, last: bool) -> pyarrow.Table:
     """These columns of each cell's first or last row, in the order of `cells`; of the matrix V where there are more."""
-    matrices = table["matrix"].to_pylist() if "matrix" in table.column_names else ["V"] * table.num_rows
+    matrices = content["matrix"].to_pylist() if "matrix" in content.column_names else ["V"] * content.num_rows
     rows: dict[str, int] = {}
-    for row, (cell, matrix) in enumerate(zip(table["cell"].to_pylist(), matrices, strict=True)):
+    for row, (cell, matrix) in enumerate(zip(content["cell"].to_pylist(), matrices, strict=True)):
         if matrix == "V" and (last or cell not in rows):
             rows[cell] = row
     absent = [cell for cell in cells if cell not in rows]
     if absent:
         raise UserError(f"{path} has no row of the matrix V for {absent[0]}; delete it and run snakemake again")
-    return table.select(names).take([rows[cell] for cell in cells])
+    return content.select(names).take([rows[cell] for cell in cells])
 
 
 def _computed(ends: pandas.DataFrame, *, collapsed_norm: float, fit_accuracy: float, fit_r2: float) -> pandas.DataFrame:
