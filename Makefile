@@ -1,11 +1,15 @@
-PYTHON ?= python3
-VENV ?= .venv
-CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
-STUDY ?= config.yaml
+# Only make's own command line sets these: `make figures CORES=4`. Variables of the shell do not.
+PYTHON := python3
+VENV := .venv
+STUDY := config.yaml
+# OMP_NUM_THREADS would change what nproc counts.
+CORES := $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || sysctl -n hw.ncpu)
 INSTALLED := $(VENV)/.installed
-RUN := . $(VENV)/bin/activate && snakemake --cores $(CORES) --configfile $(STUDY)
+ACTIVATE := . '$(VENV)/bin/activate'
+RUN := $(ACTIVATE) && snakemake --cores $(CORES) --configfile '$(STUDY)'
+PYTEST := '$(VENV)/bin/python' -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: help figures report plan test lint clean-env
+.PHONY: help figures report plan test test-all lint clean-env
 
 help:            ## say what can be done
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -20,19 +24,23 @@ report: $(INSTALLED) ## run the study and put all of it into one HTML file, repo
 plan: $(INSTALLED) ## say what the study would take: jobs, CPU time, memory, disk
 	@$(RUN) --quiet all -- plan
 
-test: $(INSTALLED) ## run the tests
-	@$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
+test: $(INSTALLED) ## run the quick tests, in under five minutes on two cores
+	@$(PYTEST) -m "not slow"
+
+test-all: $(INSTALLED) ## run all tests: SLURM, kills, whole studies, browser and LaTeX as well
+	@$(PYTEST)
 
 lint: $(INSTALLED) ## check style, types and the workflow
-	@. $(VENV)/bin/activate && ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile workflow
+	@$(ACTIVATE) && ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile workflow
 
-clean-env:       ## remove .venv
-	rm -rf $(VENV)
+clean-env:       ## remove the environment that make has installed
+	@if [ -f '$(INSTALLED)' ]; then rm -rf -- '$(VENV)'; \
+	else echo "$(VENV) was not installed by make: it has no file .installed; nothing is removed"; fi
 
 $(INSTALLED): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("ranktwo needs Python 3.11 or newer; name one with make PYTHON=...")'
+	@'$(PYTHON)' -c 'import sys; sys.version_info >= (3, 11) or sys.exit("ranktwo needs Python 3.11 or newer; name one with make PYTHON=...")'
 	@echo "Installing what requirements.lock names into $(VENV); this takes a minute or two."
-	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+	@'$(PYTHON)' -m venv '$(VENV)'
+	@'$(VENV)/bin/python' -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@'$(VENV)/bin/python' -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch '$@'

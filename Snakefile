@@ -1,17 +1,14 @@
-"""Data sets, training, spectra, gaps, figures and tables of a study: config.yaml, or the one --configfile names."""
+"""From a study to its figures, tables, verdicts and report. The study is config.yaml, or what --configfile names."""
 
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.8")
 
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/datasets.smk"
 include: "workflow/rules/train.smk"
-include: "workflow/rules/spectra.smk"
-include: "workflow/rules/certificates.smk"
-include: "workflow/rules/bounds.smk"
-include: "workflow/rules/truncation.smk"
+include: "workflow/rules/analysis.smk"
 include: "workflow/rules/gaps.smk"
 include: "workflow/rules/verdicts.smk"
 include: "workflow/rules/predictors.smk"
@@ -36,31 +33,24 @@ rule all:
         expand(
             "{results}/figures/{figure}.{kind}",
             results=RESULTS,
-            figure=STUDY["figures"],
+            figure=RUN.figures,
             kind=["pdf", "png", "csv"],
         ),
         expand(
             "{results}/tables/{table}.{kind}",
             results=RESULTS,
-            table=TABLES,
+            table=RUN.tables,
             kind=["csv", "md", "tex"],
         ),
 
 
 onsuccess:
     if "plan" not in sys.argv and Path(f"{RESULTS}/gaps.parquet").exists():
-        print(closing())
+        print(RUN.closing())
 
 
 onerror:
     print(
-        f"\nWhat failed says why above, in a line that begins with `ranktwo:`, and in {RESULTS}/logs/."
+        RUN.failed(STARTED, remote=workflow.executor_plugin.common_settings.non_local_exec),
+        file=sys.stderr,
     )
-    # What a job says on this machine is on the screen already.
-    if workflow.executor_plugin.common_settings.non_local_exec:
-        said = failures(Path(RESULTS) / "logs", STARTED.timestamp())
-        print("\nFailed jobs:", *said, sep="\n  ", file=sys.stderr)
-        print(
-            f"What other jobs said: {RESULTS}/logs, and SLURM's own logs in .snakemake/slurm_logs",
-            file=sys.stderr,
-        )

@@ -55,18 +55,13 @@ def failures(logs: Path, since: float) -> list[str]:
     return found
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a command's `main`. A UserError becomes its sentence on standard error and exit status 1.
+def run(main: Callable[[], None], log: Path | None = None) -> None:
+    """Run a stage's `main`. A UserError becomes its sentence on standard error and exit status 1.
 
-    With `--log FILE` among the arguments, standard error is also written to FILE; the traceback of an error that is
-    ours goes there and nowhere else.
+    With a log, standard error is also written to it; the traceback of an error that is ours goes there and nowhere
+    else.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    arguments, log = sys.argv, None
-    if "--log" in arguments[:-1]:
-        position = arguments.index("--log")
-        log = Path(arguments[position + 1])
-        del arguments[position : position + 2]
     with contextlib.ExitStack() as stack:
         if log:
             try:

@@ -4,12 +4,12 @@ import numpy as np
 import pandas
 import pytest
 from scipy import stats
-from test_figures import study
 
-from ranktwo.report import pages
-from ranktwo.report.tables import TABLES, interval, plus_minus
+from ranktwo.report.tables.grid import grid
+from ranktwo.report.tables.results import results
+from ranktwo.report.tables.tabulating import interval, plus_minus
 from ranktwo.stages import table
-
+from ranktwo.store import registry
 
 
 def test_interval_is_students():
@@ -31,12 +31,12 @@ def test_interval_covers_at_its_level():
     assert 0.93 < hits / 2000 < 0.97
 
 
-def test_collapsed_and_diverged_cells_are_counted_and_left_out_of_means():
-    rows = study(mu1="diverged").gaps
+def test_collapsed_and_diverged_cells_are_counted_and_left_out_of_means(make_gaps):
+    rows = make_gaps(mu1="diverged")
     rows.loc[rows["weight_decay"] == 1.0, "test_loss"] = 1e9
     one = (rows["weight_decay"] == 0.01) & (rows["seed"] == 0)
     rows.loc[one, ["status", "test_loss"]] = ["collapsed", 1e9]
-    numbers = TABLES["results"](rows).numbers
+    numbers = results(rows).numbers
     assert numbers["cells"].eq(3).all()
     assert numbers["test_loss"].max() < 10
     by = numbers.set_index(["batch_size", "weight_decay"])
@@ -48,11 +48,36 @@ def test_collapsed_and_diverged_cells_are_counted_and_left_out_of_means():
     assert by.loc[(16, 0.001), "test_loss"] == pytest.approx(chosen["test_loss"].mean())
 
 
-def test_grid_lists_the_values_of_each_family():
-    text = TABLES["grid"](study().gaps).text
+def test_unfit_cells_are_averaged(make_gaps):
+    numbers = results(make_gaps(mu1="unfit")).numbers
+    unfit = numbers[numbers["weight_decay"] == 1.0]
+    assert list(unfit["status"]) == ["3 unfit", "3 unfit"]
+    assert list(unfit["averaged"]) == [3, 3]
+
+
+def test_results_name_the_axes_that_differ_within_a_data_set_and_no_others(make_gaps):
+    other = make_gaps().assign(dataset="other", learning_rate=0.5)
+    made = results(pandas.concat([make_gaps(), other], ignore_index=True))
+    assert list(made.text.columns[:5]) == ["data set", "B", "weight decay", "n", "status"]
+    assert list(made.numbers.columns[:3]) == ["dataset", "batch_size", "weight_decay"]
+    assert len(made.text) == 16
+
+
+def test_scores_are_accuracies_or_in_regression_r2(make_gaps):
+    rows = make_gaps()
+    rows.loc[rows["batch_size"] == 50, ["train_accuracy", "test_accuracy"]] = None
+    rows.loc[rows["batch_size"] == 50, ["train_r2", "test_r2"]] = [0.75, 0.5]
+    scores = results(rows).numbers.set_index("batch_size")[["train_score", "test_score"]]
+    assert (scores.loc[50] == [0.75, 0.5]).all(axis=None)
+    assert scores.loc[16].notna().all(axis=None)
+
+
+def test_grid_lists_the_values_of_each_family(make_gaps):
+    text = grid(make_gaps()).text
     assert list(text["B"]) == ["16", "50"]
-    assert set(text["weight decays"]) == {"0 0.001 0.01 1"}
-    assert set(text["cells"]) == {"12"}
+    assert list(text["weight decays"]) == ["0 0.001 0.01 1"] * 2
+    assert list(text["seeds"]) == ["0 1 2"] * 2
+    assert list(text["cells"]) == ["12"] * 2
 
 
 @pytest.mark.parametrize(
@@ -70,19 +95,25 @@ def test_numbers_are_shown_to_two_digits_of_their_interval(mean, half, text):
     assert plus_minus(mean, half) == text
 
 
-def test_latex_is_booktabs_with_plus_minus_in_mathematics(tmp_path, monkeypatch):
-    path = tmp_path / "gaps.parquet"
-    monkeypatch.setattr(tables.gaps, "read", lambda stage, path: study().gaps)
-    files = [f"--{kind}={tmp_path / kind}" for kind in ("csv", "md", "tex", "html")]
-    monkeypatch.setattr("sys.argv", ["tables", "results", f"--gaps={path}", *files])
-    table.main()
-    latex = (tmp_path / "tex").read_text()
-    assert r"\toprule" in latex and r"$\pm$" in latex and "±" not in latex
-    assert "±" in (tmp_path / "md").read_text()
-    assert {"test_loss", "test_loss_low", "test_loss_high"} <= set(pandas.read_csv(tmp_path / "csv").columns)
+def test_every_registered_table_is_made_by_the_stage_in_four_forms(make_gaps, run_on_rows):
+    names = list(registry.entries("table"))
+    assert {"results", "grid"} <= set(names)
+    for name in names:
+        made = run_on_rows(table, name, writes=("csv", "md", "tex", "html"), options={}, gaps=make_gaps())
+        assert r"\toprule" in made["tex"]
+        assert f"<h1>{name.capitalize()}</h1>" in made["html"]
+        assert registry.entries("table")[name].summary in made["html"]
+        assert made["md"].startswith("| data set") and made["csv"]
+        origin = made["tex"].splitlines()[0].removeprefix("% ")
+        assert origin.startswith("From 24 cells of gaps.parquet, values ")
+        assert f"<!-- {origin} -->" in made["md"] and f"<small>{origin}</small>" in made["html"]
 
 
-def test_characters_that_latex_shows_as_others_are_commands():
-    """In the default encoding | < > are a dash and two Spanish marks."""
-    latex = pages.to_latex("1 cell", pandas.DataFrame({"remark": ["d_2/||V|| < 1 > 0"]}))
-    assert r"d\_2/\textbar{}\textbar{}V\textbar{}\textbar{} \textless{} 1 \textgreater{} 0" in latex
+def test_the_numbers_of_results_are_in_the_csv_in_full(make_gaps, run_on_rows):
+    made = run_on_rows(table, "results", writes=("csv", "md", "tex", "html"), options={}, gaps=make_gaps())
+    assert "±" in made["md"] and r"$\pm$" in made["tex"] and "±" not in made["tex"]
+    expected = results(make_gaps()).numbers
+    lines = made["csv"].splitlines()
+    assert lines[0] == ",".join(expected.columns)
+    assert {"test_loss", "test_loss_low", "test_loss_high"} <= set(expected.columns)
+    assert lines[1] == ",".join(map(str, expected.iloc[0]))

@@ -16,7 +16,6 @@ from ranktwo.errors import UserError
 from ranktwo.store import files
 from ranktwo.store.files import PATIENCE
 
-
 METADATA = {"provenance": {"stage": "gaps"}}
 TABLE = pyarrow.table(
     {"a": [1.0, None], "b": [[1.0, 2.0], None], "c": [True, None], "d": ["x", None], "e": [[1], []], "f": [None, 2]}
@@ -156,7 +155,7 @@ def test_the_next_writer_removes_what_a_killed_one_left_and_nothing_of_a_living_
 WRITER = """
 import sys, pyarrow, torch
 from pathlib import Path
-from ranktwo import files
+from ranktwo.store import files
 number = int(sys.argv[2])
 for _ in range(60):
     files.write_tensors(Path(sys.argv[1]), {"x": torch.full((50_000,), float(number))}, {"n": number})
@@ -180,7 +179,7 @@ def test_a_reader_sees_one_whole_file_whoever_writes(tmp_path):
 FULL = """
 import resource, signal, sys, pyarrow, torch
 from pathlib import Path
-from ranktwo import files
+from ranktwo.store import files
 from ranktwo.errors import run
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

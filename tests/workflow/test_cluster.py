@@ -21,8 +21,7 @@ import pandas
 import pytest
 import torch
 import yaml
-from conftest import ROOT
-from test_workflow import SMALL, copy_project, environment, gaps
+from support import ROOT, SMALL, copy_project, environment, gaps
 
 from ranktwo.store import records
 from ranktwo.store.records import Record

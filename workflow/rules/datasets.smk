@@ -1,4 +1,4 @@
-"""Needs the raw source (bundled, or in the data folder). Makes one file of standardised tensors for each data set."""
+"""Needs the raw source: bundled, or in the data folder. Makes one file of standardised tensors for each data set."""
 
 
 rule dataset:
@@ -6,25 +6,21 @@ rule dataset:
         f"{RESULTS}/datasets/{{dataset}}.safetensors",
     log:
         f"{RESULTS}/logs/datasets/{{dataset}}.log",
-    # Short, and the longest training may wait for it.
-    priority: len(STACKS) + 1
+    benchmark:
+        f"{RESULTS}/benchmarks/datasets/{{dataset}}.tsv"
+    # The longest training may wait for it.
+    priority: len(RUN.stacks) + 1
     localrule: True
     params:
-        # Snakemake compares the set of a job's parameters, so one of them holds all that the result depends on.
-        identity=lambda wildcards: grid.canonical(
-            [
-                STUDY["datasets"][wildcards.dataset],
-                fingerprint(
-                    "datasets", source=STUDY["datasets"][wildcards.dataset]["source"]
-                ),
-            ]
-        ),
-        options=lambda wildcards: grid.canonical(STUDY["datasets"][wildcards.dataset]),
+        identity=lambda wildcards: RUN.dataset_identity(wildcards.dataset),
+        options=lambda wildcards: RUN.options(wildcards.dataset),
     shell:
-        "python -m ranktwo.datasets"
+        "python -m ranktwo dataset"
         " --name {wildcards.dataset:q}"
         " --options {params.options:q}"
-        " --folder {DATA_FOLDER:q}"
-        " {DOWNLOAD}"
+        " --folder {RUN.data_folder:q}"
+        " {RUN.download}"
         " --output {output:q}"
+        " --identity {params.identity:q}"
+        " --study {STUDY:q}"
         " --log {log:q}"

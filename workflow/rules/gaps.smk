@@ -1,26 +1,29 @@
-"""Needs what every stack's stages made. Makes the one table that figures, tables and readers start from: a row per cell."""
+"""Needs the training and the analyses of every stack. Makes the table that all later stages start from: a row per cell."""
 
 
 rule gaps:
     input:
-        history=every(f"{RESULTS}/runs/{{stack}}/history.parquet"),
-        spectra=every(f"{RESULTS}/spectra/{{stack}}.parquet"),
-        certificates=every(f"{RESULTS}/certificates/{{stack}}.parquet"),
-        bounds=every(f"{RESULTS}/bounds/{{stack}}.parquet"),
-        truncation=every(f"{RESULTS}/truncation/{{stack}}.parquet"),
+        history=every("{results}/runs/{stack}/history.parquet"),
+        analyses=every("{results}/{analysis}/{stack}.parquet"),
     output:
         f"{RESULTS}/gaps.parquet",
     log:
         f"{RESULTS}/logs/gaps.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/gaps.tsv"
     localrule: True
     params:
-        identity=grid.canonical([STUDY["status"], fingerprint("gaps")]),
-        stacks=STACK_NAMES,
-        status=grid.canonical(STUDY["status"]),
+        identity=RUN.gaps_identity,
+        stacks=lambda wildcards: RUN.write_jobs(write=runs()),
+        stacks_hash=RUN.stacks_hash,
+        status=RUN.section("status"),
     shell:
-        "python -m ranktwo.gaps"
+        "python -m ranktwo gaps"
         " --results {RESULTS:q}"
         " --stacks {params.stacks:q}"
+        " --stacks-hash {params.stacks_hash}"
         " --status {params.status:q}"
         " --output {output:q}"
+        " --identity {params.identity:q}"
+        " --study {STUDY:q}"
         " --log {log:q}"

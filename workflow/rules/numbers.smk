@@ -9,12 +9,16 @@ rule numbers:
         f"{RESULTS}/numbers.tex",
     log:
         f"{RESULTS}/logs/numbers.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/numbers.tsv"
     localrule: True
     params:
-        identity=fingerprint("numbers"),
+        identity=RUN.identity("numbers"),
     shell:
-        "python -m ranktwo.numbers"
+        "python -m ranktwo numbers"
         " --gaps {input.gaps:q}"
         " --verdicts {input.verdicts:q}"
         " --output {output:q}"
+        " --identity {params.identity:q}"
+        " --study {STUDY:q}"
         " --log {log:q}"

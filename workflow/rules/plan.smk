@@ -1,21 +1,12 @@
-"""Needs the data sets. Prints what the study would take that is not there yet: `snakemake --cores 1 plan`."""
+"""Prints what the study would take, of cells that are not there yet: `snakemake --cores 1 plan`."""
 
 
 rule plan:
-    input:
-        expand(
-            "{results}/datasets/{dataset}.safetensors",
-            results=RESULTS,
-            dataset=sorted({cells[0].dataset for cells in STACKS.values()}),
-        ),
     localrule: True
     params:
-        # Put together only if it is asked for: every start of Snakemake reads this file.
-        jobs=lambda wildcards: grid.packed(
-            grid.canonical({stack: training(stack) for stack in STACKS})
-        ),
+        stacks=lambda wildcards: RUN.write_jobs(write=runs()),
     shell:
-        "python -m ranktwo.plan"
-        " --jobs {params.jobs:q}"
+        "python -m ranktwo plan"
         " --results {RESULTS:q}"
-        " --device {DEVICE}"
+        " --stacks {params.stacks:q}"
+        " --device {RUN.study[device]}"

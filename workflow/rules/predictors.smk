@@ -17,15 +17,19 @@ rule predictors:
         ),
     log:
         f"{RESULTS}/logs/predictors.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/predictors.tsv"
     localrule: True
     params:
-        identity=fingerprint("predictors"),
+        identity=RUN.identity("predictors"),
     shell:
-        "python -m ranktwo.predictors"
+        "python -m ranktwo predictors"
         " --gaps {input:q}"
         " --output {output.parquet:q}"
         " --csv {output.csv:q}"
         " --md {output.md:q}"
         " --tex {output.tex:q}"
         " --html {output.html:q}"
+        " --identity {params.identity:q}"
+        " --study {STUDY:q}"
         " --log {log:q}"

@@ -14,14 +14,18 @@ rule study:
         ),
     log:
         f"{RESULTS}/logs/study.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/study.tsv"
     localrule: True
     params:
-        config=grid.ordered(STUDY),
-        identity=fingerprint("study"),
+        identity=RUN.identity("study", RUN.study),
+        config=RUN.as_run,
     shell:
-        "python -m ranktwo.study"
+        "python -m ranktwo study"
         " --config {params.config:q}"
         " --gaps {input:q}"
         " --yaml {output.yaml:q}"
         " --html {output.html:q}"
+        " --identity {params.identity:q}"
+        " --study {STUDY:q}"
         " --log {log:q}"

@@ -1,7 +1,5 @@
 """Needs gaps.parquet. Makes each table as CSV (numbers in full), Markdown, LaTeX and HTML."""
 
-TABLES = list(registered("table"))
-
 
 rule table:
     input:
@@ -18,15 +16,19 @@ rule table:
         ),
     log:
         f"{RESULTS}/logs/tables/{{table}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tables/{{table}}.tsv"
     localrule: True
     params:
-        identity=lambda wildcards: fingerprint("tables", table=wildcards.table),
-        caption=lambda wildcards: registered("table")[wildcards.table],
+        identity=lambda wildcards: RUN.table_identity(wildcards.table),
+        caption=lambda wildcards: RUN.table_caption(wildcards.table),
     shell:
-        "python -m ranktwo.tables {wildcards.table:q}"
+        "python -m ranktwo table {wildcards.table:q}"
         " --gaps {input:q}"
         " --csv {output.csv:q}"
         " --md {output.md:q}"
         " --tex {output.tex:q}"
         " --html {output.html:q}"
+        " --identity {params.identity:q}"
+        " --study {STUDY:q}"
         " --log {log:q}"

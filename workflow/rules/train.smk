@@ -1,9 +1,9 @@
-"""Needs a data set. Makes the weights and the history of each stack's cells; trains only those it does not have yet."""
+"""Needs a data set. Makes the weights and the history of each stack's cells; trains only cells that are not there yet."""
 
 
 rule train:
     input:
-        lambda wildcards: f"{RESULTS}/datasets/{STACKS[wildcards.stack][0].dataset}.safetensors",
+        lambda wildcards: f"{RESULTS}/datasets/{RUN.dataset_of(wildcards.stack)}.safetensors",
     output:
         weights=update(f"{RESULTS}/runs/{{stack}}/weights.safetensors"),
         history=update(f"{RESULTS}/runs/{{stack}}/history.parquet"),
@@ -11,19 +11,29 @@ rule train:
         f"{RESULTS}/logs/train/{{stack}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/{{stack}}.tsv"
-    priority: lambda wildcards: PRIORITY[wildcards.stack]
-    threads: lambda wildcards: processes(wildcards.stack)
+    priority: lambda wildcards: RUN.priorities[wildcards.stack]
+    # On a cluster each job has its own machine: one process, or what --set-threads or the profile says.
+    threads: lambda wildcards: (
+        RUN.processes(wildcards.stack, workflow.resource_settings.cores or 1)
+        if workflow.local_exec and not workflow.remote_exec
+        else 1
+    )
     resources:
-        gpu=0 if DEVICE == "cpu" else 1,
+        gpu=0 if RUN.study["device"] == "cpu" else 1,
     params:
-        job=lambda wildcards: training(wildcards.stack),
+        identity=lambda wildcards: RUN.training_identity(wildcards.stack),
+        job=lambda wildcards: RUN.write_job(wildcards.stack, write=runs()),
+        job_hash=lambda wildcards: RUN.job_hashes[wildcards.stack],
     shell:
-        "exec python -m ranktwo.train"
+        "exec python -m ranktwo train"
         " --job {params.job:q}"
+        " --job-hash {params.job_hash}"
         " --dataset {input:q}"
         " --weights {output.weights:q}"
         " --history {output.history:q}"
-        " --device {DEVICE}"
+        " --device {RUN.study[device]}"
         " --processes {threads}"
-        " --checkpoint {CHECKPOINT}"
+        " --checkpoint {RUN.study[checkpoint]}"
+        " --identity {params.identity:q}"
+        " --study {STUDY:q}"
         " --log {log:q}"

@@ -1,4 +1,4 @@
-"""Needs gaps.parquet. Gives every claim of the paper its verdict: rows, and the table that a person reads first."""
+"""Needs gaps.parquet. Gives every claim of the paper its verdict: as rows, and as the page that a person reads first."""
 
 
 rule verdicts:
@@ -16,16 +16,20 @@ rule verdicts:
         ),
     log:
         f"{RESULTS}/logs/verdicts.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/verdicts.tsv"
     localrule: True
     params:
-        identity=grid.canonical([STUDY["verdicts"], fingerprint("verdicts")]),
-        thresholds=grid.canonical(STUDY["verdicts"]),
+        identity=RUN.identity("verdicts", RUN.study["verdicts"]),
+        thresholds=RUN.section("verdicts"),
     shell:
-        "python -m ranktwo.verdicts"
+        "python -m ranktwo verdicts"
         " --gaps {input:q}"
         " --thresholds {params.thresholds:q}"
         " --output {output.parquet:q}"
         " --md {output.md:q}"
         " --tex {output.tex:q}"
         " --html {output.html:q}"
+        " --identity {params.identity:q}"
+        " --study {STUDY:q}"
         " --log {log:q}"

@@ -1,12 +1,15 @@
-"""LaTeX macros for a paper's text: every claim's verdict and headline number, and how many cells they rest on.
+"""LaTeX macros for a paper's text: each claim's verdict and main number, and how many cells they rest on.
 
-Names are letters alone, as LaTeX wants: `\\rtVerdictCOne` is claim C1 over all data sets, `\\rtEffectCOneDigits` its
-effect on the data set digits, with `\\rtLow...` and `\\rtHigh...` the ends of the 95 % interval and `\\rtSeeds...` n.
+LaTeX allows letters alone in a macro's name, so names spell out digits: `\\rtVerdictCOne` is the verdict on claim C1
+over all data sets, and `\\rtEffectCOneDigits` the effect of C1 on the data set digits. `\\rtLowCOneDigits` and
+`\\rtHighCOneDigits` are the ends of its 95 % interval, `\\rtSeedsCOneDigits` is the number of seeds.
 """
 
 import itertools
 import re
-from collections.abc import Iterator
+import string
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import pandas
 
@@ -15,18 +18,29 @@ from ranktwo.evidence.predictors import OVERALL
 from ranktwo.evidence.wording import number
 
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
-Macro = tuple[str, str, str]
-"""Name, value, and what it is."""
+
+
+class Macro(NamedTuple):
+    """A LaTeX macro."""
+
+    name: str
+    """Letters alone, without the backslash."""
+    value: str
+    meaning: str
+    """For the comment beside it."""
 
 
 def letters(name: str) -> str:
-    """`digits-3v8` as `DigitsThreeVEight`."""
+    """The name in letters alone: `digits-3v8` becomes `DigitsThreeVEight`."""
     parts = re.findall(r"[A-Za-z]+|\d", name)
     return "".join(DIGITS[int(part)] if part.isdigit() else part[0].upper() + part[1:] for part in parts)
 
 
 def typeset(value: float) -> str:
-    """`1.21e-07` as 1.21 x 10^-7, for text and mathematics alike; two dashes where undefined."""
+    """The number to three digits in LaTeX, for text and mathematics alike; two dashes where it is undefined.
+
+    A number such as 1.21e-07 is shown as a product with a power of ten.
+    """
     if pandas.isna(value):
         return "--"
     mantissa, _, exponent = number(value).partition("e")
@@ -34,34 +48,35 @@ def typeset(value: float) -> str:
 
 
 def macros(rows: pandas.DataFrame, cells: pandas.DataFrame) -> Iterator[Macro]:
-    """From rows of verdicts.parquet and of gaps.parquet."""
+    """The macros, from rows of verdicts.parquet and of gaps.parquet."""
     counts = cells["status"].value_counts()
-    yield "rtCells", str(len(cells)), "all cells of the study"
+    yield Macro("rtCells", str(len(cells)), "all cells of the study")
     for status in STATUSES:
-        yield f"rt{letters(status)}Cells", str(counts.get(status, 0)), f"cells that ended {status}"
-    yield "rtSeeds", str(cells["seed"].nunique()), "seeds of the study"
-    yield "rtDataSets", str(cells["dataset"].nunique()), ", ".join(cells["dataset"].unique())
+        yield Macro(f"rt{letters(status)}Cells", str(counts.get(status, 0)), f"cells that ended {status}")
+    yield Macro("rtSeeds", str(cells["seed"].nunique()), "seeds of the study")
+    yield Macro("rtDataSets", str(cells["dataset"].nunique()), ", ".join(cells["dataset"].unique()))
     for row in rows[rows["headline"]].itertuples():
         place = "" if row.dataset == OVERALL else letters(row.dataset)
         name = letters(row.claim) + place
-        rests = f"{row.claim}, {row.dataset}: {row.cells} cells, {row.seeds} seeds; `rests_on` in verdicts.parquet"
-        yield f"rtVerdict{name}", row.verdict, rests
+        basis = f"{row.claim}, {row.dataset}: {row.cells} cells, {row.seeds} seeds; `rests_on` in verdicts.parquet"
+        yield Macro(f"rtVerdict{name}", row.verdict, basis)
         if place:
             for what, value in (("Effect", row.effect), ("Low", row.low), ("High", row.high)):
-                yield (
-                    f"rt{what}{name}",
-                    typeset(value),
-                    row.effect_name,
-                )
-            yield f"rtSeeds{name}", str(row.seeds), rests
+                yield Macro(f"rt{what}{name}", typeset(value), row.effect_name)
+            yield Macro(f"rtSeeds{name}", str(row.seeds), basis)
 
 
-def to_latex(found: Iterator[Macro], origin: str) -> str:
-    """A \\newcommand a line. Two names that are the same in letters are told apart by a B, C, ... at the end."""
+def to_latex(macros: Iterable[Macro], origin: str) -> str:
+    """A \\newcommand for each macro; `origin`, what the numbers were made from, is a comment at the beginning.
+
+    Names of data sets may differ in other characters than letters and digits alone. Of macros that would have one name
+    the second ends in B, the third in C, and so on.
+    """
     used: set[str] = set()
     lines = [f"% From {origin}. Undefined is --."]
-    for name, value, what in found:
-        free = next(name + mark for mark in itertools.chain([""], map(chr, range(66, 91))) if name + mark not in used)
-        used.add(free)
-        lines.append(f"\\newcommand{{\\{free}}}{{{value}}} % {what}")
+    for macro in macros:
+        candidates = (macro.name + ending for ending in itertools.chain([""], string.ascii_uppercase[1:]))
+        name = next(candidate for candidate in candidates if candidate not in used)
+        used.add(name)
+        lines.append(f"\\newcommand{{\\{name}}}{{{macro.value}}} % {macro.meaning}")
     return "\n".join(lines) + "\n"

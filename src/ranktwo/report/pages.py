@@ -1,118 +1,112 @@
-"""Tables as CSV (numbers), Markdown, LaTeX and HTML (for people): one function each, from gaps.parquet alone."""
+"""Text that stages write for people: tables as CSV, Markdown, LaTeX and HTML, and pages of tables and paragraphs."""
 
-import html
 import re
 import textwrap
 from pathlib import Path
 from typing import TypeAlias
 
+import jinja2
 import pandas
 
 from ranktwo.store import files
 
+Part: TypeAlias = str | pandas.DataFrame
+"""A part of a page: a table, or a text. A text is a paragraph, a list (each line begins with a dash) or `code`."""
+
 
 def to_csv(frame: pandas.DataFrame) -> str:
+    """The table as CSV, with every number in full."""
     return frame.to_csv(index=False)
 
 
-Part: TypeAlias = str | pandas.DataFrame
-"""Of a page: a table, or text: a paragraph, lines that begin with a dash, or `code`."""
-
-
 def code(text: str) -> str:
-    """The text as it stands, for a page."""
+    """A part of a page that shows the text as it stands, such as a config."""
     return textwrap.indent(text.rstrip(), "    ", lambda line: True)
 
 
 def to_markdown(origin: str, *parts: Part) -> str:
-    """A page; `origin`, what it was made from, is a comment at its end."""
+    """A Markdown page of these parts. `origin` says what the page was made from; it is a comment at the end."""
     return "\n\n".join([*map(_markdown, parts), f"<!-- From {origin}. -->"]) + "\n"
 
 
 def _markdown(part: Part) -> str:
     if isinstance(part, str):
         return part
-    return part.replace({r"\|": r"\|"}, regex=True).to_markdown(index=False, disable_numparse=True)
+    escaped = part.rename(columns=with_bars_escaped).map(with_bars_escaped)
+    return escaped.to_markdown(index=False, disable_numparse=True)
 
 
-def to_latex(origin: str, *texts: pandas.DataFrame) -> str:
-    """A booktabs table each; every character that LaTeX would read otherwise is escaped, ± is mathematics.
+def with_bars_escaped(value: object) -> str:
+    """The text for a cell of a Markdown table, where a vertical bar as it is would begin a new cell."""
+    return str(value).replace("|", r"\|")
 
-    With columns of long text it is a tabularx as wide as the line. `origin` is a comment.
+
+def to_latex(origin: str, *frames: pandas.DataFrame) -> str:
+    """A LaTeX table (booktabs) of each frame, one below the other. `origin` is a comment at the beginning.
+
+    A character that means something to LaTeX is escaped. A frame with a column of long text becomes a tabularx as wide
+    as the line.
     """
-    return f"% From {origin}.\n" + "\n\\bigskip\n\n".join(map(_latex, texts))
+    return f"% From {origin}.\n" + "\n\\bigskip\n\n".join(map(_latex, frames))
 
 
-LATEX = {
-    "±": ("PLUSMINUS", r"$\pm$"),
-    "|": ("VERTICALBAR", r"\textbar{}"),
-    "<": ("LESSTHAN", r"\textless{}"),
-    ">": ("GREATERTHAN", r"\textgreater{}"),
-}
-"""Characters that pandas leaves and LaTeX's default fonts show as others: a word in their place, and a command."""
+COMMANDS = str.maketrans({"±": r"$\pm$", "|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}"})
+"""Characters that pandas does not escape and that LaTeX's default fonts lack or show as others."""
+LONG = 15
+"""Characters up to which a column's text stays on one line of a wide table."""
 
 
-def _latex(text: pandas.DataFrame) -> str:
-    longest = {name: text[name].astype(str).str.len().max() for name in text}
-    wide = max(longest.values()) > 30
-    # Names and numbers up to 15 characters stay whole; the others share the line, half of it by their longest word.
-    words = {
-        name: max(len(word) for value in text[name].astype(str) for word in re.split("[ _]", value))
-        for name in text
-        if wide and longest[name] > 15
-    }
-    shares = {name: 0.5 + 0.5 * len(words) * length / sum(words.values()) for name, length in words.items()}
+def _latex(frame: pandas.DataFrame) -> str:
+    # pandas escapes and writes the table; it knows neither tabularx nor how a line is shared among columns.
+    texts = frame.astype(str)
+    longest = {name: texts[name].str.len().max() for name in texts}
+    wide = max(longest.values()) > 2 * LONG
+    shares = _shares(texts[[name for name in texts if longest[name] > LONG]]) if wide else {}
     column = r">{\hsize=%.3f\hsize\raggedright\arraybackslash}X"
-    form = "".join(column % shares[name] if name in shares else "l" for name in text)
-    placeholders = {rf"\{character}": word for character, (word, _) in LATEX.items()}
-    latex = text.replace(placeholders, regex=True).to_latex(index=False, escape=True, column_format=form)
-    if wide:
-        latex = latex.replace(r"\_", r"\_\allowbreak{}")
-        latex = latex.replace(r"\begin{tabular}", r"\begin{tabularx}{\linewidth}").replace(
-            r"\end{tabular}", r"\end{tabularx}"
-        )
-        size = r"\footnotesize" if len(shares) <= 4 else r"\scriptsize"
-        latex = f"{{{size}" + "\\setlength{\\tabcolsep}{3pt}\n" + latex + "}\n"
-    for word, command in LATEX.values():
-        latex = latex.replace(word, command)
-    return latex
+    form = "".join(column % shares[name] if name in shares else "l" for name in texts)
+
+    def finish(escaped: str) -> str:
+        text = escaped.translate(COMMANDS)
+        # A line may end after an underscore, so that a long name does not make its column wider than its share.
+        return text.replace(r"\_", r"\_\allowbreak{}") if wide else text
+
+    style = texts.style.hide(axis="index").format(finish, escape="latex")
+    latex = style.format_index(finish, escape="latex", axis="columns").to_latex(hrules=True, column_format=form)
+    if not wide:
+        return latex
+    latex = latex.replace(r"\begin{tabular}", r"\begin{tabularx}{\linewidth}")
+    latex = latex.replace(r"\end{tabular}", r"\end{tabularx}")
+    size = r"\footnotesize" if len(shares) <= 4 else r"\scriptsize"
+    return f"{{{size}\\setlength{{\\tabcolsep}}{{3pt}}\n{latex}}}\n"
 
 
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 15px/1.45 system-ui, sans-serif; color: #222; margin: 1rem; max-width: 75rem }}
-div {{ overflow-x: auto }}
-table {{ border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums }}
-th, td {{ padding: .25rem .6rem; text-align: left; vertical-align: top; border: 0; border-bottom: 1px solid #ddd }}
-th {{ border-bottom: 1px solid #222 }}
-pre {{ overflow-x: auto; background: #f6f6f6; padding: .6rem }}
-</style></head><body>
-<h1>{title}</h1>
-{body}
-<p><small>From {origin}.</small></p>
-</body></html>
-"""
+def _shares(texts: pandas.DataFrame) -> dict[str, float]:
+    """How wide each column is against their mean width: half of it is equal, half follows the longest word."""
+    words = {name: max(len(word) for text in texts[name] for word in re.split("[ _]", text)) for name in texts.columns}
+    return {name: 0.5 + 0.5 * len(words) * length / sum(words.values()) for name, length in words.items()}
 
 
 def to_html(title: str, origin: str, *parts: Part) -> str:
-    """A page that needs no other file, for a laptop's width and a phone's."""
-    return PAGE.format(title=html.escape(title), origin=html.escape(origin), body="\n".join(map(_html, parts)))
+    """An HTML page of these parts that needs no other file, for a laptop's width and a phone's."""
+    loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template("page.html").render(title=title, origin=origin, blocks=map(_block, parts))
 
 
-def _html(part: Part) -> str:
+def _block(part: Part) -> tuple[str, object]:
+    """What the template shows: the part's kind, and its content without the marks of the kind."""
     if isinstance(part, pandas.DataFrame):
-        return f"<div>{part.to_html(index=False, border=0)}</div>"
-    lines = [html.escape(line) for line in part.split("\n")]
+        return "table", part
+    lines = part.split("\n")
     if all(line.startswith("    ") for line in lines):
-        return "<pre>" + "\n".join(line[4:] for line in lines) + "</pre>"
+        return "code", "\n".join(line[4:] for line in lines)
     if all(line.startswith("- ") for line in lines):
-        return "<ul>" + "".join(f"<li>{line[2:]}</li>" for line in lines) + "</ul>"
-    return f"<p>{'<br>'.join(lines)}</p>"
+        return "list", [line.removeprefix("- ") for line in lines]
+    return "paragraph", lines
 
 
 def write(contents: dict[Path, str]) -> None:
+    """Write each text to its file; a file changes as a whole or not at all."""
     for path, content in contents.items():
         with files.replacing(path) as temporary:
             temporary.write_text(content, encoding="utf-8")

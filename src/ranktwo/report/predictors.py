@@ -1,36 +1,37 @@
-"""TODO report.predictors."""
+"""The table of how well each measure orders nets by their generalization gap, from rows of predictors.parquet."""
 
-import pandas as pd
+import pandas
 
 from ranktwo.evidence import wording
 from ranktwo.evidence.predictors import OVERALL
 
-SAID = (
+EXPLANATION = (
     "A line for each measure, with its statistics over all data sets and their 95 % intervals; the strongest at fixed "
     "decay, by the size of its tau there, first. By data set: least and greatest tau at fixed decay of one data set."
 )
+"""What the page says above the table."""
 
 
-def summary(scored: pd.DataFrame) -> pd.DataFrame:
-    """For people: a line for each measure, with its statistics over all data sets; the strongest at fixed decay first.
+def summary(scored: pandas.DataFrame) -> pandas.DataFrame:
+    """A line for each measure, with its statistics over all data sets; the strongest at fixed decay first.
 
-    Strength is |tau_fixed_control|. Beside it stand its least and greatest value over the data sets taken alone. Two
-    decimals: all are correlations.
+    Strength is |tau_fixed_control|. The column `by data set` holds the least and the greatest tau_fixed_control of a
+    single data set. Statistics are correlations and are shown with two decimals.
     """
-    whole = scored[scored["axis"].isna()]
-    every = whole[whole["dataset"] == OVERALL].set_index(["measure", "statistic"])
-    alone = whole[(whole["dataset"] != OVERALL) & (whole["statistic"] == "tau_fixed_control")]
-    spread = alone.groupby("measure")["value"].agg(["min", "max"])
-    strength = every.xs("tau_fixed_control", level="statistic")["value"].abs()
-    # Zero has no sign, and neither has what rounding left of it.
+    all_axes = scored[scored["axis"].isna()]
+    overall = all_axes[all_axes["dataset"] == OVERALL].set_index(["measure", "statistic"])
+    single = all_axes[(all_axes["dataset"] != OVERALL) & (all_axes["statistic"] == "tau_fixed_control")]
+    spread = single.groupby("measure")["value"].agg(["min", "max"])
+    strength = overall.xs("tau_fixed_control", level="statistic")["value"].abs()
+    # Rounding leaves -0.0 of a small negative number; adding 0.0 makes it 0.0.
     spread = spread.astype(float).round(2) + 0.0
-    every = every[["value", "low", "high", "cells"]].astype(float).round(2) + 0.0
+    overall = overall[["value", "low", "high", "cells"]].astype(float).round(2) + 0.0
     lines = []
     for measure in strength.sort_values(ascending=False, kind="stable").index:
-        found = every.loc[measure]
+        statistics = overall.loc[measure]
         shown = {
             statistic: f"{wording.number(row['value'])} {wording.bracket(row['low'], row['high'])}".removesuffix(" -")
-            for statistic, row in found.iterrows()
+            for statistic, row in statistics.iterrows()
         }
         lines.append(
             {
@@ -40,7 +41,7 @@ def summary(scored: pd.DataFrame) -> pd.DataFrame:
                 "by data set": wording.bracket(*spread.loc[measure]),
                 "partial Spearman": shown["partial_spearman"],
                 "psi": shown["psi"],
-                "cells": f"{found.loc['tau', 'cells']:.0f}",
+                "cells": f"{statistics.loc['tau', 'cells']:.0f}",
             }
         )
-    return pd.DataFrame(lines)
+    return pandas.DataFrame(lines)

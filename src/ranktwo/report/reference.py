@@ -1,50 +1,57 @@
-"""Prints the tables of docs/columns.md and docs/config.md: what every column and every key of a config means."""
+"""The tables of docs/columns.md and docs/config.md: what every column of a file and every key of a config means."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from ranktwo.analysis import ranks
-from ranktwo.analysis.bounds import table
-from ranktwo.store.columns import COLUMNS
-from ranktwo.study import config
+import pyarrow
 
-
-def of_columns() -> Iterator[str]:
-    """A line for each column of any Parquet file."""
-    yield "| column | type | meaning |\n|---|---|---|"
-    for name, (kind, text) in (COLUMNS | ranks.described() | table.described()).items():
-        yield f"| `{name}` | {kind} | {_cell(text)} |"
+from ranktwo.report.pages import with_bars_escaped
 
 
-def of_config() -> Iterator[str]:
-    """A line for each key of a config, from the schema and what is registered."""
-    schema = config.schema()
-    yield "| key | values | default | meaning |\n|---|---|---|---|"
-    for key, inner in _keys(schema, schema, ""):
-        required = key.rpartition(".")[2] in inner.get("needed", [])
-        default = "required" if required else f"`{config.shown(inner['default'])}`" if "default" in inner else ""
-        yield f"| `{key}` | {_cell(config.allowed(inner))} | {default} | {_cell(inner.get('description', ''))} |"
+class File(NamedTuple):
+    """A Parquet file, or several files with the same columns."""
+
+    heading: str
+    """Its path, and what it has a row for."""
+    schema: pyarrow.Schema
+    """With the declarations that `store.columns.schema` writes into it."""
 
 
-def _keys(schema: dict[str, Any], root: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every key below `path`, with its schema and, under `needed`, the keys that have to be given beside it."""
-    for name, inner in schema.get("properties", {}).items():
-        key = f"{path}.{name}".removeprefix(".")
-        inner = config.resolve(inner, root)
-        yield key, inner | {"needed": schema.get("required", [])}
-        if inner is not schema and name != "where":
-            open_ended = inner.get("additionalProperties") or inner.get("items") or {}
-            if path != "figures":
-                yield from _keys(inner, root, key)
-            if isinstance(open_ended, dict) and "$ref" in open_ended:
-                mark = "[]" if "items" in inner else ".NAME"
-                yield from _keys(config.resolve(open_ended, root), root, key + mark)
-    if path == "figures":
-        yield from _keys(root["$defs"]["figure"], root, "figures.NAME")
+def of_columns(files: Iterable[File]) -> str:
+    """A section for each file, with a table of its columns.
+
+    A column that stands in several files is listed once, in the first of them.
+    """
+    listed: set[str] = set()
+    sections = []
+    for file in files:
+        fields = [field for field in file.schema if field.name not in listed]
+        listed.update(field.name for field in fields)
+        sections.append(f"## {file.heading}\n\n{_table(COLUMN_HEADINGS, map(_cells, fields))}")
+    return "\n\n".join(sections)
 
 
-def _cell(text: str) -> str:
-    return text.strip().replace("|", "\\|")
+COLUMN_HEADINGS = ("column", "type", "unit", "in gaps", "meaning")
 
 
-PAGES = {"columns": of_columns, "config": of_config}
+def _cells(field: pyarrow.Field) -> tuple[str, ...]:
+    facts = {key.decode(): text.decode() for key, text in (field.metadata or {}).items()}
+    in_gaps = "yes" if facts.get("headline") else ""
+    return f"`{field.name}`", str(field.type), facts.get("unit", ""), in_gaps, facts.get("description", "")
+
+
+def of_config(keys: Iterable[tuple[str, str, str, str]]) -> str:
+    """A table of config keys; each is given with its allowed values, its default and its meaning."""
+    return _table(("key", "values", "default", "meaning"), ((f"`{key}`", *rest) for key, *rest in keys))
+
+
+def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table without the columns that are empty in all its lines.
+
+    tabulate, which writes the other tables, pads every line to the longest text; here a reworded text shall change no
+    line but its own.
+    """
+    lines = list(lines)
+    kept = [place for place in range(len(headings)) if any(line[place] for line in lines)]
+    rows = [headings, ["---"] * len(headings), *([with_bars_escaped(text.strip()) for text in line] for line in lines)]
+    return "\n".join(f"| {' | '.join(row[place] for place in kept)} |" for row in rows)

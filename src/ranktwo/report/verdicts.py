@@ -1,28 +1,30 @@
-"""TODO report.verdicts."""
+"""The page of verdicts, from rows of verdicts.parquet and gaps.parquet."""
 
 import pandas
 
-from ranktwo.evidence.claims.judging import CLAIMS, CONTRADICTED, INCONCLUSIVE, SUPPORTED
+from ranktwo.evidence.claims.judging import CONTRADICTED, INCONCLUSIVE, SUPPORTED
 from ranktwo.evidence.predictors import OVERALL
 from ranktwo.evidence.wording import bracket, number, short
 from ranktwo.report.pages import Part
+from ranktwo.store import registry
 
 
 def headlines(rows: pandas.DataFrame) -> pandas.DataFrame:
-    """For people: a line for each claim, with its verdict and the data sets behind it."""
-    shown = rows[rows["headline"]]
+    """A line for each claim: its words, its verdict, and the data sets with each verdict."""
+    claims = registry.entries("claim")
     lines = []
-    for one, found in shown.groupby("claim", sort=False):
-        whole, parts = found[found["dataset"] == OVERALL].iloc[0], found[found["dataset"] != OVERALL]
-        line = {"claim": f"{one}: {CLAIMS[one].words}", "verdict": whole["verdict"]}
+    for claim, verdicts in rows[rows["headline"]].groupby("claim", sort=False):
+        overall = verdicts[verdicts["dataset"] == OVERALL].iloc[0]
+        single = verdicts[verdicts["dataset"] != OVERALL]
+        line = {"claim": f"{claim}: {claims[claim].settings['words']}", "verdict": overall["verdict"]}
         for verdict in (SUPPORTED, CONTRADICTED, INCONCLUSIVE):
-            line[f"{verdict} on"] = ", ".join(parts.loc[parts["verdict"] == verdict, "dataset"]) or "-"
+            line[f"{verdict} on"] = ", ".join(single.loc[single["verdict"] == verdict, "dataset"]) or "-"
         lines.append(line)
     return pandas.DataFrame(lines)
 
 
 def details(rows: pandas.DataFrame) -> pandas.DataFrame:
-    """For people: a line for each of the rows, with its numbers."""
+    """A line for each row, with its numbers."""
     lines = [
         {
             "claim": row.claim,
@@ -39,38 +41,38 @@ def details(rows: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def ranks(rows: pandas.DataFrame) -> pandas.DataFrame:
-    """For people: the rank of V by every rule at C1's setting, a line for each data set."""
+    """The rank of V by every rule in the setting where claim C1 is judged, a line for each data set."""
     shown = rows[(rows["claim"] == "C1") & rows["rule"].str.startswith("rank_") & (rows["family"] == "")]
     shown = shown[shown["dataset"] != OVERALL]
     lines = [
         {"data set": name}
-        | {row.rule.removeprefix("rank_").replace("_", "-"): number(row.effect) for row in found.itertuples()}
-        for name, found in shown.groupby("dataset", sort=False)
+        | {row.rule.removeprefix("rank_").replace("_", "-"): number(row.effect) for row in judged.itertuples()}
+        for name, judged in shown.groupby("dataset", sort=False)
     ]
     return pandas.DataFrame(lines)
 
 
 def excluded(cells: pandas.DataFrame) -> list[str]:
-    """For people: how many cells of each data set ended other than ok, and at which weight decays."""
+    """How many cells of each data set ended other than ok, and at which weight decays, a text for each status."""
     failed = cells[cells["status"] != "ok"]
     return [
-        f"{name}: {len(found)} {status}, at weight decay " + ", ".join(map(short, sorted(set(found["weight_decay"]))))
-        for (name, status), found in failed.groupby(["dataset", "status"], sort=False)
+        f"{name}: {len(part)} {status}, at weight decay " + ", ".join(map(short, sorted(set(part["weight_decay"]))))
+        for (name, status), part in failed.groupby(["dataset", "status"], sort=False)
     ] or ["none"]
 
 
 def page(rows: pandas.DataFrame, cells: pandas.DataFrame) -> list[Part]:
-    """For people: the verdicts first; then the numbers, the criteria and what was left out."""
-    whole = rows["dataset"] == OVERALL
-    first = {one: found["rule"].iloc[0] for one, found in rows.groupby("claim")}
-    others = rows[(rows["family"] != "") & (rows["rule"] == rows["claim"].map(first))]
-    remarks = [f"- {row.claim}: {row.note}" for row in rows[whole & rows["headline"]].itertuples() if row.note]
-    criteria = rows[~whole & rows["headline"]].drop_duplicates("claim")
+    """The page: the verdicts first; then the numbers, the criteria, and the cells that were left out."""
+    overall = rows["dataset"] == OVERALL
+    first_rule = {claim: judged["rule"].iloc[0] for claim, judged in rows.groupby("claim")}
+    others = rows[(rows["family"] != "") & (rows["rule"] == rows["claim"].map(first_rule))]
+    remarks = [f"- {row.claim}: {row.note}" for row in rows[overall & rows["headline"]].itertuples() if row.note]
+    criteria = rows[~overall & rows["headline"]].drop_duplicates("claim")
     parts = [
         headlines(rows),
         "\n".join(remarks),
         "By data set:",
-        details(rows[~whole & rows["headline"]]),
+        details(rows[~overall & rows["headline"]]),
         *(["In the other families of cells:", details(others)] if len(others) else []),
         *(["Rank of V at C1's setting, by rule, median over seeds:", ranks(rows)] if len(ranks(rows)) else []),
         "Effects and criteria:",

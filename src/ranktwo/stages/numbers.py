@@ -1,23 +1,19 @@
-"""TODO stages.numbers."""
+"""Write LaTeX macros for every verdict and headline number of a study."""
 
-import argparse
 from pathlib import Path
 
 from ranktwo.evidence import gaps
 from ranktwo.report import pages
 from ranktwo.report.numbers import macros, to_latex
+from ranktwo.stages import parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--gaps", type=Path, required=True)
-    parser.add_argument("--verdicts", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    arguments = parser.parse_args()
-    cells = gaps.read("gaps", arguments.gaps)
-    found = macros(gaps.read("verdicts", arguments.verdicts), cells)
-    pages.write({arguments.output: to_latex(found, gaps.origin(cells))})
-
-
-if __name__ == "__main__":
-    run(main)
+    arguments = parser(__doc__)
+    arguments.add_argument("--gaps", type=Path, required=True, help="gaps.parquet of the study")
+    arguments.add_argument("--verdicts", type=Path, required=True, help="verdicts.parquet of the study")
+    arguments.add_argument("--output", type=Path, required=True, help="LaTeX file to write")
+    given = arguments.parse_args()
+    cells = gaps.read("gaps", given.gaps)
+    found = macros(gaps.read("verdicts", given.verdicts), cells)
+    pages.write({given.output: to_latex(found, gaps.origin(cells))})

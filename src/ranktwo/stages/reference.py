@@ -1,15 +1,35 @@
-"""TODO stages.reference."""
+"""Print what docs/columns.md or docs/config.md lists: all columns of the Parquet files, or all keys of a config."""
 
-import argparse
+from collections.abc import Iterator
 
-from ranktwo.report.reference import PAGES
+from ranktwo.analysis.inputs import ANALYSES
+from ranktwo.evidence import gaps, predictors, verdicts
+from ranktwo.report.reference import File, of_columns, of_config
+from ranktwo.stages import parser
+from ranktwo.store import registry
+from ranktwo.store.columns import schema
+from ranktwo.store.records import DIVERGED, SNAPSHOT
+from ranktwo.study import config
+from ranktwo.study.axes import CELL_COLUMNS
+from ranktwo.training import recording
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("page", nargs="?", choices=PAGES, default="columns")
-    print("\n".join(PAGES[parser.parse_args().page]()))
+    arguments = parser(__doc__)
+    arguments.add_argument("page", choices=["columns", "config"])
+    page = arguments.parse_args().page
+    print(of_columns(_files()) if page == "columns" else of_config(config.keys()))
 
 
-if __name__ == "__main__":
-    run(main)
+def _files() -> Iterator[File]:
+    yield File("Columns of a cell, in every file with rows for cells", schema(CELL_COLUMNS))
+    history = {**SNAPSHOT, **DIVERGED, **recording.COLUMNS}
+    yield File("`results/runs/*/history.parquet`: a row for each cell and snapshot", schema(history))
+    registry.load_all("analysis")
+    for name, analysis in ANALYSES.items():
+        yield File(f"`results/{name}/*.parquet`: a row for each {analysis.rows}", analysis.schema())
+    yield File("`results/gaps.parquet`: a row for each cell, after training", schema(gaps.COLUMNS))
+    rows = "data set, measure, statistic and axis"
+    yield File(f"`results/predictors.parquet`: a row for each {rows}", schema(predictors.COLUMNS))
+    rows = "claim, data set, family of cells and rule"
+    yield File(f"`results/verdicts.parquet`: a row for each {rows}", schema(verdicts.COLUMNS))

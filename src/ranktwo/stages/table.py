@@ -1,33 +1,28 @@
-"""TODO stages.table."""
+"""Make one table of a study: numbers in full as CSV, and text for people as Markdown, LaTeX and HTML."""
 
-import argparse
 from pathlib import Path
 
 from ranktwo.evidence import gaps
-from ranktwo.report.pages import to_csv, to_html, to_latex, to_markdown, write
-from ranktwo.report.tables import TABLES
-from ranktwo.store.registry import registered
+from ranktwo.report import pages
+from ranktwo.stages import parser
+from ranktwo.store import registry
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=sorted(TABLES))
-    parser.add_argument("--gaps", type=Path, required=True)
+    arguments = parser(__doc__)
+    arguments.add_argument("name", choices=list(registry.entries("table")))
+    arguments.add_argument("--gaps", type=Path, required=True, help="gaps.parquet of the study")
     for kind in ("csv", "md", "tex", "html"):
-        parser.add_argument(f"--{kind}", type=Path, required=True)
-    arguments = parser.parse_args()
-    cells = gaps.read("gaps", arguments.gaps)
-    made, origin = TABLES[arguments.name](cells), gaps.origin(cells)
-    said, *_ = registered("table")[arguments.name].split("\n\n")
-    write(
+        arguments.add_argument(f"--{kind}", type=Path, required=True, help=f"{kind} file to write")
+    given = arguments.parse_args()
+    cells = gaps.read("gaps", given.gaps)
+    table, origin = registry.load("table", given.name)(cells), gaps.origin(cells)
+    explanation = registry.entries("table")[given.name].summary
+    pages.write(
         {
-            arguments.csv: to_csv(made.numbers),
-            arguments.md: to_markdown(origin, made.text),
-            arguments.tex: to_latex(origin, made.text),
-            arguments.html: to_html(arguments.name.capitalize(), origin, said, made.text),
+            given.csv: pages.to_csv(table.numbers),
+            given.md: pages.to_markdown(origin, table.text),
+            given.tex: pages.to_latex(origin, table.text),
+            given.html: pages.to_html(given.name.capitalize(), origin, explanation, table.text),
         }
     )
-
-
-if __name__ == "__main__":
-    run(main)

@@ -135,7 +135,7 @@ def _counts(module: str, statement: _Statement) -> bool:
     """Whether a statement can change a number."""
     if any(module == quiet or module.startswith(f"{quiet}.") for quiet in WITHOUT_NUMBERS):
         return False
-    return not (module.startswith("stages.") and statement.binds == ("main",))
+    return module != "stages" and not (module.startswith("stages.") and statement.binds == ("main",))
 
 
 def _path(module: str) -> Path | None:

@@ -1,12 +1,11 @@
-"""Where a result comes from: the meaning of the code that made it, and the software and machine it ran on.
+"""Where a result comes from: the code that made it, its inputs, the config, and the software and machine it ran on.
 
-`python -m ranktwo.provenance FILE` prints it.
+`python -m ranktwo provenance FILE` prints it.
 """
 
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import shlex
 import subprocess
@@ -21,8 +20,8 @@ from ranktwo.store.fingerprints import PACKAGE, fingerprint
 
 STARTED = datetime.now(UTC)
 """When this process began."""
-STUDY = "RANKTWO_STUDY"
-"""Environment variable in which Snakemake tells its jobs, as JSON, the config's file and the hash of what it says."""
+ASKED: dict[str, Any] = {"study": None, "identity": None}
+"""What Snakemake said when it started this job: the config's name and hash, and the job's identity. None by hand."""
 
 
 def circumstances(stage: str, inputs: Iterable[Path] = (), *, device: str = "cpu", **chosen: str) -> dict[str, Any]:
@@ -30,7 +29,8 @@ def circumstances(stage: str, inputs: Iterable[Path] = (), *, device: str = "cpu
 
     `command` repeats it; `inputs` gives each file it was made from the first 16 digits of its SHA-256; `datasets` and
     `code` hold the checksums of the data sets and the fingerprints of the stages behind it, those of the inputs
-    included; `study` is the config that Snakemake ran with, null for a command run by hand; times in UTC and seconds.
+    included; `study` is the config that Snakemake ran with and `identity` what it asked this job for, null for a command
+    run by hand; `commit` and `dirty` are null unless the package lies in a checkout of its own; times in UTC and seconds.
     `chosen` names the registered functions that made it, as for `fingerprint`; an analysis counts as a stage itself.
     """
     inputs, name = list(inputs), chosen.get("analysis", stage)
@@ -44,16 +44,17 @@ def circumstances(stage: str, inputs: Iterable[Path] = (), *, device: str = "cpu
         datasets |= origin.get("datasets", {})
         for other, prints in origin.get("code", {}).items():
             code.setdefault(other, set()).update(prints)
+    commit = _commit()
     packages = ("ranktwo", "torch", "numba", "scipy", "numpy", "pandas", "pyarrow", "safetensors")
     return {
         "stage": name,
         "command": ["python", "-m", "ranktwo", stage, *sys.argv[1:]],
-        "study": json.loads(os.environ.get(STUDY, "null")),
+        **ASKED,
         "inputs": {str(path): file_hash(path) for path in inputs},
         "datasets": datasets,
         "code": {other: sorted(prints) for other, prints in code.items()},
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": _git("status", "--porcelain", "--untracked-files=no") != "",
+        "commit": commit,
+        "dirty": _git("status", "--porcelain", "--untracked-files=no") != "" if commit else None,
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
         "device": device,
         "machine": platform.platform(),
@@ -76,8 +77,15 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _commit() -> str | None:
+    """The commit of the package's own checkout; None where there is none, as in a copy inside another repository."""
+    top = _git("rev-parse", "--show-toplevel")
+    own = top is not None and Path(top).resolve() == PACKAGE.parents[1].resolve()
+    return _git("rev-parse", "HEAD") if own else None
+
+
 def _git(*arguments: str) -> str | None:
-    """Output of a git command in the package's checkout; None where there is no git or no checkout."""
+    """Output of a git command in the package's folder; None where it fails or there is no git."""
     try:
         done = subprocess.run(["git", "-C", PACKAGE, *arguments], capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
@@ -91,7 +99,7 @@ def described(path: Path) -> str:
     origin = metadata["provenance"]
     study, runs = origin["study"], metadata.get("runs", [])
     lines = {
-        "made by": f"ranktwo.{origin['stage']}, begun {origin['started']}, {origin['seconds']:.1f} s",
+        "made by": f"{origin['stage']}, started {origin['started']}, {origin['seconds']:.1f} s",
         "study": f"{study['config']}, hash {study['hash']}" if study else "none: a command run by hand",
         "commit": (origin["commit"] or "unknown") + (", with uncommitted changes" if origin["dirty"] else ""),
         "code": ", ".join(f"{stage} {' and '.join(prints)}" for stage, prints in sorted(origin["code"].items())),
@@ -104,7 +112,7 @@ def described(path: Path) -> str:
         text.append(f"  {'cells':<10} {len(metadata['cells'])}, trained in {len(runs)} run(s)")
         text += [f"    {name}: run {', '.join(map(str, cell['runs']))}" for name, cell in metadata["cells"].items()]
         text += [
-            f"    run {number}: begun {run['started']}, {run['seconds']:.1f} s, on {run['device']}, "
+            f"    run {number}: started {run['started']}, {run['seconds']:.1f} s, on {run['device']}, "
             f"commit {(run['commit'] or 'unknown')[:7]}, torch {run['versions']['torch']}"
             for number, run in enumerate(runs)
         ]

@@ -1,0 +1,270 @@
+"""A study as the Snakefile needs it: its stacks, and for every job its identity, priority, processes and caption.
+
+An **identity** is a short text that changes exactly if a job's result would: hashes of what the job is asked for, and the
+fingerprint of the code that its numbers pass through. It is the job's one parameter for Snakemake, which runs a job
+again if a parameter has changed.
+"""
+
+import itertools
+import os
+import re
+import sys
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ranktwo.errors import UserError, failures
+from ranktwo.store import files, registry
+from ranktwo.store.canonical import canonical, ordered, short_hash
+from ranktwo.store.fingerprints import fingerprint
+from ranktwo.study import config as configuration
+from ranktwo.study import grid, jobs
+
+DEFAULT_TRAIN_SIZE = 1000
+"""Rows assumed of a data set that is not prepared yet, for the order of full-batch trainings."""
+
+
+def read_config(paths: Iterable[str], config: dict[str, Any], where: str = "") -> "Workflow":
+    """The study that Snakemake has read from these files and merged into `config`.
+
+    Ends Snakemake with one sentence where a file or the study is not as it should be.
+    """
+    paths = [os.path.relpath(path) for path in paths]
+    try:
+        for path in paths:
+            configuration.check(Path(path))
+        return Workflow(config, where or " and ".join(paths))
+    except UserError as error:
+        sys.exit(f"ranktwo: {error}")
+
+
+class Workflow:
+    """One study, with every default filled in."""
+
+    def __init__(self, config: dict[str, Any], where: str) -> None:
+        """From a merged config; `where` says in errors and in provenance where it comes from."""
+        self.study = configuration.read(config, where=where)
+        self.stacks = grid.stacks(grid.expand(self.study["grids"]), self.study["stack"], self.study["datasets"])
+        self.results = os.path.normpath(self.study["results"])
+        files.check_folder(Path(self.results))
+        self.label = canonical({"config": where, "hash": short_hash(self.study)})
+        """For provenance: which config the jobs were started for."""
+
+    @cached_property
+    def datasets(self) -> list[str]:
+        """The data sets that a cell is trained on."""
+        return sorted({cells[0].dataset for cells in self.stacks.values()})
+
+    @cached_property
+    def analyses(self) -> list[str]:
+        """The registered analyses of a stack."""
+        return list(registry.entries("analysis"))
+
+    @cached_property
+    def tables(self) -> list[str]:
+        """The registered tables."""
+        return list(registry.entries("table"))
+
+    @property
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """The figures asked for, each with its settings."""
+        return self.study["figures"]
+
+    @property
+    def data_folder(self) -> str:
+        """The folder with sources that are not bundled."""
+        return self.study["data_folder"] or os.environ.get("RANKTWO_DATA") or "data"
+
+    @property
+    def download(self) -> str:
+        """The flag that says whether absent sources may be downloaded."""
+        return "--download" if self.study["download"] else "--no-download"
+
+    def dataset_of(self, stack: str) -> str:
+        """The data set of a stack's cells."""
+        return self.stacks[stack][0].dataset
+
+    # Parts of the study as JSON, for a stage's arguments.
+
+    def options(self, dataset: str) -> str:
+        """The options of a data set."""
+        return canonical(self.study["datasets"][dataset])
+
+    def section(self, name: str) -> str:
+        """A section of the config."""
+        return canonical(self.study[name])
+
+    def where(self, figure: str) -> str:
+        """Which cells a figure draws."""
+        return canonical(self.figures[figure]["where"])
+
+    @property
+    def as_run(self) -> str:
+        """The whole study, with its keys in the order in which a person expects them."""
+        return ordered(self.study)
+
+    # Identities.
+
+    def dataset_identity(self, dataset: str) -> str:
+        """Of a prepared data set."""
+        options = self.study["datasets"][dataset]
+        return _identity(options=short_hash(options), code=fingerprint("dataset", source=options["source"]))
+
+    def job(self, stack: str) -> jobs.Job:
+        """What a stack's jobs are asked for."""
+        cells = self.stacks[stack]
+        options = self.study["datasets"][cells[0].dataset]
+        return jobs.Job(stack=stack, options=options, snapshots=self.study["snapshots"], cells=cells)
+
+    @cached_property
+    def job_hashes(self) -> dict[str, str]:
+        """The hash of each stack's job file."""
+        return {stack: self.job(stack).hash for stack in self.stacks}
+
+    @cached_property
+    def stacks_hash(self) -> str:
+        """The hash of the list of stacks."""
+        return short_hash(list(self.stacks))
+
+    def training_identity(self, stack: str) -> str:
+        """Of a stack's training: its cells, and the code of the optimizers, schedules and decay rules that they use."""
+        chosen = {(cell.optimizer, cell.schedule, cell.decay_rule) for cell in self.stacks[stack]}
+        code = [
+            fingerprint("train", optimizer=optimizer, schedule=schedule, decay_rule=decay_rule)
+            for optimizer, schedule, decay_rule in sorted(chosen)
+        ]
+        return _identity(job=self.job_hashes[stack], code=" ".join(code))
+
+    def analysis_identity(self, analysis: str, stack: str) -> str:
+        """Of one analysis of a stack."""
+        section = registry.entries("analysis")[analysis].settings.get("settings")
+        settings = short_hash(self.study[section]) if section else "none"
+        code = fingerprint("analysis", analysis=analysis)
+        return _identity(job=self.job_hashes[stack], settings=settings, code=code)
+
+    def analysis_settings(self, analysis: str) -> str:
+        """The section of the config that an analysis reads, as JSON."""
+        section = registry.entries("analysis")[analysis].settings.get("settings")
+        return canonical(self.study[section] if section else {})
+
+    @cached_property
+    def gaps_identity(self) -> str:
+        """Of gaps.parquet: the cells of every stack, and the thresholds of a cell's status."""
+        return _identity(
+            stacks=short_hash(self.job_hashes), status=short_hash(self.study["status"]), code=fingerprint("gaps")
+        )
+
+    def figure_identity(self, figure: str) -> str:
+        """Of a figure: its settings, the stacks that it reads, its caption and its code."""
+        settings = short_hash([self.figures[figure], self.caption(figure)])
+        return _identity(stacks=self.stacks_hash, settings=settings, code=fingerprint("figure", figure=figure))
+
+    def table_identity(self, table: str) -> str:
+        """Of a table."""
+        return _identity(caption=short_hash(registry.entries("table")[table].text), code=fingerprint("table", table=table))
+
+    def identity(self, stage: str, settings: Any = None) -> str:
+        """Of a stage that reads files and settings alone."""
+        return _identity(settings=short_hash(settings), code=fingerprint(stage))
+
+    # Job files.
+
+    def write_job(self, stack: str, *, write: bool) -> str:
+        """The path of a stack's job file, which is written if `write` is true and it is not as it should be."""
+        if write:
+            jobs.write(Path(self.results), self.job(stack))
+        return str(jobs.path_of(Path(self.results), stack))
+
+    def write_jobs(self, *, write: bool) -> str:
+        """The path of the list of stacks; that list and every job file are written if `write` is true."""
+        if write:
+            for stack in self.stacks:
+                self.write_job(stack, write=True)
+            jobs.write_stacks(Path(self.results), self.stacks)
+        return str(Path(self.results) / "jobs" / "all.json")
+
+    # Order and size of training jobs.
+
+    @cached_property
+    def priorities(self) -> dict[str, int]:
+        """Priority of each stack's training: the longest starts first, so that it is not left alone at the end.
+
+        Work is counted by steps, rows and hidden units, which are known before the data are prepared.
+        """
+        ordered = sorted(self.stacks, key=lambda stack: _work(self.stacks[stack]))
+        return {stack: rank for rank, stack in enumerate(ordered, start=1)}
+
+    @cached_property
+    def cell_steps(self) -> int:
+        """Optimizer steps of all cells."""
+        return sum(cell.steps for cells in self.stacks.values() for cell in cells)
+
+    def processes(self, stack: str, cores: int) -> int:
+        """Processes that train a stack: its share, by cells and steps, of the cores that this machine lends."""
+        share = sum(cell.steps for cell in self.stacks[stack]) / self.cell_steps * cores
+        return max(1, min(round(share), len(self.stacks[stack])))
+
+    # What people read.
+
+    def table_caption(self, table: str) -> str:
+        """The caption of a table."""
+        return registry.entries("table")[table].text
+
+    def caption(self, figure: str) -> str:
+        """The caption of a figure: its function's text after the title, and over how many seeds its lines run."""
+        seen, _, meaning = registry.entries("figure")[figure].text.partition("\n\n")
+        seeds = len({cell.seed for cells in self.stacks.values() for cell in cells})
+        return (
+            f"{meaning or seen}\n\nThe study has {seeds} seeds. A panel says how many of them (n) it shows. "
+            "Lines are medians over seeds; bands reach from the least to the greatest."
+        )
+
+    def numbered(self, figure: str) -> str:
+        """`03 ranks`: the report sorts by name, and readers go through figures in the config's order."""
+        return f"{list(self.figures).index(figure) + 1:02d} {figure}"
+
+    def closing(self) -> str:
+        """The last lines of a finished run: the verdicts, if there are any, and the files to open."""
+        page = Path(self.results) / "verdicts.md"
+        rows = page.read_text(encoding="utf-8").splitlines() if page.exists() else []
+        columns = [[part.strip() for part in row.split("|")[1:3]] for row in itertools.takewhile(str.strip, rows[2:])]
+        verdicts = [f"  {verdict:<13} {claim}" for claim, verdict in columns]
+        head = [f"\nVerdicts, from {page}:", *verdicts] if verdicts else [""]
+        return "\n".join(
+            [
+                *head,
+                f"Figures: {self.results}/figures/  Tables: {self.results}/tables/  "
+                f"Macros: {self.results}/numbers.tex  "
+                f"One row per cell: {self.results}/gaps.parquet  All in one file: make report",
+            ]
+        )
+
+    def failed(self, since: float, *, remote: bool) -> str:
+        """The last lines of a run that failed: each job's own sentence, from logs written after `since`.
+
+        A job on this machine has put its sentence on the screen already, so that `remote` alone repeats them.
+        """
+        said = failures(Path(self.results) / "logs", since)
+        if not said:
+            return f"\nNo job of ranktwo says why the run failed: Snakemake's message above does. Logs: {self.results}/logs/"
+        if not remote:
+            return f"\nA line above that begins with `ranktwo:` says why. Logs: {self.results}/logs/"
+        logs = f"Logs of all jobs: {self.results}/logs, and SLURM's own in .snakemake/slurm_logs"
+        return "\n  ".join(["\nFailed jobs:", *said]) + f"\n{logs}"
+
+
+def _identity(**parts: str) -> str:
+    return ", ".join(f"{name} {text}" for name, text in parts.items())
+
+
+def _work(cells: list[grid.Cell]) -> int:
+    """About how long a stack trains, in steps times rows times hidden units."""
+    first = cells[0]
+    rows = (first.train_size or DEFAULT_TRAIN_SIZE) if first.batch_size == "full" else int(first.batch_size)
+    return sum(cell.steps for cell in cells) * (10 + rows) * sum(first.widths)
+
+
+def pattern(names: Iterable[str]) -> str:
+    """A wildcard constraint: these names and no other."""
+    return "|".join(map(re.escape, names)) or "(?!)"

@@ -1,0 +1,110 @@
+"""The page of verdicts and the table of predictors show what the rows say, in words."""
+
+import numpy as np
+import pandas
+import pytest
+
+from ranktwo.report import pages, predictors, verdicts
+from ranktwo.store import registry
+
+WORDS = {"C1": "rank is two | or less", "C5a": "decay helps"}
+
+
+@pytest.fixture(autouse=True)
+def made_up_claims(monkeypatch):
+    entries = {claim: registry.Entry(claim, "", "", "", {"words": words}) for claim, words in WORDS.items()}
+    monkeypatch.setattr(registry, "entries", {"claim": entries}.__getitem__)
+
+
+def test_a_line_for_each_claim_names_the_data_sets_with_each_verdict(verdict_rows):
+    columns = ["claim", "verdict", "supported on", "contradicted on", "inconclusive on"]
+    expected = [
+        ["C1: rank is two | or less", "contradicted", "digits-3v8", "a_b", "-"],
+        ["C5a: decay helps", "inconclusive", "a_b", "-", "digits-3v8"],
+    ]
+    shown = verdicts.headlines(verdict_rows)
+    assert list(shown.columns) == columns
+    assert shown.to_numpy().tolist() == expected
+
+
+def test_details_are_the_numbers_of_the_rows(verdict_rows):
+    shown = verdicts.details(verdict_rows.iloc[[0, 2, 6]])
+    assert shown.to_numpy().tolist() == [
+        ["C1", "digits-3v8", "supported", "1.21e-07", "[1.1e-07, 1.3e-07]", "3, 6", "6 of 6 rules | all"],
+        ["C1", "a_b (B 64)", "contradicted", "0.789", "[0.7, 0.8]", "3, 6", ""],
+        ["C5a", "digits-3v8", "inconclusive", "-", "-", "3, 0", ""],
+    ]
+
+
+def test_ranks_stand_in_a_column_for_each_rule(verdict_rows):
+    shown = verdicts.ranks(verdict_rows)
+    assert list(shown.columns) == ["data set", "relative-tolerance", "energy"]
+    assert shown.fillna("absent").to_numpy().tolist() == [["a_b", "7", "absent"], ["digits-3v8", "absent", "2"]]
+
+
+def test_cells_that_did_not_end_ok_are_counted(make_gaps):
+    assert verdicts.excluded(make_gaps()) == ["none"]
+    cells = make_gaps(mu1="collapsed", **{"mu0": "unfit", "mu0.01": "unfit"})
+    expected = ["toy: 12 unfit, at weight decay 0, 0.01", "toy: 6 collapsed, at weight decay 1"]
+    assert verdicts.excluded(cells) == expected
+
+
+def test_the_page_shows_verdicts_first_and_every_part(verdict_rows, make_gaps):
+    parts = verdicts.page(verdict_rows, make_gaps(mu1="unfit"))
+    texts = [part if isinstance(part, str) else f"table of {len(part)} lines" for part in parts]
+    assert texts == [
+        "table of 2 lines",
+        "- C1: contradicted on a_b",
+        "By data set:",
+        "table of 4 lines",
+        "In the other families of cells:",
+        "table of 1 lines",
+        "Rank of V at C1's setting, by rule, median over seeds:",
+        "table of 2 lines",
+        "Effects and criteria:",
+        "- C1: d_2/||V||. Supported if below 0.1.\n- C5a: d_2/||V||. Supported if below 0.1.",
+        texts[10],
+        "Cells that support nothing:",
+        "- toy: 6 unfit, at weight decay 1",
+    ]
+    assert texts[10].startswith("Effects are medians over seeds. Of 3 seeds the interval is their range")
+
+
+def test_a_page_without_remarks_families_and_ranks_leaves_their_parts_out(verdict_rows, make_gaps):
+    plain = verdict_rows[verdict_rows["headline"]].assign(note="")
+    texts = [part for part in verdicts.page(plain, make_gaps()) if isinstance(part, str)]
+    assert [text.split(":")[0] for text in texts if text.endswith(":")] == [
+        *("By data set", "Effects and criteria", "Cells that support nothing")
+    ]
+    assert "" not in texts
+
+
+def test_every_line_of_the_tables_has_as_many_cells_in_markdown(verdict_rows, make_gaps):
+    markdown = pages.to_markdown("3 cells", *verdicts.page(verdict_rows, make_gaps()))
+    tables = [block.splitlines() for block in markdown.split("\n\n") if block.startswith("|")]
+    bars = [{line.replace(r"\|", "").count("|") for line in lines} for lines in tables]
+    assert bars == [{6}, {8}, {8}, {4}]
+    assert r"C1: rank is two \| or less" in markdown
+
+
+def scored(measure: str, dataset: str, fixed: float, axis: str | None = None) -> list[dict[str, object]]:
+    statistics = {"tau": 0.5, "tau_fixed_control": fixed, "partial_spearman": -0.001, "psi": np.nan}
+    return [
+        {"dataset": dataset, "measure": measure, "statistic": statistic, "axis": axis, "value": value}
+        | {"low": value - 0.1, "high": value + 0.1, "cells": 48}
+        for statistic, value in statistics.items()
+    ]
+
+
+def test_measures_are_ordered_by_their_strength_at_fixed_decay():
+    rows = [*scored("weak", "overall", 0.2), *scored("strong", "overall", -0.7), *scored("none", "overall", np.nan)]
+    rows += [*scored("weak", "a", -1.0), *scored("weak", "b", 1.0), *scored("strong", "a", 9.0, axis="weight_decay")]
+    rows += [*scored("strong", "a", -0.001), *scored("none", "a", np.nan)]
+    shown = predictors.summary(pandas.DataFrame(rows)).set_index("measure")
+    assert list(shown.index) == ["strong", "weak", "none"]
+    assert list(shown["by data set"]) == ["[0, 0]", "[-1, 1]", "-"]
+    assert list(shown["tau at fixed decay"]) == ["-0.7 [-0.8, -0.6]", "0.2 [0.1, 0.3]", "-"]
+    # What rounds to zero has no sign.
+    assert shown.loc["weak", "partial Spearman"] == "0 [-0.1, 0.1]"
+    assert shown.loc["weak", "psi"] == "-"
+    assert set(shown["cells"]) == {"48"}

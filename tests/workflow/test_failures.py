@@ -1,0 +1,127 @@
+"""What goes wrong is said in one sentence, nothing is lost, and the next run repairs it."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pandas
+import pytest
+import yaml
+from support import SMALL, gaps, make_gaps, run_study, snakemake, trained, with_axis
+
+from ranktwo.store import registry
+
+
+def test_damaged_files_are_said_put_aside_and_made_anew(checkout):
+    """Truncated, flipped and deleted files in every folder; each run says one sentence a file, and repairs."""
+    assert trained(make_gaps(checkout, SMALL)) == [4]
+    results, first = checkout / "results", gaps(checkout)
+    [spectra, history, dataset] = (
+        next(results.glob(pattern)) for pattern in ("spectra/*", "runs/*/history.parquet", "datasets/*")
+    )
+    for path in (spectra, history, dataset, results / "gaps.parquet"):
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+    next(results.glob("bounds/*")).unlink()
+    said = ""
+    for _ in range(6):
+        done = make_gaps(checkout, SMALL, "--keep-going")
+        said += done.stderr
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0, said
+    assert "Traceback" not in said
+    sentences = {line for line in said.splitlines() if line.startswith("ranktwo: ")}
+    assert sentences
+    assert all("put aside" in line for line in sentences), sentences
+    pandas.testing.assert_frame_equal(gaps(checkout), first, check_exact=True)
+    # A stage that was not run again has not read what was damaged; nothing that was read is left damaged.
+    for path in results.rglob("*.damaged"):
+        assert path.with_name(path.name.removesuffix(".damaged")).exists()
+
+
+def test_a_folder_that_cannot_hold_results_is_one_sentence(checkout):
+    done = run_study(checkout, SMALL | {"results": "README.md/results"})
+    assert done.returncode != 0
+    assert "ranktwo: results is README.md/results, but README.md is a file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_is_said_in_a_sentence_and_more_space_is_all_it_takes(checkout):
+    disk = checkout / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this machine does not let a small disk be mounted")
+    try:
+        (checkout / "study.yaml").write_text(yaml.safe_dump(SMALL | {"results": "disk/results"}))
+        done = snakemake(checkout, "disk/results/gaps.parquet", "--configfile", "study.yaml")
+        assert done.returncode != 0
+        assert "ranktwo: cannot write disk/results" in done.stderr
+        assert "No space left" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not list(disk.rglob("*.tmp*"))
+        subprocess.run(["mount", "-o", "remount,size=40m", str(disk)], check=True)
+        assert sum(trained(snakemake(checkout, "disk/results/gaps.parquet", "--configfile", "study.yaml"))) <= 4
+        assert len(pandas.read_parquet(disk / "results" / "gaps.parquet")) == 4
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("stage", registry.stages())
+def test_no_command_answers_bad_arguments_with_a_traceback(stage, tmp_path):
+    (tmp_path / "junk").write_bytes(b"PAR1 junk")
+    usage = subprocess.run([sys.executable, "-m", "ranktwo", stage, "--help"], capture_output=True, text=True).stdout
+    options = [
+        name
+        for name in re.findall(r"^  (--[\w-]+)[ ,]", usage, re.MULTILINE)
+        if name not in ("--help", "--no-download")
+    ]
+    positional = ["junk"] if re.search(r"^  (config|file|name)", usage, re.MULTILINE) else []
+    for value in ("junk", "{}"):
+        arguments = [word for name in options for word in (name, value)]
+        done = subprocess.run(
+            [sys.executable, "-m", "ranktwo", stage, *positional, *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        if done.returncode == 0:
+            break  # a command without arguments
+
+
+BAD_CONFIGS = {
+    "grids[0].weigth_decay is not a known key": with_axis("weigth_decay", 0.1),
+    "grids[0].steps is 'many'": with_axis("steps", "many"),
+    "grids[0].dataset is 'digits-3v9'": with_axis("dataset", "digits-3v9"),
+    "10,000,000,000 cells": with_axis("seed", list(range(100_000)))
+    | {"grids": [SMALL["grids"][0] | {"seed": list(range(100_000)), "steps": list(range(1, 50_001))}]},
+}
+
+
+@pytest.mark.parametrize("sentence", BAD_CONFIGS)
+def test_a_bad_config_ends_in_one_sentence_and_leaves_nothing(checkout, sentence):
+    done = run_study(checkout, BAD_CONFIGS[sentence])
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("Using workflow specific profile")]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("ranktwo: study.yaml: ")
+    assert sentence in lines[0]
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not (checkout / "results").exists()
+
+
+def test_absent_data_end_in_a_sentence_that_says_what_to_do(checkout):
+    study = SMALL | {"datasets": {"digits-3v8": {"source": "mnist", "classes": [3, 8]}}, "data_folder": "nowhere"}
+    done = run_study(checkout, study)
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("ranktwo: ")]
+    assert len(said) == 1
+    assert "nowhere/MNIST/raw/train-images-idx3-ubyte" in said[0]
+    assert "download" in said[0]
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not list((checkout / "results").rglob("*.safetensors*"))
