@@ -15,8 +15,8 @@ from ranktwo.training.stack import Stack
 COLUMNS = {
     "train_loss": column(
         REAL,
-        "On the training labels as trained on, noise included: mean over samples of the loss without penalty: (f - y)^2 "
-        "with standardised y (regression), nats (classification).",
+        "On the training labels as trained on, noise included: mean over samples of the loss without penalty: "
+        "(f - y)^2 with standardised y (regression), nats (classification).",
         unit="nats, or sd^2 of y in regression",
         headline=True,
     ),
@@ -68,7 +68,8 @@ COLUMNS = {
 class Evaluation:
     """Losses and scores of cells on the labels they are trained on, on the clean ones, and on the test set.
 
-    R^2 = 1 - MSE / mean (y - ybar)^2 with each part's own targets. R^2 is nan in classification, accuracy in regression.
+    R^2 = 1 - MSE / mean (y - ybar)^2 with each part's own targets. R^2 is nan in classification, and accuracy is
+    nan in regression.
     """
 
     def __init__(

@@ -6,10 +6,8 @@ from torch import Tensor
 from ranktwo.nets import layout
 from ranktwo.training.backends.base import TrainedNets
 
-OPTIMIZERS = {"sgd": 0, "momentum": 1, "adamw": 2}
-"""Optimizers that kernels.py has code for, and the numbers that it knows them by."""
-TASKS = {"regression": 0, "binary": 1, "multiclass": 2}
-"""Tasks, and the numbers that kernels.py knows them by."""
+OPTIMIZERS = ("sgd", "momentum", "adamw")
+"""Optimizers that kernels.py has code for."""
 
 
 class CompiledSteps:
@@ -21,7 +19,7 @@ class CompiledSteps:
         optimizer, sizes, dtype = nets.optimizer, nets.sizes, nets.x.dtype
         targets = nets.targets if nets.targets.dim() == 3 else nets.targets[None]
         self._steps, self._no_rows = kernels.steps, np.empty((0, 0, nets.batch_size), np.int64)
-        self._kind = kernels.blas(dtype, sizes), OPTIMIZERS[optimizer.name], TASKS[nets.task]
+        self._kind = kernels.blas(dtype, sizes), kernels.OPTIMIZERS[optimizer.name], kernels.TASKS[nets.task]
         self._data = (
             np.array(sizes),
             nets.memory.numpy(),
@@ -30,7 +28,7 @@ class CompiledSteps:
             targets.numpy(),
             nets.seed_of.numpy(),
         )
-        numbers = [optimizer.constants[name] for name in kernels.CONSTANTS[OPTIMIZERS[optimizer.name]]]
+        numbers = [optimizer.constants[name] for name in kernels.CONSTANTS[optimizer.name]]
         constants = np.array(numbers, nets.memory.numpy().dtype)
         self._rest = constants, *kernels.work(dtype, sizes, nets.batch_size)
 

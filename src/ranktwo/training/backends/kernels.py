@@ -26,20 +26,23 @@ from numba.extending import get_cython_function_address, intrinsic
 from numpy.typing import NDArray
 
 from ranktwo.nets import layout
-from ranktwo.training.backends.cpu import OPTIMIZERS, TASKS
 from ranktwo.training.optimizers.base import Factors
 
 Array = NDArray[Any]
 N, T = ord("N"), ord("T")
 """BLAS's letters for a matrix as it is and for its transpose."""
 
-# Compiled functions read numbers of this module, but no dict.
-SGD, MOMENTUM, ADAMW = (OPTIMIZERS[name] for name in ("sgd", "momentum", "adamw"))
-REGRESSION, BINARY, MULTICLASS = (TASKS[name] for name in ("regression", "binary", "multiclass"))
-RATE, DECAY, SHRINKAGE, SCALE, MEAN_RATE, ROOT = map(
-    Factors._fields.index, ("rate", "decay", "shrinkage", "scale", "mean_rate", "root")
-)
-CONSTANTS = {SGD: (), MOMENTUM: ("BETA",), ADAMW: ("BETA_1", "BETA_2", "REST_1", "REST_2", "EPSILON")}
+# numba keeps compiled code, with the numbers of this module in it, until this file changes. So these numbers must not
+# follow from another file.
+SGD, MOMENTUM, ADAMW = range(3)
+OPTIMIZERS = {"sgd": SGD, "momentum": MOMENTUM, "adamw": ADAMW}
+REGRESSION, BINARY, MULTICLASS = range(3)
+TASKS = {"regression": REGRESSION, "binary": BINARY, "multiclass": MULTICLASS}
+FACTORS = ("rate", "decay", "shrinkage", "scale", "mean_rate", "root")
+RATE, DECAY, SHRINKAGE, SCALE, MEAN_RATE, ROOT = range(len(FACTORS))
+if FACTORS != Factors._fields:
+    raise ImportError(f"kernels.py reads the factors {FACTORS} in this order, but there are {Factors._fields}")
+CONSTANTS = {"sgd": (), "momentum": ("BETA",), "adamw": ("BETA_1", "BETA_2", "REST_1", "REST_2", "EPSILON")}
 """Names of the optimizer's constants that `steps` is given, in this order."""
 
 # OpenBLAS, which SciPy's wheels bring, multiplies small matrices without copying them first, with AVX-512 two or three
@@ -60,9 +63,9 @@ def _compiled(function: Callable[..., Any], inline: str = "never") -> Callable[.
         return numba.njit(function, **options)
 
 
-# What computes with weights is compiled as a part of `steps`, never by itself. Of two copies of such a function, one
-# might round a x + b y as a (x) + (b y) and the other as (a x) + b (y), and a process that compiles the functions uses
-# other copies than one that finds them compiled.
+# Functions that compute with weights are compiled as a part of `steps` only. A second copy of one might round a x + b y
+# in another way: either product may be the one that is rounded together with the sum. A process that compiles the
+# functions would run one copy, and a process that finds them compiled the other.
 _part_of_steps = functools.partial(_compiled, inline="always")
 
 

@@ -76,7 +76,7 @@ class TorchSteps:
         if record is None or count < CHUNK:
             self._take(count)
             return
-        # The first whole chunk is taken without a recording: in it libraries set themselves up, which cannot be recorded.
+        # The first whole chunk is not recorded: in it libraries set themselves up, which no recording can hold.
         if self._whole_chunks == 1:
             self._repeat = record(lambda: self._take(CHUNK))
         (self._repeat or (lambda: self._take(CHUNK)))()
