@@ -1,27 +1,37 @@
-"""TODO stages.train."""
+"""Train the nets of one stack and record their weights, losses and scores at each snapshot.
 
-import argparse
+Reads the prepared data set, and what the two files of the stack hold already: only cells that are new are trained.
+Writes weights as safetensors and a history of losses and scores as Parquet.
+"""
+
+import sys
 from pathlib import Path
 
-from ranktwo.store import files
-from ranktwo.training import devices
-from ranktwo.training.job import set_up, train_stack
+from ranktwo.stages import parser
+from ranktwo.study import jobs
+from ranktwo.training.job import train_stack
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--job", required=True, help="the stack's cells, as ranktwo.grid.encode writes them")
-    parser.add_argument("--dataset", type=Path, required=True, help="prepared data set")
-    parser.add_argument("--weights", type=Path, required=True, help="safetensors file to write or to add to")
-    parser.add_argument("--history", type=Path, required=True, help="Parquet file to write or to add to")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    parser.add_argument("--processes", type=int, default=1, help="processes among which the cells are shared on a CPU")
-    parser.add_argument("--checkpoint", type=float, default=60.0, help="seconds between checkpoints")
-    arguments = parser.parse_args()
-    set_up()
-    with files.only_writer(arguments.weights.parent), devices.reserve(arguments.device) as device:
-        train_stack(arguments, device)
-
-
-if __name__ == "__main__":
-    run(main)
+    arguments = parser(__doc__)
+    jobs.add_argument(arguments)
+    arguments.add_argument("--dataset", type=Path, required=True, help="prepared data set")
+    arguments.add_argument("--weights", type=Path, required=True, help="safetensors file to write or to add to")
+    arguments.add_argument("--history", type=Path, required=True, help="Parquet file to write or to add to")
+    arguments.add_argument(
+        "--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one"
+    )
+    arguments.add_argument("--processes", type=int, default=1, help="processes that share the cells on a CPU")
+    arguments.add_argument("--checkpoint", type=float, default=60.0, help="seconds between checkpoints")
+    given = arguments.parse_args()
+    job = jobs.of(given)
+    print(f"{job.stack}: {jobs.described(job.cells)}", file=sys.stderr, flush=True)
+    train_stack(
+        job,
+        data=given.dataset,
+        weights=given.weights,
+        history=given.history,
+        device=given.device,
+        processes=given.processes,
+        checkpoint=given.checkpoint,
+    )

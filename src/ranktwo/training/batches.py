@@ -1,10 +1,12 @@
-"""TODO training.batches."""
+"""The batches of each seed: which training rows each step sees."""
 
 import torch
 from torch import Tensor
 
 from ranktwo.nets.streams import stream
-from ranktwo.training.stack import CHUNK
+
+CHUNK = 128
+"""Steps that are prepared together. Where torch takes steps on a GPU, so many are recorded once and then repeated."""
 
 
 class Batches:
@@ -23,13 +25,13 @@ class Batches:
         """Row numbers of the next `count` batches, [count, S, B]."""
         if self.batch_size == self.train_size:
             return None
-        whole = self.train_size // self.batch_size
-        parts, have = [self._ahead], self._ahead.shape[1]
-        while have < count:
+        batches_per_order = self.train_size // self.batch_size
+        parts, drawn = [self._ahead], self._ahead.shape[1]
+        while drawn < count:
             orders = [torch.randperm(self.train_size, generator=generator) for generator in self._generators]
-            orders = torch.stack(orders)[:, : whole * self.batch_size]
-            parts.append(orders.view(len(orders), whole, self.batch_size))
-            have += whole
+            orders = torch.stack(orders)[:, : batches_per_order * self.batch_size]
+            parts.append(orders.view(len(orders), batches_per_order, self.batch_size))
+            drawn += batches_per_order
         ahead = torch.cat(parts, dim=1) if len(parts) > 1 else self._ahead
         self._ahead = ahead[:, count:]
         return ahead[:, :count].transpose(0, 1).contiguous()

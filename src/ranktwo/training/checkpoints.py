@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -13,31 +12,32 @@ from typing import Any
 from ranktwo.errors import UserError
 from ranktwo.store import files
 from ranktwo.store.records import Record, Unfinished, read_checkpoint, write_checkpoint
+from ranktwo.training.recording import ReadState
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 """Signals on which a job writes a checkpoint and ends: Ctrl-C, kill, a closed terminal, a scheduler's warning."""
 SHARE = 0.05
-"""Most of the time that may go into checkpoints, however short the interval and slow the disk."""
+"""The largest share of the time that checkpoints may take, however short the interval and slow the disk."""
 
 
 class Checkpoint:
     """A stack's checkpoint: a context in which SIGNALS do not end the process but ask it to stop at the next pause.
 
-    Processes that train parts of the stack have each a file of their own beside it, and stop together.
+    Each process that trains a part of the stack has a file of its own beside this one. All of them stop together.
     """
 
     def __init__(self, path: Path, interval: float, provenance: dict[str, Any]) -> None:
         """At `path`, every `interval` seconds; `provenance` says where its cells are trained."""
         self._path, self._interval, self._provenance = path, interval, provenance
         self.stop = multiprocessing.RawValue("i", 0)
-        """The signal that came, to any of the processes; 0 if none did."""
+        """Number of the signal that came to any of the processes; 0 while none came."""
         self._parent: int | None = None
         self._next = time.monotonic() + interval
         self.finished: dict[str, Record] = {}
         self.unfinished: dict[str, Unfinished] = {}
 
     def part(self, number: int) -> "Checkpoint":
-        """An empty one, for a process that this one starts."""
+        """An empty checkpoint for a process that this one starts."""
         part = Checkpoint(self._path, self._interval, self._provenance)
         part._path = self._path.with_name(f"{self._path.stem}-{number}{self._path.suffix}")
         part.stop, part._parent = self.stop, os.getpid()
@@ -47,40 +47,37 @@ class Checkpoint:
         return sorted(self._path.parent.glob(f"{self._path.stem}-*{self._path.suffix}"))
 
     def read(self, identities: dict[str, str]) -> None:
-        """Take over the cells with these identities from the files that there are and that can be read."""
+        """Take over the cells with these identities from the checkpoint's files, as far as they can be read."""
         for path in [self._path, *self._parts()]:
             if not path.exists():
                 continue
             try:
                 finished, unfinished = read_checkpoint(path)
             except UserError as error:
-                print(f"ranktwo: {error}; training starts from what else there is", file=sys.stderr)
+                print(f"ranktwo: {error}; training goes on without this checkpoint", file=sys.stderr)
                 continue
-            self.done({n: record for n, record in finished.items() if record.identity == identities.get(n)})
+            self.done({name: cell for name, cell in finished.items() if cell.identity == identities.get(name)})
             for name, cell in unfinished.items():
-                known = name in self.finished or (name in self.unfinished and self.unfinished[name].step >= cell.step)
-                if not known and cell.record.identity == identities.get(name):
+                later = name in self.finished or (name in self.unfinished and self.unfinished[name].step >= cell.step)
+                if not later and cell.record.identity == identities.get(name):
                     self.unfinished[name] = cell
 
     def gather(self) -> None:
-        """Put what was read into the one file, for parts to be cut anew."""
+        """Write all that was read to the one file and delete the parts, whose cells may be shared otherwise now."""
         if parts := self._parts():
             write_checkpoint(self._path, self.finished, self.unfinished, self._provenance)
             for part in parts:
                 part.unlink()
 
-    def pause(self, now: Callable[[], tuple[dict[str, Record], dict[str, Unfinished]]]) -> None:
-        """Write a checkpoint if it is time or a signal came, in which case UserError says so.
-
-        `now` gives the records of the running cells that are finished, and those that are not.
-        """
+    def pause(self, read_state: ReadState) -> None:
+        """Write a checkpoint if it is time or a signal came; raises UserError after a signal."""
         if self._parent not in (None, os.getppid()):
-            self.stop.value = signal.SIGHUP  # who started this process is no more
+            self.stop.value = signal.SIGHUP  # the process that started this one has ended
         stop = self.stop.value
         if not stop and time.monotonic() < self._next:
             return
         start = time.monotonic()
-        finished, unfinished = now()
+        finished, unfinished = read_state()
         self.done(finished)
         self.unfinished |= unfinished
         self.write()
@@ -94,16 +91,19 @@ class Checkpoint:
             )
 
     def write(self) -> None:
-        """Write the file as things are."""
+        """Write the file with all cells that this checkpoint knows."""
         write_checkpoint(self._path, self.finished, self.unfinished, self._provenance)
 
     def done(self, finished: dict[str, Record]) -> None:
-        """These cells need nothing more."""
+        """Keep the records of cells that need no more training."""
         self.finished |= finished
         self.unfinished = {name: cell for name, cell in self.unfinished.items() if name not in finished}
 
     def remove(self) -> None:
-        """Delete the files, and what killed writers left: their cells are in the stack's own files."""
+        """Delete the checkpoint's files and the temporary files of killed writers.
+
+        To be called when all cells are in the stack's own files.
+        """
         for path in [self._path, *self._parts(), *files.leftovers(self._path.parent)]:
             path.unlink(missing_ok=True)
 

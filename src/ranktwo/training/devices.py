@@ -1,4 +1,4 @@
-"""The device of a training job: a GPU of its own, the one that SLURM gave it, or the CPU."""
+"""The device of a training job: a GPU that no other job uses, the one that SLURM gave the job, or the CPU."""
 
 import contextlib
 import os
@@ -14,17 +14,19 @@ import torch
 
 from ranktwo.errors import UserError
 
-# Of this machine and of all its users, unlike TMPDIR and the folder of results.
 LOCKS = Path("/tmp")
+"""Folder of the GPUs' locks: one that all users of this machine share, unlike TMPDIR and the folder of results."""
 POLL = 0.5
+"""Seconds between looks for a free GPU."""
 
 
 @contextlib.contextmanager
 def reserve(asked: str) -> Iterator[str]:
     """`cpu` or `cuda` for what was asked for; `auto` is a GPU where PyTorch can use one.
 
-    A GPU is this process's alone until the block ends, and the only one that CUDA shows it. To be entered before
-    anything initialises CUDA, which reads CUDA_VISIBLE_DEVICES once. Raises UserError if `cuda` is asked for in vain.
+    No other job uses this GPU until the block ends, and CUDA shows this process no other one. The block has to be
+    entered before anything initialises CUDA, which reads CUDA_VISIBLE_DEVICES once. Raises UserError if `cuda` is asked
+    for and PyTorch sees no GPU.
     """
     with contextlib.ExitStack() as stack:
         usable = asked != "cpu" and torch.backends.cuda.is_built()
@@ -49,18 +51,18 @@ def name(device: str) -> str:
 
 
 def installed() -> list[str]:
-    """UUIDs of this machine's GPUs, or of their MIG slices, in nvidia-smi's order; none where that is not installed."""
+    """UUIDs of this machine's GPUs, or of their MIG slices, in nvidia-smi's order; none where it is not installed."""
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    found = re.findall(r"^(\s*).*\(UUID: ([\w/-]+)\)", listed.stdout, flags=re.MULTILINE)
-    sliced = [uuid for indent, uuid in found if indent]
-    return sliced or [uuid for _, uuid in found]
+    lines = re.findall(r"^(\s*).*\(UUID: ([\w/-]+)\)", listed.stdout, flags=re.MULTILINE)
+    slices = [uuid for indent, uuid in lines if indent]
+    return slices or [uuid for _, uuid in lines]
 
 
 def visible() -> list[str]:
-    """What CUDA_VISIBLE_DEVICES leaves of the installed GPUs, or its own entries where they cannot be listed."""
+    """The installed GPUs that CUDA_VISIBLE_DEVICES names; its own entries where the GPUs cannot be listed."""
     wanted = os.environ.get("CUDA_VISIBLE_DEVICES")
     if wanted is None:
         return installed()
@@ -70,7 +72,7 @@ def visible() -> list[str]:
         if entry.isdigit() and int(entry) < len(uuids):
             match = [uuids[int(entry)]]
         if not match and (uuids or not re.fullmatch(r"\d+|(GPU|MIG)-.+", entry)):
-            break  # as CUDA does: what stands behind an entry that names no GPU is not seen
+            break  # as CUDA does: it ignores all entries after one that names no GPU
         chosen += match or [entry]
     return chosen
 
@@ -79,8 +81,8 @@ def visible() -> list[str]:
 def own_gpu() -> Iterator[str | None]:
     """A visible GPU that no other process holds, waiting for one if need be; None where there is none.
 
-    Held by a lock on a file of the GPU's name, which the kernel lets go however the process ends. A single GPU that
-    SLURM assigned is taken as it is: sharing it, or not, is the cluster's decision.
+    The GPU is held by a lock on a file of its name, which the system releases however the process ends. A single GPU
+    that SLURM assigned is used without a lock: whether it is shared is the cluster's decision.
     """
     gpus = visible()
     if not gpus:
@@ -92,7 +94,7 @@ def own_gpu() -> Iterator[str | None]:
     waiting = False
     while True:
         for gpu in gpus:
-            # Readable and writable by all, as the next job may be another user's.
+            # Readable and writable by all: the next job may be another user's.
             lock = filelock.FileLock(LOCKS / f"ranktwo-{gpu.replace('/', '-')}.lock", mode=0o666)
             try:
                 held = lock.acquire(blocking=False)
@@ -102,7 +104,7 @@ def own_gpu() -> Iterator[str | None]:
                 yield gpu
             return
         if not waiting:
-            held = "the GPU" if len(gpus) == 1 else f"all {len(gpus)} GPUs"
-            print(f"waiting: other jobs hold {held}", file=sys.stderr, flush=True)
+            busy = "the GPU" if len(gpus) == 1 else f"all {len(gpus)} GPUs"
+            print(f"waiting: other jobs hold {busy}", file=sys.stderr, flush=True)
             waiting = True
         time.sleep(POLL)

@@ -1,4 +1,4 @@
-"""TODO training.divergence."""
+"""A stack on its way to a later step, with the cells taken out that diverge: the step of each is found exactly."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from ranktwo.data.labels import noisy_targets
-from ranktwo.nets import initial
+from ranktwo.nets.initial import initial_weights
 from ranktwo.nets.losses import Task
 from ranktwo.nets.streams import stream
+from ranktwo.study.axes import Cell
 from ranktwo.training.batches import Batches
 from ranktwo.training.stack import Recipe, Stack
 
@@ -21,23 +22,24 @@ class Training:
         self.alive = torch.arange(len(stack.weights[0]))
         """Numbers of the cells still in `stack`, in its order."""
         self.diverged: dict[int, int] = {}
-        """Cell number -> the first step after which a weight or a loss of it was not finite."""
+        """By cell number, the first step after which a weight or a loss of the cell was not finite."""
 
     def advance_to(self, step: int, tick: Callable[[int], None] = lambda steps: None) -> None:
-        """Train to `step`. A cell that diverges is taken out of the stack; the others never notice.
+        """Train to `step`. A cell that diverges is taken out of the stack; the numbers of the others do not change.
 
-        `tick` is called with the number of steps taken since its last call; what it sees is whole and can be resumed.
+        `tick` is called with the number of steps taken since its last call, at a moment when the training can be
+        written down and resumed.
         """
         rows, factors = self._prepare(self.stack.step, step)
         while self.stack.step < step and len(self.alive):
             stack, count = self.stack, len(factors)
             before = stack.state()
             stack.advance(rows, factors)
-            # A GPU does not return from its work before it is asked: what the next steps need is found meanwhile.
+            # A GPU is still at work when `advance` returns. Meanwhile the next steps are prepared.
             following = self._prepare(stack.step, step)
             finite = stack.finite().cpu()
             if not finite.all():
-                # Cells do not depend on each other: the diverged ones alone, again from before, show at which step.
+                # Cells do not depend on each other. The diverged ones take these steps again, alone, one by one.
                 after = stack.state()
                 stack.restore(before)
                 suspects = stack.keep(~finite)
@@ -54,11 +56,11 @@ class Training:
         return rows, self.stack.factors(rows, first, count)
 
     def resume(self, step: int, weights: list[Tensor], slots: list[list[Tensor]]) -> None:
-        """Go on after `step` steps, none of which were taken here, from the weights and slots of that time."""
+        """Go on from the weights and slots of a training of these cells that had taken `step` steps."""
         self.batches.skip(step)
         self.stack.step = step
-        for mine, then in zip([self.stack.weights, *self.stack.slots], [weights, *slots], strict=True):
-            for matrix, values in zip(mine, then, strict=True):
+        for mine, saved in zip([self.stack.weights, *self.stack.slots], [weights, *slots], strict=True):
+            for matrix, values in zip(mine, saved, strict=True):
                 matrix.copy_(values)
 
     def freeze(self, cells: Tensor, steps: list[int]) -> None:
@@ -78,27 +80,27 @@ def _first_bad_steps(stack: Stack, rows: Tensor | None, factors: Tensor) -> list
     return first.tolist()
 
 
-def begin(cells: list["Cell"], x: Tensor, labels: Tensor, task: Task, outputs: int) -> Training:
+def begin(cells: list[Cell], x: Tensor, labels: Tensor, task: Task, outputs: int) -> Training:
     """The training of cells that share everything but the stackable axes, at step 0, on the device of x [N, n].
 
     `labels` are the clean ones as a data set stores them: [N, 1] values or [N] class numbers.
     """
     first = cells[0]
     sizes = [x.shape[1], *first.widths, outputs]
-    initial = [initial.initial_weights(sizes, stream(cell.seed, "init"), x.dtype) for cell in cells]
-    weights = [torch.stack(layer).to(x.device) for layer in zip(*initial, strict=True)]
+    nets = [initial_weights(sizes, stream(cell.seed, "init"), x.dtype) for cell in cells]
+    weights = [torch.stack(layer).to(x.device) for layer in zip(*nets, strict=True)]
     noisy = [noisy_targets(labels, task, outputs, cell.label_noise, cell.seed) for cell in cells]
     seeds = sorted({cell.seed for cell in cells})
     recipe = Recipe(
         optimizer=first.optimizer,
         task=task,
         steps=first.steps,
-        batch_size=len(x) if first.batch_size == "full" else first.batch_size,
+        batch_size=len(x) if first.batch_size == "full" else int(first.batch_size),
         seed_of=torch.tensor([seeds.index(cell.seed) for cell in cells]),
         learning_rate=torch.tensor([cell.learning_rate for cell in cells], dtype=torch.float64),
-        cosine=torch.tensor([cell.schedule == "cosine" for cell in cells]),
+        schedules=tuple(cell.schedule for cell in cells),
         weight_decay=torch.tensor([cell.weight_decay for cell in cells], dtype=torch.float64),
-        by_input_norm=torch.tensor([cell.decay_rule == "input-norm" for cell in cells]),
+        decay_rules=tuple(cell.decay_rule for cell in cells),
     )
     shared = all(cell.label_noise == 0 for cell in cells)
     targets = (noisy[0] if shared else torch.stack(noisy)).to(x)

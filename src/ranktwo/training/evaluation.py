@@ -1,4 +1,4 @@
-"""What is recorded of a net's losses and scores at a snapshot."""
+"""The losses and scores of nets that are recorded at a snapshot."""
 
 import math
 
@@ -8,20 +8,74 @@ from torch import Tensor
 from ranktwo.data.labels import expected_targets, targets
 from ranktwo.nets import losses, mlp
 from ranktwo.nets.losses import Task, target_variance
+from ranktwo.store.columns import REAL, column
 from ranktwo.training.divergence import Training
 from ranktwo.training.stack import Stack
+
+COLUMNS = {
+    "train_loss": column(
+        REAL,
+        "On the training labels as trained on, noise included: mean over samples of the loss without penalty: "
+        "(f - y)^2 with standardised y (regression), nats (classification).",
+        unit="nats, or sd^2 of y in regression",
+        headline=True,
+    ),
+    "train_accuracy": column(
+        REAL,
+        "Share of training samples classified as labelled, noise included; null in regression.",
+        headline=True,
+    ),
+    "train_r2": column(
+        REAL,
+        "1 - MSE/variance on the training targets, noise included; null in classification.",
+        headline=True,
+    ),
+    "clean_train_loss": column(
+        REAL,
+        "`train_loss` on the labels before noise.",
+        unit="nats, or sd^2 of y in regression",
+        headline=True,
+    ),
+    "clean_train_accuracy": column(REAL, "`train_accuracy` on the labels before noise.", headline=True),
+    "clean_train_r2": column(REAL, "`train_r2` on the targets before noise.", headline=True),
+    "test_loss": column(
+        REAL,
+        "On the test set, which has no label noise: mean over samples of the loss without penalty: (f - y)^2 with "
+        "standardised y (regression), nats (classification).",
+        unit="nats, or sd^2 of y in regression",
+        headline=True,
+    ),
+    "test_accuracy": column(REAL, "Share of test samples classified correctly; null in regression.", headline=True),
+    "test_r2": column(
+        REAL,
+        "1 - MSE/variance on the test targets, with their own mean; null in classification.",
+        headline=True,
+    ),
+    "noisy_test_loss": column(
+        REAL,
+        "Expected `test_loss` if test labels had the training labels' noise, in closed form.",
+        unit="nats, or sd^2 of y in regression",
+        headline=True,
+    ),
+    "noisy_test_accuracy": column(
+        REAL, "Expected `test_accuracy` if test labels had the training labels' noise.", headline=True
+    ),
+    "noisy_test_r2": column(REAL, "Expected `test_r2` if test targets had the training targets' noise.", headline=True),
+}
+"""Columns of the losses and scores that `Evaluation` measures."""
 
 
 class Evaluation:
     """Losses and scores of cells on the labels they are trained on, on the clean ones, and on the test set.
 
-    R^2 = 1 - MSE / mean (y - ybar)^2 with each part's own targets. What a task does not define is nan.
+    R^2 = 1 - MSE / mean (y - ybar)^2 with each part's own targets. R^2 is nan in classification, and accuracy is
+    nan in regression.
     """
 
     def __init__(
         self, noise: list[float], task: Task, outputs: int, x: Tensor, labels: Tensor, test_x: Tensor, test_y: Tensor
     ) -> None:
-        """For cells with these levels of label noise [K], on the device of x [N, n]; labels and test_y are clean."""
+        """For K cells with these levels of label noise, on the device of x [N, n]; labels and test_y are clean."""
         self._task, self._classes = task, max(outputs, 2)
         self._noise = torch.tensor(noise, dtype=torch.float64)
         self._x, self._test_x = x, test_x.to(x.device)
@@ -30,19 +84,19 @@ class Evaluation:
         self._noisy_test = torch.stack(levels) if self._noise.any() else None
 
     def measure(self, training: Training) -> dict[str, Tensor]:
-        """Loss, accuracy and R^2 of each part for the cells still trained, [K] float64.
+        """Loss, accuracy and R^2 of each part for the cells still trained, [K] float64, by the names of COLUMNS.
 
-        Without label noise, noisy and clean are the same.
+        If no cell has label noise, the noisy and the clean values are the same.
         """
         stack = training.stack
         result = self._scores("train", stack, stack.x, stack.targets) | self._scores(
             "test", stack, self._test_x, self._test
         )
         if self._noisy_test is None:
-            same = {"clean_train": "train", "noisy_test": "test"}
+            equal = {"clean_train": "train", "noisy_test": "test"}
             return result | {
                 f"{part}_{metric}": result[f"{other}_{metric}"]
-                for part, other in same.items()
+                for part, other in equal.items()
                 for metric in ("loss", "accuracy", "r2")
             }
         result |= self._scores("clean_train", stack, self._x, self._clean)
@@ -65,18 +119,21 @@ class Evaluation:
         return {f"{part}_loss": loss, f"{part}_accuracy": accuracy, f"{part}_r2": r2}
 
 
-# Activations of a cell, in numbers, that an evaluation holds at once: those of some 30 cells stay in a CPU's cache, and
-# a GPU wants few and large operations.
 SLICE, GPU_SLICE = 2**16, 2**20
+"""Most activations of a cell that an evaluation holds at once, on a CPU and on a GPU.
+
+On a CPU those of some 30 cells then stay in the cache; a GPU is fast with few and large operations.
+"""
 
 
 def evaluate(weights: list[Tensor], x: Tensor, targets: Tensor, task: Task) -> tuple[Tensor, Tensor]:
     """Mean loss over the N samples and share of them classified correctly, both [K] float64 on the CPU.
 
-    The share is nan in regression. Samples go through in slices, which keeps the activations in the cache.
+    x [N, n], targets [N, c] or [K, N, c]. The share is nan in regression. Samples are evaluated in slices, so that the
+    activations stay in the cache.
     """
     cells, widest = len(weights[0]), max(max(weight.shape[1:]) for weight in weights)
-    # Neither the slices nor the vectors of the losses may depend on how many cells there are: a sum's last digit would.
+    # The last digit of a sum depends on the slices and on the vectors of losses: neither may depend on the other cells.
     size = max(1, (SLICE if x.device.type == "cpu" else GPU_SLICE) // widest)
     loss = torch.zeros(cells, dtype=torch.float64, device=x.device)
     right = torch.full_like(loss, math.nan if task == "regression" else 0.0)
@@ -84,8 +141,8 @@ def evaluate(weights: list[Tensor], x: Tensor, targets: Tensor, task: Task) -> t
         rows = slice(start, start + size)
         outputs, wanted = mlp.forward(weights, x[rows])[-1], targets[..., rows, :].expand(cells, -1, -1)
         for cell in range(cells):
-            one = outputs[cell : cell + 1], wanted[cell : cell + 1], task
-            loss[cell] += losses.sample_losses(*one).double().sum()
+            of_cell = outputs[cell : cell + 1], wanted[cell : cell + 1], task
+            loss[cell] += losses.sample_losses(*of_cell).double().sum()
             if task != "regression":
-                right[cell] += losses.correct(*one).sum()
+                right[cell] += losses.correct(*of_cell).sum()
     return loss.cpu() / len(x), right.cpu() / len(x)

@@ -1,6 +1,5 @@
-"""TODO training.job."""
+"""A training job: brings the files of one stack up to date with the cells that the study asks for."""
 
-import argparse
 import math
 import sys
 import time
@@ -8,112 +7,138 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ranktwo.data import dataset
 from ranktwo.data.dataset import Dataset
 from ranktwo.errors import UserError
 from ranktwo.progress import Meter, Progress
-from ranktwo.store import provenance
+from ranktwo.store import files, provenance
 from ranktwo.store.records import Record, Unfinished, read_records, write_records
 from ranktwo.study.axes import Cell
-from ranktwo.study.grid import cell_name, identities
-from ranktwo.study.jobs import decode
+from ranktwo.study.grid import cell_name, identity
+from ranktwo.study.jobs import Job
 from ranktwo.training import devices
 from ranktwo.training.checkpoints import Checkpoint
 from ranktwo.training.processes import side_by_side
-from ranktwo.training.recording import Now, even_slices, train
+from ranktwo.training.recording import COLUMNS, ReadState, State, even_slices, set_up_process, train
 
 
-def set_up() -> None:
-    # One thread for each process: many small products gain nothing by more, and lose much where cores are shared.
-    torch.set_num_threads(1)
-    # Decayed weights become denormal numbers, on which a CPU is ten times slower.
-    torch.set_flush_denormal(True)
+def train_stack(
+    job: Job,
+    *,
+    data: Path,
+    weights: Path,
+    history: Path,
+    device: str = "auto",
+    processes: int = 1,
+    checkpoint: float = 60.0,
+) -> None:
+    """Train the cells of a job that are not yet in its stack's two files, and write those files.
+
+    data: the prepared data set. device: `auto`, `cpu` or `cuda`. processes: how many share the cells on a CPU.
+    checkpoint: seconds between checkpoints. Cells in the files that would get the same numbers today are kept, also
+    those that the job does not ask for; a checkpoint beside the files is gone on from, and removed in the end. Raises
+    UserError where a file cannot be used or a signal stops the training.
+    """
+    set_up_process()
+    with files.only_writer(weights.parent), devices.reserve(device) as own_device:
+        _train_stack(job, data, weights, history, own_device, processes, checkpoint)
+
+
+def _train_stack(
+    job: Job, data_path: Path, weights: Path, history: Path, device: str, processes: int, interval: float
+) -> None:
+    """`train_stack` on a device that is this process's own."""
+    data = dataset.load(data_path)
+    wanted = {cell_name(cell, job.options): cell for cell in job.cells}
+    run = _Run(
+        data=data,
+        snapshots=job.snapshots,
+        device=device,
+        identities={name: identity(cell, data.checksum, job.snapshots) for name, cell in wanted.items()},
+        provenance=provenance.circumstances(
+            "train", [data_path], device=devices.name(device), **_shared_functions(job.cells)
+        ),
+    )
+    records = _kept(weights, history, run.identities)
+    path = weights.with_name("checkpoint.safetensors")
+    with Checkpoint(path, interval, run.provenance) as checkpoint:
+        checkpoint.read(run.identities)
+        records |= checkpoint.finished
+        new = {name: cell for name, cell in wanted.items() if name not in records}
+        unfinished = {name: cell for name, cell in checkpoint.unfinished.items() if name in new}
+        progress = Progress(f"{job.stack}: {len(new)} cells", len(new) * job.cells[0].steps, "cell-steps")
+        parts = even_slices(list(new), math.ceil(len(new) / processes)) if new and device == "cpu" else []
+        if len(parts) > 1:
+            cells = [{name: new[name] for name in part} for part in parts]
+            side_by_side(run.train, cells, unfinished, checkpoint, progress)
+            checkpoint.read(run.identities)
+            records |= checkpoint.finished
+        elif new:
+            records |= run.train(new, unfinished, checkpoint, progress)
+        write_records(weights, history, records, COLUMNS, run.provenance)
+        checkpoint.remove()
+    diverged = sum(records[name].diverged is not None for name in new)
+    notes = [f"{len(new)} cells trained in {time.monotonic() - run.start:.1f} s on {device}"]
+    notes[0] += f" in {len(parts)} processes" if len(parts) > 1 else ""
+    notes += [f"{len(unfinished)} of them from a checkpoint"] if unfinished else []
+    notes += [f"{diverged} diverged"] if diverged else []
+    notes += [f"{len(wanted) - len(new)} kept from before"] if len(wanted) > len(new) else []
+    progress.close(f"{job.stack}: {', '.join(notes)}")
+
+
+def _shared_functions(cells: list[Cell]) -> dict[str, str]:
+    """The optimizer, schedule and decay rule of the cells, as far as all have the same, for the code's fingerprint."""
+    values = {axis: {getattr(cell, axis) for cell in cells} for axis in ("optimizer", "schedule", "decay_rule")}
+    return {axis: names.pop() for axis, names in values.items() if len(names) == 1}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """What the training of all cells of a stack has in common."""
+class _Run:
+    """One process's training of a stack's cells, and what it shares with the processes that it starts."""
 
-    stack: str
     data: Dataset
     snapshots: int
     device: str
-    expected: dict[str, str]
-    """Cell -> identity."""
-    here: dict[str, Any]
-    """The provenance of what is trained here."""
+    identities: dict[str, str]
+    """Of every cell that is wanted, by its name."""
+    provenance: dict[str, Any]
+    """Of the cells that are trained in this run."""
     start: float = field(default_factory=time.monotonic)
 
     def train(
-        self, cells: dict[str, Cell], begun: dict[str, Unfinished], checkpoint: Checkpoint, meter: Meter
+        self, cells: dict[str, Cell], unfinished: dict[str, Unfinished], checkpoint: Checkpoint, meter: Meter
     ) -> dict[str, Record]:
-        """`train`, with pauses for the checkpoint; records say what they are and where they were made."""
+        """Train cells with pauses for the checkpoint; gives their records, signed."""
         records = train(
             cells,
             self.data,
             snapshots=self.snapshots,
             device=self.device,
             progress=meter,
-            begun=begun,
-            pause=lambda running: checkpoint.pause(lambda: self._now(running)),
+            unfinished=unfinished,
+            pause=lambda read_state: checkpoint.pause(lambda: self._signed_state(read_state)),
         )
         return self._signed(records)
 
-    def _now(self, running: Now) -> tuple[dict[str, Record], dict[str, Unfinished]]:
-        finished, unfinished = running()
+    def _signed_state(self, read_state: ReadState) -> State:
+        finished, unfinished = read_state()
         self._signed({name: cell.record for name, cell in unfinished.items()})
         return self._signed(finished), unfinished
 
-    def _signed(self, found: dict[str, Record]) -> dict[str, Record]:
-        self.here["seconds"] = time.monotonic() - self.start
-        for name, record in ((name, record) for name, record in found.items() if not record.identity):
-            record.identity, record.runs = self.expected[name], [*record.runs, self.here]
-        return found
+    def _signed(self, records: dict[str, Record]) -> dict[str, Record]:
+        """The records, each with its cell's identity and with this run among its runs."""
+        self.provenance["seconds"] = time.monotonic() - self.start
+        for name, record in records.items():
+            if not record.identity:
+                record.identity, record.runs = self.identities[name], [*record.runs, self.provenance]
+        return records
 
 
-def train_stack(arguments: argparse.Namespace, device: str) -> None:
-    """Train the cells that are neither in the stack's files nor in its checkpoint, and write those files."""
-    cells, options, settings = decode(arguments.job)
-    data = dataset.load(arguments.dataset)
-    wanted = {cell_name(cell, options): cell for cell in cells}
-    job = Job(
-        stack=arguments.weights.parent.name,
-        data=data,
-        snapshots=settings["snapshots"],
-        device=device,
-        expected=dict(zip(wanted, identities(cells, data, settings), strict=True)),
-        here=provenance.circumstances("train", [arguments.dataset], device=devices.name(device)),
-    )
-    records = _kept(arguments.weights, arguments.history, job.expected)
-    path = arguments.weights.with_name("checkpoint.safetensors")
-    with Checkpoint(path, arguments.checkpoint, job.here) as checkpoint:
-        checkpoint.read(job.expected)
-        records |= checkpoint.finished
-        new = {name: cell for name, cell in wanted.items() if name not in records}
-        begun = {name: cell for name, cell in checkpoint.unfinished.items() if name in new}
-        progress = Progress(f"{job.stack}: {len(new)} cells", len(new) * cells[0].steps, "cell-steps")
-        parts = even_slices(list(new), math.ceil(len(new) / arguments.processes)) if new and device == "cpu" else []
-        if len(parts) > 1:
-            side_by_side(job, [{name: new[name] for name in part} for part in parts], begun, checkpoint, progress)
-            checkpoint.read(job.expected)
-            records |= checkpoint.finished
-        elif new:
-            records |= job.train(new, begun, checkpoint, progress)
-        write_records(arguments.weights, arguments.history, records, job.here)
-        checkpoint.remove()
-    diverged = sum(records[name].diverged is not None for name in new)
-    notes = [f"{len(new)} cells trained in {time.monotonic() - job.start:.1f} s on {device}"]
-    notes[0] += f" in {len(parts)} processes" if len(parts) > 1 else ""
-    notes += [f"{len(begun)} of them from a checkpoint"] if begun else []
-    notes += [f"{diverged} diverged"] if diverged else []
-    notes += [f"{len(wanted) - len(new)} kept from before"] if len(wanted) > len(new) else []
-    progress.close(f"{job.stack}: {', '.join(notes)}")
+def _kept(weights: Path, history: Path, identities: dict[str, str]) -> dict[str, Record]:
+    """Records in a stack's files, without those that would get other numbers today.
 
-
-def _kept(weights: Path, history: Path, expected: dict[str, str]) -> dict[str, Record]:
-    """Records in a stack's files. Cells that no config asks for now stay; those that would now be others do not."""
+    Cells that are not asked for now stay, whatever their numbers.
+    """
     if not (weights.exists() and history.exists()):
         return {}
     try:
@@ -121,4 +146,6 @@ def _kept(weights: Path, history: Path, expected: dict[str, str]) -> dict[str, R
     except UserError as error:
         print(f"ranktwo: {error}", file=sys.stderr)
         return {}
-    return {name: record for name, record in records.items() if record.identity == expected.get(name, record.identity)}
+    return {
+        name: record for name, record in records.items() if record.identity == identities.get(name, record.identity)
+    }

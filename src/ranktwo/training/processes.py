@@ -1,24 +1,29 @@
-"""TODO training.processes."""
+"""Several processes that train one stack on a CPU, each some of its cells.
+
+Cells do not depend on those beside them: the numbers are those of one process, to the bit.
+"""
 
 import multiprocessing
 import multiprocessing.connection
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from ranktwo.errors import UserError
 from ranktwo.progress import Meter, Progress
-from ranktwo.store.records import Unfinished
+from ranktwo.store.records import Record, Unfinished
 from ranktwo.study.axes import Cell
 from ranktwo.training.checkpoints import Checkpoint
-from ranktwo.training.job import Job, set_up
+from ranktwo.training.recording import set_up_process
 
-# Several processes. Cells do not depend on those beside them: the numbers are those of one process, to the bit.
+Train = Callable[[dict[str, Cell], dict[str, Unfinished], Checkpoint, Meter], dict[str, Record]]
+"""Trains cells, the unfinished ones from where they were, with pauses for the checkpoint; gives their records."""
 
 
-class _Tally:
-    """A meter in memory that processes share: what process `number` did and skipped."""
+class _SharedMeter:
+    """Counts of what one of several processes did and skipped, in memory that they share."""
 
     def __init__(self, counts: Any, number: int) -> None:
         self._counts, self._place = counts, 2 * number
@@ -31,43 +36,51 @@ class _Tally:
 
 
 def side_by_side(
-    job: Job, parts: list[dict[str, Cell]], begun: dict[str, Unfinished], checkpoint: Checkpoint, progress: Progress
+    train: Train,
+    parts: list[dict[str, Cell]],
+    unfinished: dict[str, Unfinished],
+    checkpoint: Checkpoint,
+    progress: Progress,
 ) -> None:
-    """Train each part in a process of its own, which leaves its records in its part of the checkpoint."""
+    """Train each part in a process of its own, which leaves its records in its part of the checkpoint.
+
+    If one process fails, the others write their checkpoints and stop. Raises what went wrong in the first of them.
+    """
     checkpoint.gather()
-    # A fork has loaded everything already; but on other systems than Linux what PyTorch calls does not survive it.
+    # A forked process has everything loaded already. But on systems other than Linux, libraries that PyTorch calls do
+    # not survive a fork.
     context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     counts = context.RawArray("q", 2 * len(parts))
-    running, failed = {}, []
+    running, failures = {}, []
     for number, cells in enumerate(parts):
-        answer, question = context.Pipe(duplex=False)
-        old = {name: begun[name] for name in cells if name in begun}
-        target = (job, cells, old, checkpoint.part(number), _Tally(counts, number), question)
-        process = context.Process(target=_train_part, args=target)
+        receiver, sender = context.Pipe(duplex=False)
+        resumed = {name: unfinished[name] for name in cells if name in unfinished}
+        arguments = (train, cells, resumed, checkpoint.part(number), _SharedMeter(counts, number), sender)
+        process = context.Process(target=_train_part, args=arguments)
         try:
             process.start()
         except OSError:
-            checkpoint.stop.value = signal.SIGTERM  # or the others would go on, and this process wait for them
+            checkpoint.stop.value = signal.SIGTERM  # else this process would wait for those that have started
             raise
-        question.close()
-        running[process.sentinel] = process, answer
-    seen = [0, 0]
+        sender.close()
+        running[process.sentinel] = process, receiver
+    told = [0, 0]
     while running:
         for sentinel in multiprocessing.connection.wait(list(running), timeout=0.5):
-            process, answer = running.pop(sentinel)
+            process, receiver = running.pop(sentinel)
             process.join()
             if process.exitcode:
                 checkpoint.stop.value = checkpoint.stop.value or signal.SIGTERM
                 try:
-                    failed.append(answer.recv())
+                    failures.append(receiver.recv())
                 except EOFError:
                     name = signal.Signals(-process.exitcode).name if process.exitcode < 0 else process.exitcode
-                    failed.append((_killed(name), ""))
+                    failures.append((_killed(name), ""))
         done = [sum(counts[0::2]), sum(counts[1::2])]
-        progress.skip(done[1] - seen[1])
-        progress.add(done[0] - seen[0])
-        seen = done
-    for error, trace in failed:
+        progress.skip(done[1] - told[1])
+        progress.add(done[0] - told[0])
+        told = done
+    for error, trace in failures:
         raise error from (RuntimeError(trace) if trace else None)
 
 
@@ -78,14 +91,19 @@ def _killed(how: str | int) -> UserError:
 
 
 def _train_part(
-    job: Job, cells: dict[str, Cell], begun: dict[str, Unfinished], checkpoint: Checkpoint, meter: Meter, question: Any
+    train: Train,
+    cells: dict[str, Cell],
+    unfinished: dict[str, Unfinished],
+    checkpoint: Checkpoint,
+    meter: Meter,
+    sender: Any,
 ) -> None:
-    """A process's share: its records are in its checkpoint in the end, or what went wrong in the pipe."""
-    set_up()
+    """Train one process's cells; leaves their records in its checkpoint, or sends what went wrong."""
+    set_up_process()
     try:
         with checkpoint:
-            checkpoint.done(job.train(cells, begun, checkpoint, meter))
+            checkpoint.done(train(cells, unfinished, checkpoint, meter))
             checkpoint.write()
     except Exception as error:
-        question.send((error, "" if isinstance(error, UserError) else traceback.format_exc()))
+        sender.send((error, "" if isinstance(error, UserError) else traceback.format_exc()))
         sys.exit(1)

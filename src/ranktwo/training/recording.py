@@ -1,4 +1,4 @@
-"""Train the cells of a stack and record their weights, losses and accuracies at each snapshot."""
+"""The training of cells and the record of each: its weights, losses and scores at every snapshot."""
 
 import functools
 import math
@@ -13,18 +13,43 @@ from ranktwo.data.dataset import Dataset
 from ranktwo.errors import UserError
 from ranktwo.nets import mlp
 from ranktwo.progress import Meter
-from ranktwo.store.records import METRICS, Record, Unfinished, defined
-from ranktwo.study import schedule
+from ranktwo.store.columns import REAL, column
+from ranktwo.store.records import Record, Unfinished, defined
 from ranktwo.study.axes import Cell
-from ranktwo.training import divergence
+from ranktwo.study.schedules import snapshot_steps
+from ranktwo.training import divergence, evaluation
 from ranktwo.training.evaluation import Evaluation
+from ranktwo.training.optimizers.base import named
 
-# Weights and activations of the nets trained at once: as many as fill a GPU; on a CPU, which takes them one by one, as
-# many as make Python's part of the work small.
+# Most weights and activations, in bytes, and most nets that are trained at once. On a GPU they are enough to fill it. A
+# CPU takes one net after the other; there they are enough to make Python's share of the work small.
 CPU_BYTES, CPU_CELLS = 16_000_000, 64
 GPU_BYTES, GPU_CELLS = 2_000_000_000, 512
-Now = Callable[[], tuple[dict[str, Record], dict[str, Unfinished]]]
-"""Gives the running cells that need no more training, and those that do with what they would go on from."""
+
+COLUMNS = {
+    **evaluation.COLUMNS,
+    "norm_before": column(REAL, "||V|| `steps_before` steps before the snapshot.", headline=True),
+    "steps_before": column(
+        REAL,
+        "Steps to the snapshot in which fewer than q samples were seen, q = min(rows, columns) of V.",
+        unit="steps",
+        headline=True,
+    ),
+}
+"""Columns of a cell's history, all that is recorded of a snapshot besides the weights."""
+
+State = tuple[dict[str, Record], dict[str, Unfinished]]
+"""Records of cells that need no more training, and the others with what they would go on from, by name."""
+ReadState = Callable[[], State]
+"""Gives the state of a running training; it takes time, and is called only for a checkpoint."""
+
+
+def set_up_process() -> None:
+    """Set this process up for training: one thread, and denormal numbers count as 0."""
+    # Many small products gain nothing by a second thread, and lose much where cores are shared.
+    torch.set_num_threads(1)
+    # Decayed weights become denormal numbers, on which a CPU is ten times slower.
+    torch.set_flush_denormal(True)
 
 
 def train(
@@ -34,40 +59,43 @@ def train(
     snapshots: int,
     device: str,
     progress: Meter,
-    begun: dict[str, Unfinished] | None = None,
-    pause: Callable[[Now], None] = lambda now: None,
+    unfinished: dict[str, Unfinished] | None = None,
+    pause: Callable[[ReadState], None] = lambda read_state: None,
 ) -> dict[str, Record]:
-    """Train cells that share everything but the stackable axes, as many at once as the device does well.
+    """Train cells that share everything but the stackable axes; returns their records, in the order of `cells`.
 
-    Cells in `begun` go on from where they were: their numbers are those of a training that was never broken off.
-    `pause` is called every few steps, when what `now` gives is whole.
+    As many are trained at once as the device trains well. Cells in `unfinished` go on from there, with the numbers of a
+    training that was never broken off. `pause` is called every few steps, at a moment when the state can be read.
+    Raises UserError if the data set has too few rows for the cells, or not the labels for their noise, or if one net
+    does not fit into a GPU's memory.
     """
-    begun = {name: found for name, found in (begun or {}).items() if name in cells}
+    unfinished = {name: cell for name, cell in (unfinished or {}).items() if name in cells}
     first = next(iter(cells.values()))
     size = first.train_size or len(data.train_x)
+    batch_size = size if first.batch_size == "full" else int(first.batch_size)
     if size > len(data.train_x):
         raise UserError(f"train_size {size} is more than the {len(data.train_x)} training rows of {data.name}")
-    if first.batch_size != "full" and first.batch_size > size:
-        raise UserError(f"batch_size {first.batch_size} is more than the {size} training rows of {data.name}")
+    if batch_size > size:
+        raise UserError(f"batch_size {batch_size} is more than the {size} training rows of {data.name}")
     if data.task != "regression" and max(cell.label_noise for cell in cells.values()) > 1:
         raise UserError(
             f"label_noise is a share of labels for {data.name}, a classification task; it must be at most 1"
         )
-    at_once = most_at_once(shapes(first, data), size if first.batch_size == "full" else first.batch_size, device)
-    together: dict[int, list[str]] = {}
+    at_once = most_at_once(shapes(first, data), batch_size, device)
+    by_step: dict[int, list[str]] = {}
     for name in cells:
-        together.setdefault(begun[name].step if name in begun else 0, []).append(name)
+        by_step.setdefault(unfinished[name].step if name in unfinished else 0, []).append(name)
     records: dict[str, Record] = {}
-    for step in sorted(together, reverse=True):
-        waiting = even_slices(together[step], at_once)
+    for step in sorted(by_step, reverse=True):
+        waiting = even_slices(by_step[step], at_once)
         while waiting:
             names = waiting.pop(0)
             try:
                 running = _Slice({name: cells[name] for name in names}, data, size, snapshots, device)
                 if step:
-                    running.resume(begun)
+                    running.resume(unfinished)
                 running.train(progress, functools.partial(_pause, pause, records, running))
-                records |= running.now()[0]
+                records |= running.state()[0]
                 continue
             except torch.OutOfMemoryError as error:
                 if len(names) == 1:
@@ -75,8 +103,8 @@ def train(
                         f"one net of {first.dataset} with widths {first.widths} does not fit into the GPU's memory; "
                         "set `device: cpu` in the config, or find a larger GPU"
                     ) from error
-                running = None  # and the tensors with it
-            # Memory runs out in a slice's first steps: little is lost. Cells do not depend on those beside them.
+                running = None  # frees its tensors
+            # Memory runs out in a slice's first steps, so little is lost. Cells do not depend on those beside them.
             print(f"ranktwo: {len(names)} nets at once do not fit into the GPU's memory; halved", file=sys.stderr)
             torch.cuda.empty_cache()
             at_once = math.ceil(len(names) / 2)
@@ -84,26 +112,28 @@ def train(
     return {name: records[name] for name in cells}
 
 
-def _pause(pause: Callable[[Now], None], before: dict[str, Record], running: "_Slice") -> None:
-    def now() -> tuple[dict[str, Record], dict[str, Unfinished]]:
-        finished, unfinished = running.now()
-        return before | finished, unfinished
+def _pause(pause: Callable[[ReadState], None], earlier: dict[str, Record], running: "_Slice") -> None:
+    """Call `pause` with the state of the running slice and of the slices before it."""
 
-    pause(now)
+    def read_state() -> State:
+        finished, unfinished = running.state()
+        return earlier | finished, unfinished
+
+    pause(read_state)
 
 
 def even_slices(names: list[str], at_once: int) -> list[list[str]]:
-    """Slices of nearly equal size: 33 cells are better cut 17 + 16 than 32 + 1."""
+    """Slices of at most `at_once` names and of nearly equal size: 33 cells are better cut 17 + 16 than 32 + 1."""
     count = math.ceil(len(names) / at_once)
     bounds = [len(names) * index // count for index in range(count + 1)]
     return [names[start:stop] for start, stop in zip(bounds, bounds[1:], strict=False)]
 
 
 def most_at_once(matrices: list[tuple[int, int]], batch_size: int, device: str) -> int:
-    """Nets with weight matrices of these inputs and outputs that are trained together on a device."""
+    """How many nets with weight matrices of these inputs and outputs are trained together on a device."""
     cells, room = (GPU_CELLS, GPU_BYTES) if device == "cuda" else (CPU_CELLS, CPU_BYTES)
     weights = sum(inputs * outputs for inputs, outputs in matrices)
-    activations = matrices[0][0] + 2 * sum(outputs for _, outputs in matrices)  # and their gradients
+    activations = matrices[0][0] + 2 * sum(outputs for _, outputs in matrices)  # twice: with their gradients
     return max(1, min(cells, room // (4 * (weights + batch_size * activations))))
 
 
@@ -114,7 +144,7 @@ def shapes(cell: Cell, data: Dataset) -> list[tuple[int, int]]:
 
 
 class _Slice:
-    """Cells that are trained at once, from their beginning or all from one later step, and what is recorded of them."""
+    """Cells that are trained at once, from their beginning or all from one later step, and their growing records."""
 
     def __init__(self, cells: dict[str, Cell], data: Dataset, size: int, snapshots: int, device: str) -> None:
         x, labels = data.train_x[:size].to(device), data.train_y[:size]
@@ -123,32 +153,33 @@ class _Slice:
         self._facts = {name: _facts(cell, data, size) for name, cell in cells.items()}
         self._training = divergence.begin(points, x, labels, data.task, data.outputs)
         self._evaluation = Evaluation(noise, data.task, data.outputs, x, labels, data.test_x, data.test_y)
-        self._steps = schedule.snapshot_steps(points[0].steps, snapshots)
+        self._steps = snapshot_steps(points[0].steps, snapshots)
         self._recorded = 0
+        """Snapshots that are recorded so far."""
         self._matrices = mlp.matrix_names(len(self._training.stack.weights))
         shape = (len(cells), len(self._steps))
         self._weights = {
             matrix: torch.full((*shape, *pair[::-1]), math.nan)
             for matrix, pair in zip(self._matrices, shapes(points[0], data), strict=True)
         }
-        self._history = {metric: torch.full(shape, math.nan, dtype=torch.float64) for metric in METRICS}
+        self._history = {name: torch.full(shape, math.nan, dtype=torch.float64) for name in COLUMNS}
         self._runs: dict[str, list[dict[str, Any]]] = {}
 
-    def resume(self, begun: dict[str, Unfinished]) -> None:
+    def resume(self, unfinished: dict[str, Unfinished]) -> None:
         """Go on from where these cells were, all at the same step."""
-        found = [begun[name] for name in self._facts]
-        layers = [torch.stack(layer) for layer in zip(*(cell.weights for cell in found), strict=True)]
-        slots = zip(*(cell.slots for cell in found), strict=True)
+        cells = [unfinished[name] for name in self._facts]
+        layers = [torch.stack(layer) for layer in zip(*(cell.weights for cell in cells), strict=True)]
+        slots = zip(*(cell.slots for cell in cells), strict=True)
         stacked = [[torch.stack(layer) for layer in zip(*slot, strict=True)] for slot in slots]
-        self._training.resume(found[0].step, layers, stacked)
-        self._recorded = len(found[0].record.history[METRICS[0]])
-        for number, cell in enumerate(found):
+        self._training.resume(cells[0].step, layers, stacked)
+        self._recorded = len(next(iter(cells[0].record.history.values())))
+        for number, cell in enumerate(cells):
             for matrix, weights in cell.record.weights.items():
                 self._weights[matrix][number, : self._recorded] = weights
-            for metric, values in cell.record.history.items():
+            for name, values in cell.record.history.items():
                 known = [math.nan if value is None else value for value in values]
-                self._history[metric][number, : self._recorded] = torch.tensor(known, dtype=torch.float64)
-        self._runs = {name: begun[name].record.runs for name in self._facts}
+                self._history[name][number, : self._recorded] = torch.tensor(known, dtype=torch.float64)
+        self._runs = {name: unfinished[name].record.runs for name in self._facts}
 
     def train(self, progress: Meter, pause: Callable[[], None]) -> None:
         """Train all cells to their last step."""
@@ -164,35 +195,37 @@ class _Slice:
 
         for index in range(self._recorded, len(self._steps)):
             step = self._steps[index]
-            # What a few steps can do to V's rank follows from its norm before them: the fewest batches of q samples.
+            # The norm of V a few steps earlier bounds what these steps can do to its rank. They are as many as see
+            # fewer than q samples.
             lag = (min(training.stack.weights[0].shape[1:]) - 1) // training.stack.recipe.batch_size
             training.advance_to(max(step - lag, training.stack.step), count_and_pause)
             lag = step - training.stack.step
             norms = torch.linalg.matrix_norm(training.stack.weights[0].double()).cpu()
-            before = dict(zip(training.alive.tolist(), norms.tolist(), strict=True))
+            norm_before = dict(zip(training.alive.tolist(), norms.tolist(), strict=True))
             training.advance_to(step, count)
-            self._record(index, lag, before)
+            self._record(index, lag, norm_before)
 
-    def _record(self, index: int, lag: int, before: dict[int, float]) -> None:
-        """Record a snapshot; `before` has the norm of V `lag` steps ago by the cell's number."""
+    def _record(self, index: int, lag: int, norm_before: dict[int, float]) -> None:
+        """Record a snapshot; `norm_before` is the norm of V `lag` steps ago, by the cell's number."""
         training = self._training
-        metrics = self._evaluation.measure(training)
-        metrics["norm_before"] = torch.tensor(
-            [before[number] for number in training.alive.tolist()], dtype=torch.float64
+        values = self._evaluation.measure(training)
+        values["norm_before"] = torch.tensor(
+            [norm_before[number] for number in training.alive.tolist()], dtype=torch.float64
         )
-        metrics["steps_before"] = torch.full_like(metrics["norm_before"], lag)
-        finite = torch.stack([values.isfinite() for name, values in metrics.items() if name.endswith("loss")]).all(0)
+        values["steps_before"] = torch.full_like(values["norm_before"], lag)
+        losses = [one for name, one in values.items() if name.endswith("loss")]
+        finite = torch.stack([loss.isfinite() for loss in losses]).all(0)
         if not finite.all():
             training.freeze(~finite, [self._steps[index]] * int((~finite).sum()))
-            metrics = {name: values[finite] for name, values in metrics.items()}
-        for metric, values in metrics.items():
-            self._history[metric][training.alive, index] = values
+            values = {name: one[finite] for name, one in values.items()}
+        for name, one in values.items():
+            self._history[name][training.alive, index] = one
         for matrix, weight in zip(self._matrices, training.stack.weights, strict=True):
             self._weights[matrix][training.alive, index] = weight.float().cpu()
         self._recorded = index + 1
 
-    def now(self) -> tuple[dict[str, Record], dict[str, Unfinished]]:
-        """The cells that need no more training, and those that do with what they would go on from."""
+    def state(self) -> State:
+        """The cells that need no more training, and the others with what they would go on from."""
         finished, unfinished = {}, {}
         alive = self._training.alive.tolist() if self._recorded < len(self._steps) else []
         stack = self._training.stack
@@ -217,16 +250,22 @@ class _Slice:
             diverged=self._training.diverged.get(number),
             weights={matrix: weights[number, :snapshots] for matrix, weights in self._weights.items()},
             history={
-                metric: [defined(value) for value in values[number, :snapshots].tolist()]
-                for metric, values in self._history.items()
+                column_name: [defined(value) for value in values[number, :snapshots].tolist()]
+                for column_name, values in self._history.items()
             },
             runs=self._runs.get(name, []),
         )
 
 
 def _facts(cell: Cell, data: Dataset, size: int) -> dict[str, Any]:
-    """The cell's axes with numbers for `all rows` and `full`, and what a reader has to know of its data."""
+    """The facts that a reader of the record needs.
+
+    They are the cell's axes, with numbers for `all rows` and `full`; the data's task, inputs and outputs; and of the
+    optimizer how it decays (`decay`: coupled or decoupled) and whether a step depends on earlier gradients (`memory`).
+    """
     facts = asdict(cell) | {"train_size": size, "widths": "-".join(map(str, cell.widths))}
     if cell.batch_size == "full":
         facts["batch_size"] = size
-    return facts | {"task": data.task, "inputs": data.inputs, "outputs": data.outputs}
+    optimizer = named(cell.optimizer)
+    facts |= {"task": data.task, "inputs": data.inputs, "outputs": data.outputs}
+    return facts | {"decay": optimizer.decay, "memory": optimizer.memory}

@@ -1,56 +1,59 @@
-"""The training step, written by hand for K nets at once; autograd is its oracle in the tests, never its engine.
+"""K nets trained at once, each by its own recipe, by steps written by hand; autograd checks the steps in the tests.
 
-Shapes: K cells, B samples a batch, N training samples, n inputs, c outputs; weights [K, out, in] as in nets.py.
+Shapes: K cells, B samples a batch, N training samples, n inputs, c outputs; weights [K, out, in] as in nets.mlp.
 Every operation acts on each cell by itself, so a cell's numbers do not depend on the cells stacked with it.
 """
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ranktwo.data.decay import relative_decays
+from ranktwo.data.decay_rules import relative_decays
 from ranktwo.nets import layout, losses, mlp
 from ranktwo.nets.losses import Task
-from ranktwo.study.schedule import schedule_factor
-from ranktwo.training import optimizers
+from ranktwo.study.schedules import schedule_factor
+from ranktwo.training.backends.base import TrainedNets
 from ranktwo.training.backends.choice import fastest_steps
-from ranktwo.training.optimizers import SLOTS
+from ranktwo.training.batches import CHUNK
+from ranktwo.training.optimizers.base import named
 
-# Steps taken at once; where torch takes them on a GPU, they are recorded once and then repeated as a whole.
-CHUNK = 128
-
-# Steps between checks for divergence. Each costs a copy of the weights, from which the exact step is found again, and
-# on a GPU a wait. Fewer on a CPU where they are long, in weights times rows: a second or so, while no signal is heard.
+# Steps between checks for divergence. A check copies the weights, to find the exact step from the copy, and makes the
+# program wait for a GPU.
 CPU_CHECK, GPU_CHECK = CHUNK, 4 * CHUNK
+# Most work between two checks on a CPU, in weights times rows: about a second, in which no signal is answered.
 CHECK_WORK = 10**10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How each of K cells is trained. Momentum is 0.9; AdamW has betas 0.9 and 0.999 and epsilon 1e-8."""
+    """How each of K cells is trained."""
 
     optimizer: str
-    """`sgd`, `momentum` or `adamw`, each as in torch.optim; decay is coupled in the first two, decoupled in AdamW."""
+    """Name of a registered optimizer."""
     task: Task
     steps: int
     batch_size: int
     seed_of: Tensor
-    """Which of the S seeds each cell has, [K] int64: its batches are those of this one."""
+    """Which of the S seeds each cell has, [K] int64: it is trained on the batches of that seed."""
     learning_rate: Tensor
     """eta, [K] float64."""
-    cosine: Tensor
-    """bool [K]: the learning rate is eta (1 + cos(pi t / steps)) / 2 at step t, else eta throughout."""
+    schedules: tuple[str, ...]
+    """Name of each cell's learning-rate schedule, K of them."""
     weight_decay: Tensor
     """mu, [K] float64: mu W is added to the gradient by W (torch's convention), for every weight matrix."""
-    by_input_norm: Tensor
-    """bool [K]: sample i decays the weights by mu ||x_i||^2 / mean_j ||x_j||^2, a batch by its samples' mean."""
+    decay_rules: tuple[str, ...]
+    """Name of each cell's decay rule, K of them: a batch decays the weights by the mean of its samples' decays."""
 
     def rates(self, first: int, count: int) -> Tensor:
         """Learning rates of the steps first, ..., first + count - 1, [count, K] float64."""
-        factor = schedule_factor(True, np.arange(first, first + count), self.steps)
-        return self.learning_rate * torch.where(self.cosine, torch.from_numpy(factor)[:, None], 1.0)
+        t = np.arange(first, first + count)
+        factors = torch.empty(count, len(self.schedules), dtype=torch.float64)
+        for name in set(self.schedules):
+            factors[:, _has(self.schedules, name)] = torch.from_numpy(schedule_factor(name, t, self.steps))[:, None]
+        return self.learning_rate * factors
 
     def keep(self, cells: Tensor) -> "Recipe":
         """The recipe of these cells (bool [K])."""
@@ -58,10 +61,15 @@ class Recipe:
             self,
             seed_of=self.seed_of[cells],
             learning_rate=self.learning_rate[cells],
-            cosine=self.cosine[cells],
+            schedules=tuple(itertools.compress(self.schedules, cells.tolist())),
             weight_decay=self.weight_decay[cells],
-            by_input_norm=self.by_input_norm[cells],
+            decay_rules=tuple(itertools.compress(self.decay_rules, cells.tolist())),
         )
+
+
+def _has(names: tuple[str, ...], name: str) -> Tensor:
+    """Which cells have this name, bool [K]."""
+    return torch.tensor([other == name for other in names], dtype=torch.bool)
 
 
 class Stack:
@@ -69,24 +77,41 @@ class Stack:
 
     def __init__(self, weights: list[Tensor], x: Tensor, targets: Tensor, recipe: Recipe) -> None:
         self.x, self.targets, self.recipe = x.contiguous(), targets.contiguous(), recipe
-        self.sample_decays = relative_decays(x).cpu()
+        self._optimizer = named(recipe.optimizer)
         self.step = 0
         shapes = [weight.shape[1:] for weight in weights]
-        # Net by net, each layer on a 64-byte boundary, first the weights, then what the optimizer keeps of each.
+        # One net after the other, each layer on a 64-byte boundary; first all weights, then each of the slots.
         self.sizes = [weights[0].shape[2], *(weight.shape[1] for weight in weights)]
         starts = layout.starts(self.sizes)
-        self.memory = x.new_zeros(1 + SLOTS[recipe.optimizer], len(weights[0]), starts[-1])
-        parts = list(zip(starts, shapes, strict=False))
+        self.memory = x.new_zeros(1 + self._optimizer.slots, len(weights[0]), starts[-1])
+        places = list(zip(starts, shapes, strict=False))
         self.weights, *self.slots = (
-            [kept[:, start : start + shape.numel()].unflatten(1, shape) for start, shape in parts]
-            for kept in self.memory
+            [part[:, start : start + shape.numel()].unflatten(1, shape) for start, shape in places]
+            for part in self.memory
         )
         for mine, weight in zip(self.weights, weights, strict=True):
             mine.copy_(weight)
         work = self.memory[0].numel() * recipe.batch_size
         self.check = min(CPU_CHECK, max(1, CHECK_WORK // max(work, 1))) if x.device.type == "cpu" else GPU_CHECK
-        """Steps to be taken before a look at what they did."""
-        self._steps = fastest_steps(self)
+        """Steps to take before the next check for divergence."""
+        decays = {rule: relative_decays(rule, x).cpu() for rule in set(recipe.decay_rules)}
+        self._sample_decays = {rule: values for rule, values in decays.items() if not (values == 1).all()}
+        """c_i/mu of every training sample, [N] float64, for rules by which samples differ."""
+        self._steps = fastest_steps(self._nets())
+
+    def _nets(self) -> TrainedNets:
+        return TrainedNets(
+            sizes=self.sizes,
+            memory=self.memory,
+            weights=self.weights,
+            slots=self.slots,
+            x=self.x,
+            targets=self.targets,
+            optimizer=self._optimizer,
+            task=self.recipe.task,
+            batch_size=self.recipe.batch_size,
+            seed_of=self.recipe.seed_of,
+        )
 
     def advance(self, rows: Tensor | None, factors: Tensor) -> None:
         """Take as many steps as there are factors, [count, F, K], on the batches `rows` [count, S, B] (None: all)."""
@@ -94,19 +119,19 @@ class Stack:
         self.step += len(factors)
 
     def factors(self, rows: Tensor | None, first: int, count: int) -> Tensor:
-        """`optimizers.Factors` of the steps first, ..., first + count - 1, [count, F, K]."""
+        """`Factors` of the steps first, ..., first + count - 1 on the batches `rows`, [count, F, K]."""
         recipe = self.recipe
-        decay = recipe.weight_decay.expand(count, -1)
-        if rows is not None and recipe.by_input_norm.any():
-            means = self.sample_decays[rows].mean(-1)[:, recipe.seed_of]
-            decay = decay * torch.where(recipe.by_input_norm, means, 1.0)
-        rates = recipe.rates(first, count)
-        found = optimizers.factors(recipe.optimizer, rates, decay, first, recipe.batch_size, self.x.dtype)
-        return torch.stack(found, dim=1)
+        decay = recipe.weight_decay.repeat(count, 1)
+        # All training rows together decay by mu, whatever the rule.
+        for rule, decays in self._sample_decays.items() if rows is not None else ():
+            cells = _has(recipe.decay_rules, rule)
+            decay[:, cells] *= decays[rows].mean(-1)[:, recipe.seed_of[cells]]
+        factors = self._optimizer.factors(recipe.rates(first, count), decay, first, recipe.batch_size, self.x.dtype)
+        return torch.stack(factors, dim=1)
 
     def finite(self) -> Tensor:
         """Whether every weight of a cell is finite, bool [K]."""
-        # Of the extremes, either of which is nan if an entry is: 20 times faster than entry by entry.
+        # The extremes are nan if an entry is; to look at them is 20 times faster than to look at each entry.
         weights = self.memory[0]
         return weights.amax(1).isfinite() & weights.amin(1).isfinite()
 
@@ -132,6 +157,6 @@ class Stack:
         x, targets = self.x, self.targets
         if rows is not None:
             rows = rows[self.recipe.seed_of].to(x.device)
-            each = torch.arange(len(rows), device=x.device)[:, None]
-            x, targets = x[rows], targets[rows] if targets.dim() == 2 else targets[each, rows]
+            cells = torch.arange(len(rows), device=x.device)[:, None]
+            x, targets = x[rows], targets[rows] if targets.dim() == 2 else targets[cells, rows]
         return losses.sample_losses(mlp.forward(self.weights, x)[-1], targets, self.recipe.task)

@@ -1,27 +1,43 @@
-"""TODO training.backends.choice."""
+"""Which backend trains a stack: the fastest one that says that it has the optimizer, else torch's operations."""
 
 import importlib.util
 
 import torch
 
-from ranktwo.training.backends import gpu
-from ranktwo.training.backends.cpu import CompiledSteps
-from ranktwo.training.backends.gpu import Steps
+from ranktwo.errors import UserError
+from ranktwo.training.backends import cpu, gpu
+from ranktwo.training.backends.base import Steps, TrainedNets
 from ranktwo.training.backends.torch_ops import TorchSteps
-from ranktwo.training.stack import Stack
+from ranktwo.training.optimizers.base import Optimizer
 
 KERNELS = importlib.util.find_spec("numba") is not None
-"""Whether there are compiled steps for a CPU; where not, torch takes them, slower."""
+"""Whether compiled steps can be had on a CPU; without them torch's operations take the steps, slower."""
+FAST = {"cpu": cpu.OPTIMIZERS, "gpu": gpu.OPTIMIZERS}
+"""The fast backends, and the optimizers that each has code for."""
 
 
-def fastest_steps(stack: Stack) -> "CompiledSteps | gpu.Steps | TorchSteps":
-    """Steps by the fastest way there is for this stack on its device."""
-    x, targets, recipe = stack.x, stack.targets, stack.recipe
-    if KERNELS and x.device.type == "cpu":
-        return CompiledSteps(stack)
-    whole = recipe.batch_size == len(x)
-    if x.is_cuda and x.dtype == torch.float32:
-        kernel = gpu.available(stack.sizes, recipe.batch_size, whole, recipe.optimizer, recipe.task)
+def fastest_steps(nets: TrainedNets) -> Steps:
+    """The fastest way to take steps of these nets on the device they are on.
+
+    A fast backend is used only if the optimizer's record names it. Raises UserError if the record names a backend that
+    has no code for the optimizer.
+    """
+    optimizer, x = nets.optimizer, nets.x
+    _check(optimizer)
+    if x.device.type == "cpu" and KERNELS and "cpu" in optimizer.backends:
+        return cpu.CompiledSteps(nets)
+    if x.is_cuda and x.dtype == torch.float32 and "gpu" in optimizer.backends:
+        kernel = gpu.available(nets.sizes, nets.batch_size, nets.full_batches, optimizer.name, nets.task)
         if kernel is not None:
-            return Steps(kernel, stack.memory, x, targets, recipe.seed_of)
-    return TorchSteps(stack)
+            return gpu.KernelSteps(kernel, nets)
+    return TorchSteps(nets)
+
+
+def _check(optimizer: Optimizer) -> None:
+    """UserError if the optimizer's record names a backend that cannot train it."""
+    for backend in optimizer.backends:
+        if optimizer.name not in FAST.get(backend, ()):
+            raise UserError(
+                f"the optimizer {optimizer.name} is declared to have code in the backend {backend}, which has none for "
+                f"it; take {backend} out of the optimizer's `backends`, and torch's operations will train it"
+            )

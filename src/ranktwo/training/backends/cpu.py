@@ -1,34 +1,36 @@
-"""TODO training.backends.cpu."""
+"""Training steps on a CPU, by the compiled functions of kernels.py."""
 
 import numpy as np
 from torch import Tensor
 
 from ranktwo.nets import layout
-from ranktwo.training.backends.kernels import OPTIMIZERS, TASKS
-from ranktwo.training.optimizers import CONSTANTS
-from ranktwo.training.stack import Stack
+from ranktwo.training.backends.base import TrainedNets
+
+OPTIMIZERS = ("sgd", "momentum", "adamw")
+"""Optimizers that kernels.py has code for."""
 
 
 class CompiledSteps:
-    """Steps on a CPU, by kernels.py."""
+    """Steps of nets on a CPU."""
 
-    def __init__(self, stack: Stack) -> None:
-        from ranktwo import kernels  # numba, which nobody else needs, takes half a second
+    def __init__(self, nets: TrainedNets) -> None:
+        from ranktwo.training.backends import kernels  # numba takes half a second, which only a CPU's training needs
 
-        recipe, sizes, dtype = stack.recipe, stack.sizes, stack.x.dtype
-        targets = stack.targets if stack.targets.dim() == 3 else stack.targets[None]
-        self._steps, self._no_rows = kernels.steps, np.empty((0, 0, recipe.batch_size), np.int64)
-        self._kind = kernels.blas(dtype, sizes), OPTIMIZERS[recipe.optimizer], TASKS[recipe.task]
+        optimizer, sizes, dtype = nets.optimizer, nets.sizes, nets.x.dtype
+        targets = nets.targets if nets.targets.dim() == 3 else nets.targets[None]
+        self._steps, self._no_rows = kernels.steps, np.empty((0, 0, nets.batch_size), np.int64)
+        self._kind = kernels.blas(dtype, sizes), kernels.OPTIMIZERS[optimizer.name], kernels.TASKS[nets.task]
         self._data = (
             np.array(sizes),
-            stack.memory.numpy(),
+            nets.memory.numpy(),
             np.array(layout.starts(sizes)),
-            stack.x.numpy(),
+            nets.x.numpy(),
             targets.numpy(),
-            recipe.seed_of.numpy(),
+            nets.seed_of.numpy(),
         )
-        constants = np.array(CONSTANTS[recipe.optimizer], stack.memory.numpy().dtype)
-        self._rest = constants, *kernels.work(dtype, sizes, recipe.batch_size)
+        numbers = [optimizer.constants[name] for name in kernels.CONSTANTS[optimizer.name]]
+        constants = np.array(numbers, nets.memory.numpy().dtype)
+        self._rest = constants, *kernels.work(dtype, sizes, nets.batch_size)
 
     def take(self, rows: Tensor | None, factors: Tensor) -> None:
         """Take as many steps as there are factors, [count, F, K]."""

@@ -1,14 +1,15 @@
-// Many training steps of nets on a GPU, a net on GROUP blocks that hold its weights in their shared memory.
+// Many training steps of nets on a GPU. GROUP blocks train one net and hold its weights in their shared memory.
 //
-// gpu.py writes the constants that are missing here in front: sizes, tiles and where in shared memory what lies.
-// A block has PARTS[l] of the activations h_l of each layer, all of x, and of the weights
-//   of the first layer the rows of its own outputs, so that it needs nobody for them;
-//   of every other the columns of its own inputs: h W^T is then a sum over the blocks of a group.
-// Sizes are padded with zeros to multiples of 4, which stay zero; a row begins an odd number of 16 bytes after the
-// one before, so that neighbouring rows lie in different banks. W [out, in], h and delta [B, .], row by row.
-// Sums are taken in one order whatever runs beside: a net's bits do not depend on the nets trained with it.
+// gpu.py writes constants in front of this file: the net's sizes, the places of its parts in shared memory, the numbers
+// of optimizers, tasks and factors, and the optimizer's own constants.
+// A block holds all of x and PARTS[l] of the activations h_l of each hidden layer. Of the weights it holds
+//   the rows of its own outputs in the first layer, so that it computes those outputs by itself;
+//   the columns of its own inputs in every other layer, so that h W^T is a sum over the blocks of the group.
+// Sizes are padded with zeros to multiples of 4, and the padding stays zero. A row begins an odd number of 16 bytes
+// after the row before it, so that neighbouring rows lie in different banks. W [out, in], h and delta [B, .], row by row.
+// Sums are always taken in the same order: a net's bits do not depend on the nets trained with it.
 
-#ifndef DEVICE  // the tests run this file on a CPU, with these words in its terms
+#ifndef DEVICE  // the tests run this file on a CPU and define these words in their own way
 #define DEVICE __device__ __forceinline__
 #if GROUP > 1
 #define KERNEL extern "C" __global__ __cluster_dims__(GROUP, 1, 1) __launch_bounds__(THREADS, BLOCKS)
@@ -25,7 +26,7 @@ struct Place { float* shared; int rank, thread, lane, warp; };
 
 DEVICE int block_number() { return blockIdx.x; }
 
-DEVICE Place here(float* shared) {
+DEVICE Place place_of_thread(float* shared) {
     const int thread = threadIdx.x;
     return {shared, (int)blockIdx.x % GROUP, thread, thread % 32, thread / 32};
 }
@@ -40,7 +41,7 @@ DEVICE void group_wait(const Place&) {
 
 DEVICE float shuffle_xor(const Place&, float value, int lanes) { return __shfl_xor_sync(~0u, value, lanes); }
 
-// The same place in the shared memory of another block of the group.
+// The address in another block of the group that corresponds to an address in this block's shared memory.
 DEVICE const float* peer(const Place& at, const float* mine, int rank) {
 #if GROUP > 1
     unsigned long long theirs;
@@ -63,18 +64,18 @@ DEVICE constexpr int stride(int size) { return (size / 4 | 1) * 4; }
 constexpr int WARPS = THREADS / 32;
 DEVICE constexpr int inputs(int layer) { return PARTS[layer]; }
 DEVICE constexpr int outputs(int layer) { return OUTPUTS[layer]; }
-// Columns that the gradient by h_l has here: where the next layer's weights are split by inputs, its part; else all.
+// Columns that this block holds of the gradient by h_l: as many as the matrix below has rows here.
 DEVICE constexpr int columns(int level) { return outputs(level - 1); }
 
-// Over how many lanes a sum of so many terms is split, that so many tiles keep all threads busy.
+// The number of lanes that share a sum of `terms` terms, at most `most`, so that `tiles` tiles keep all threads busy.
 DEVICE constexpr int split(int tiles, int terms, int most) {
     int lanes = 1;
     while (lanes < most && 2 * lanes <= terms && 2 * lanes * tiles <= THREADS) lanes *= 2;
     return lanes;
 }
 
-// The sums of a[0], ..., a[N - 1] over LANES lanes, STRIDE apart, of which this is number `part`: N / LANES of them,
-// or one, then lie in a[0], ...; returns which the first is.
+// Adds up each of a[0], ..., a[N - 1] over LANES lanes that are STRIDE apart; this lane is number `part` of them.
+// Afterwards this lane has N / LANES of the sums, at least one, in a[0], ...; returns the number of the first.
 template <int N, int LANES, int STRIDE> DEVICE int sum_over(const Place& at, float* a, int part) {
     if constexpr (LANES == 1) {
         return 0;
@@ -103,12 +104,13 @@ DEVICE const float4* row4(const float* matrix, int row, int size) {
     return reinterpret_cast<const float4*>(matrix + row * size);
 }
 
-// h W^T of this block: activations, or where other blocks have a share in them the sums to be added up.
+// h W^T of this block's part of W: activations if the block has all terms of the sums, else its share of the sums.
 template <int layer> DEVICE void forward(const Place& at, const float* h, float* out) {
     constexpr int terms = inputs(layer) / 4, O = outputs(layer), tile_rows = ROWS % 8 ? 4 : 8, tile_columns = 4;
     constexpr int across = O / tile_columns, down = ROWS / tile_rows, tiles = across * down;
     constexpr int lanes = split(tiles, terms, 32), at_once = 32 / lanes;
-    constexpr bool neighbours = lanes >= 8;  // lanes of a sum side by side; else tiles: either way no bank twice
+    // Neighbouring lanes share a sum, or have neighbouring tiles: the choice keeps them off each other's banks.
+    constexpr bool neighbours = lanes >= 8;
     constexpr bool last = layer == LAYERS - 1, whole = !last && (layer == 0 || GROUP == 1);
     const float* w = at.shared + W_AT[layer];
     for (int first = at.warp * at_once; first < tiles; first += WARPS * at_once) {
@@ -142,7 +144,7 @@ template <int layer> DEVICE void forward(const Place& at, const float* h, float*
     }
 }
 
-// The part of h_{level} that this block has, from all blocks' sums.
+// This block's part of h_{level}: relu of the total of all blocks' shares of the sums.
 template <int level> DEVICE void add_up(const Place& at, const float* sums) {
     constexpr int part = PARTS[level], all = stride(GROUP * part);
     for (int entry = at.thread; entry < ROWS * part; entry += THREADS) {
@@ -154,8 +156,9 @@ template <int level> DEVICE void add_up(const Place& at, const float* sums) {
     }
 }
 
-// The gradient of each sample's loss by the outputs, times scale, a warp for each sample.
+// The gradient of each sample's loss by the outputs, times scale; one warp takes one sample.
 DEVICE void output_gradients(const Place& at, const float* sums, const float* targets, float scale) {
+    static_assert(TASK == REGRESSION || TASK == BINARY || TASK == MULTICLASS);
     constexpr int C = SIZES[LAYERS], C4 = PARTS[LAYERS], each = (C + 31) / 32;
     for (int b = at.warp; b < BATCH; b += WARPS) {
         float f[each], most = -3.4e38f, total = 0;
@@ -191,7 +194,7 @@ DEVICE void output_gradients(const Place& at, const float* sums, const float* ta
     }
 }
 
-// This block's part of the gradient by h_{layer}, where relu did not give 0.
+// This block's part of the gradient by h_{layer}; 0 where relu gave 0.
 template <int layer> DEVICE void gradient_below(const Place& at) {
     constexpr int across = inputs(layer) / 4, terms = outputs(layer) / 4, tile_rows = 2, down = ROWS / tile_rows;
     constexpr int tiles = across * down, lanes = split(tiles, terms, 4), at_once = 32 / lanes, step = stride(inputs(layer)) / 4;
@@ -226,7 +229,7 @@ template <int layer> DEVICE void gradient_below(const Place& at) {
     }
 }
 
-// The other blocks' parts of the gradient by h_{level}, to the sides of this one's.
+// Copies the other blocks' parts of the gradient by h_{level} to their places beside this block's part.
 template <int level> DEVICE void collect(const Place& at) {
     constexpr int part = PARTS[level], all = GROUP * part;
     float* delta = at.shared + D_AT[level];
@@ -238,28 +241,45 @@ template <int level> DEVICE void collect(const Place& at) {
 
 struct Factors { float rate, decay, shrinkage, scale, mean_rate, root; };
 
-DEVICE float sgd(float w, float g, const Factors& by) { return fmaf(by.shrinkage, w, g); }
-
-DEVICE float momentum(float w, float g, const Factors& by, float& v) {
-    v = fmaf(BETA, v, fmaf(by.decay, w, g));
-    return fmaf(-by.rate, v, w);
+// The factors of one step of one net: `first` is the step's first factor of this net, the next is `nets` further on.
+DEVICE Factors factors_at(const float* first, int nets) {
+    Factors factors;
+    factors.rate = first[FACTOR_RATE * nets];
+    factors.decay = first[FACTOR_DECAY * nets];
+    factors.shrinkage = first[FACTOR_SHRINKAGE * nets];
+    factors.scale = first[FACTOR_SCALE * nets];
+    factors.mean_rate = first[FACTOR_MEAN_RATE * nets];
+    factors.root = first[FACTOR_ROOT * nets];
+    return factors;
 }
 
-DEVICE float adamw(float w, float g, const Factors& by, float& m, float& s) {
+// A step of one weight w; g is the entry of delta^T h. Returns the new weight and changes the optimizer's slots.
+#if OPTIMIZER == SGD
+DEVICE float stepped(float w, float g, const Factors& factors, float&, float&) { return fmaf(factors.shrinkage, w, g); }
+#elif OPTIMIZER == MOMENTUM
+DEVICE float stepped(float w, float g, const Factors& factors, float& v, float&) {
+    v = fmaf(BETA, v, fmaf(factors.decay, w, g));
+    return fmaf(-factors.rate, v, w);
+}
+#elif OPTIMIZER == ADAMW
+DEVICE float stepped(float w, float g, const Factors& factors, float& m, float& s) {
     m = fmaf(BETA_1, m, REST_1 * g);
     s = fmaf(BETA_2, s, REST_2 * (g * g));
-    return fmaf(by.shrinkage, w, -(by.mean_rate * (m / (sqrtf(s) / by.root + EPSILON))));
+    return fmaf(factors.shrinkage, w, -(factors.mean_rate * (m / (sqrtf(s) / factors.root + EPSILON))));
 }
+#else
+#error "gpu.cu has no step for this optimizer"
+#endif
 
-// Where entry (o, i) of a block's part of a matrix lies in the net's memory; -1 where it is padding.
+// The place in the net's memory of entry (o, i) of this block's part of a matrix; -1 for padding.
 template <int layer> DEVICE int place_of(const Place& at, int o, int i) {
     const int output = layer == 0 ? at.rank * PARTS[1] + o : o, input = layer == 0 ? i : at.rank * PARTS[layer] + i;
     return output < SIZES[layer + 1] && input < SIZES[layer] ? STARTS[layer] + output * SIZES[layer] + input : -1;
 }
 
-// Four neighbours of a row of what the optimizer keeps, read into `values` or written from them; padding is 0.
+// Reads four neighbours in a row of an optimizer's slot into `values`, or writes them back; padding is 0.
 template <int layer, bool write>
-DEVICE void kept(const Place& at, int slot, float* slots, long long apart, int o, int i, float* values) {
+DEVICE void slot_entries(const Place& at, int slot, float* slots, long long apart, int o, int i, float* values) {
     constexpr bool fours = SLOTS_SHARED || SIZES[layer] % 4 == 0;
     float* all = SLOTS_SHARED ? at.shared + (1 + slot) * SLOTS_AT + W_AT[layer] : slots + slot * apart;
     if constexpr (fours) {
@@ -278,8 +298,9 @@ DEVICE void kept(const Place& at, int slot, float* slots, long long apart, int o
     }
 }
 
-// W along delta^T h; `slots` are the optimizer's matrices of this net in the GPU's memory, `apart` from each other.
-template <int layer> DEVICE void update(const Place& at, const float* h, float* slots, long long apart, const Factors& by) {
+// A step of this block's part of W; `slots` are the optimizer's matrices of this net in the GPU's memory, `apart` numbers
+// from each other.
+template <int layer> DEVICE void update(const Place& at, const float* h, float* slots, long long apart, const Factors& factors) {
     constexpr int I = inputs(layer), O = outputs(layer), across = I / 4;
     constexpr int tile = O % 16 == 0 && O / 16 * across >= THREADS ? 16 : O % 8 == 0 && O / 8 * across >= THREADS ? 8 : 4;
     float* w = at.shared + W_AT[layer];
@@ -308,27 +329,23 @@ template <int layer> DEVICE void update(const Place& at, const float* h, float* 
             float4& stored = reinterpret_cast<float4*>(w + (o + r) * stride(I))[i];
             float values[4] = {stored.x, stored.y, stored.z, stored.w}, slot[2][4] = {};
             UNROLL
-            for (int k = 0; k < SLOTS; ++k) kept<layer, false>(at, k, slots, apart, o + r, 4 * i, slot[k]);
+            for (int k = 0; k < SLOTS; ++k) slot_entries<layer, false>(at, k, slots, apart, o + r, 4 * i, slot[k]);
             UNROLL
-            for (int j = 0; j < 4; ++j) {
-                if (OPTIMIZER == SGD) values[j] = sgd(values[j], sums[r][j], by);
-                else if (OPTIMIZER == MOMENTUM) values[j] = momentum(values[j], sums[r][j], by, slot[0][j]);
-                else values[j] = adamw(values[j], sums[r][j], by, slot[0][j], slot[1][j]);
-            }
+            for (int j = 0; j < 4; ++j) values[j] = stepped(values[j], sums[r][j], factors, slot[0][j], slot[1][j]);
             UNROLL
-            for (int k = 0; k < SLOTS; ++k) kept<layer, true>(at, k, slots, apart, o + r, 4 * i, slot[k]);
+            for (int k = 0; k < SLOTS; ++k) slot_entries<layer, true>(at, k, slots, apart, o + r, 4 * i, slot[k]);
             stored = float4{values[0], values[1], values[2], values[3]};
         }
     }
 }
 
-// A block's part of the weights, or of a slot, from the net's memory or back to it.
+// Copies this block's part of one matrix, of the weights or a slot, from the net's memory or back to it.
 template <int layer> DEVICE void bring(const Place& at, float* net, float* part, bool back) {
     for (int entry = at.thread; entry < outputs(layer) * inputs(layer); entry += THREADS) {
         const int o = entry / inputs(layer), i = entry % inputs(layer), place = place_of<layer>(at, o, i);
-        float& here = part[W_AT[layer] + o * stride(inputs(layer)) + i];
-        if (back && place >= 0) net[place] = here;
-        else if (!back) here = place < 0 ? 0 : net[place];
+        float& mine = part[W_AT[layer] + o * stride(inputs(layer)) + i];
+        if (back && place >= 0) net[place] = mine;
+        else if (!back) mine = place < 0 ? 0 : net[place];
     }
 }
 
@@ -365,12 +382,12 @@ template <int layer> DEVICE void backward_from(const Place& at) {
 }
 
 template <int layer = 0>
-DEVICE void update_from(const Place& at, const float* h, float* slots, long long apart, const Factors& by) {
-    update<layer>(at, h, slots, apart, by);
-    if constexpr (layer + 1 < LAYERS) update_from<layer + 1>(at, at.shared + H_AT[layer + 1], slots, apart, by);
+DEVICE void update_from(const Place& at, const float* h, float* slots, long long apart, const Factors& factors) {
+    update<layer>(at, h, slots, apart, factors);
+    if constexpr (layer + 1 < LAYERS) update_from<layer + 1>(at, at.shared + H_AT[layer + 1], slots, apart, factors);
 }
 
-// The samples of a batch, copied while other work goes on.
+// Starts to copy the samples of a batch to shared memory; other work goes on meanwhile.
 DEVICE void fetch(const Place& at, const float* x, const float* targets, const long long* rows, float* h, float* y) {
     constexpr int N0 = SIZES[0], C = SIZES[LAYERS];
     if constexpr (N0 % 4 == 0) {
@@ -388,13 +405,14 @@ DEVICE void fetch(const Place& at, const float* x, const float* targets, const l
         copy_later<4>(y + entry, targets + (rows ? rows[entry / C] : entry / C) * C + entry % C);
 }
 
-// memory [1 + slots, K, NET], `apart` from slot to slot; x [N, n]; targets [1 or K, N, c], `of_net` from net to net;
-// seed_of [K]; rows [T, S, B] of each seed, unused where every batch is all of x (WHOLE); factors [T, 6, K] in the order
-// of optimizers.Factors. K * GROUP blocks.
+// Trains each net for T steps, by K * GROUP blocks.
+// memory [1 + slots, K, NET], `apart` numbers from slot to slot; x [N, n]; targets [1 or K, N, c], `of_net` numbers from
+// net to net; seed_of [K]; rows [T, S, B], the batches of each seed, not read where every batch is all of x (WHOLE);
+// all_factors [T, FACTORS, K].
 KERNEL void train(float* memory, int apart, const float* x, const float* targets, int of_net, const long long* seed_of,
-                  const long long* rows, int seeds, const float* factors, int steps, int nets) {
+                  const long long* rows, int seeds, const float* all_factors, int steps, int nets) {
     SHARED(shared);
-    const Place at = here(shared);
+    const Place at = place_of_thread(shared);
     const int net = block_number() / GROUP;
     float* weights = memory + (long long)net * NET;
     targets += (long long)net * of_net;
@@ -419,14 +437,13 @@ KERNEL void train(float* memory, int apart, const float* x, const float* targets
         if (!WHOLE && step + 2 < steps)
             for (int b = at.thread; b < BATCH; b += THREADS)
                 copy_later<8>(batches + (step & 1) * BATCH + b, rows + ((step + 2) * seeds + seed) * BATCH + b);
-        const float* f = factors + (long long)step * 6 * nets + net;
-        const Factors by = {f[0], f[nets], f[2 * nets], f[3 * nets], f[4 * nets], f[5 * nets]};
+        const Factors factors = factors_at(all_factors + (long long)step * FACTORS * nets + net, nets);
         const float* h = xs + now * X_APART;
         forward_from<0>(at, h, step);
-        output_gradients(at, shared + Z_AT[LAYERS] + (step & 1) * Z_APART, ys + now * BATCH * SIZES[LAYERS], by.scale);
+        output_gradients(at, shared + Z_AT[LAYERS] + (step & 1) * Z_APART, ys + now * BATCH * SIZES[LAYERS], factors.scale);
         threads_wait(at);
         backward_from<LAYERS - 1>(at);
-        update_from(at, h, weights + apart, apart, by);
+        update_from(at, h, weights + apart, apart, factors);
         if (BUFFERS == 1 && more) {
             threads_wait(at);
             fetch(at, x, targets, following, xs, ys);
@@ -434,5 +451,5 @@ KERNEL void train(float* memory, int apart, const float* x, const float* targets
     }
     threads_wait(at);
     bring_all(at, weights, apart, true);
-    group_wait(at);  // nobody reads from a block that has ended
+    group_wait(at);  // a block must not end while another one reads from it
 }

@@ -1,8 +1,8 @@
 """Training steps of K nets on a CPU, compiled by numba around the matrix products of SciPy's BLAS.
 
-Net by net, each for many steps: its weights stay in the cache, and no step waits for Python. No net's numbers reach
-another's, so its bits do not depend on the nets beside it. That a product and a sum may be rounded once (`contract`)
-is decided when a function is compiled, for all entries alike.
+One net takes all its steps before the next net does: its weights stay in the cache, and no step waits for Python. No
+net's numbers reach another's, so its bits do not depend on the nets beside it. Whether a product and a sum are rounded
+once or twice (`contract`) is decided when a function is compiled, for all entries alike.
 
 Matrices lie row by row in one-dimensional arrays: weights W [out, in], inputs h and gradients delta [B, .].
 """
@@ -26,30 +26,47 @@ from numba.extending import get_cython_function_address, intrinsic
 from numpy.typing import NDArray
 
 from ranktwo.nets import layout
+from ranktwo.training.optimizers.base import Factors
 
 Array = NDArray[Any]
 N, T = ord("N"), ord("T")
+"""BLAS's letters for a matrix as it is and for its transpose."""
+
+# numba keeps compiled code, with the numbers of this module in it, until this file changes. So these numbers must not
+# follow from another file.
 SGD, MOMENTUM, ADAMW = range(3)
 OPTIMIZERS = {"sgd": SGD, "momentum": MOMENTUM, "adamw": ADAMW}
 REGRESSION, BINARY, MULTICLASS = range(3)
 TASKS = {"regression": REGRESSION, "binary": BINARY, "multiclass": MULTICLASS}
+FACTORS = ("rate", "decay", "shrinkage", "scale", "mean_rate", "root")
+RATE, DECAY, SHRINKAGE, SCALE, MEAN_RATE, ROOT = range(len(FACTORS))
+if FACTORS != Factors._fields:
+    raise ImportError(f"kernels.py reads the factors {FACTORS} in this order, but there are {Factors._fields}")
+CONSTANTS = {"sgd": (), "momentum": ("BETA",), "adamw": ("BETA_1", "BETA_2", "REST_1", "REST_2", "EPSILON")}
+"""Names of the optimizer's constants that `steps` is given, in this order."""
 
 # OpenBLAS, which SciPy's wheels bring, multiplies small matrices without copying them first, with AVX-512 two or three
-# times as fast as MKL: up to so many multiplications, and for h W^T up to so many outputs of at least so many terms.
-# Larger products are cut to that. By measurement: benchmarks/run.py forms.
+# times as fast as MKL. A product is small up to SMALL multiplications; h W^T also needs at most SMALL_OUTPUTS outputs,
+# of SMALL_TERMS terms or more. Larger products are cut into small ones. Measured by `benchmarks/run.py forms`.
 SMALL, SMALL_OUTPUTS, SMALL_TERMS = 1_000_000, 1200, 32
 
-# One thread: many small products gain nothing by more. SciPy's BLAS listens once it is loaded.
+# Many small products gain nothing by a second thread. The limit reaches SciPy's BLAS only once it is loaded.
 importlib.import_module("scipy.linalg.cython_blas")
 threadpoolctl.threadpool_limits(1, user_api="blas")
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    options: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
+def _compiled(function: Callable[..., Any], inline: str = "never") -> Callable[..., Any]:
+    options: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy", "inline": inline}
     try:
         return numba.njit(function, cache=True, **options)
-    except RuntimeError:  # there is no folder to keep it in: compiled anew, for some seconds
+    except RuntimeError:  # no folder can keep the compiled function: each process compiles it, for some seconds
         return numba.njit(function, **options)
+
+
+# Functions that compute with weights are compiled as a part of `steps` only. A second copy of one might round a x + b y
+# in another way: either product may be the one that is rounded together with the sum. A process that compiles the
+# functions would run one copy, and a process that finds them compiled the other.
+_part_of_steps = functools.partial(_compiled, inline="always")
 
 
 def blas(dtype: torch.dtype, sizes: list[int]) -> Array:
@@ -65,7 +82,7 @@ def blas(dtype: torch.dtype, sizes: list[int]) -> Array:
 
 @functools.cache
 def _of_torch(name: str) -> int | None:
-    """Address of the product in the MKL that torch's wheels for x86 bring and show; None where there is none."""
+    """Address of the product in the MKL of torch's wheels for x86; None where torch has no MKL or hides it."""
     library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
     if not (torch.backends.mkl.is_available() and library.exists()):
         return None
@@ -74,7 +91,7 @@ def _of_torch(name: str) -> int | None:
 
 
 def work(dtype: torch.dtype, sizes: list[int], batch: int) -> tuple[Array, Array]:
-    """Memory for one net's steps, and where in it what lies, as `steps` takes them; all on 64-byte boundaries."""
+    """Memory for one net's steps, and the places of its parts, as `steps` takes them; all on 64-byte boundaries."""
     layers, pairs = len(sizes) - 1, itertools.pairwise(sizes)
     rooms = {(0, layer): batch * size for layer, size in enumerate(sizes)}
     rooms |= {(1, layer): batch * sizes[layer] for layer in range(1, layers)}
@@ -112,7 +129,10 @@ def gemm(typing, blas, op_a, op_b, m, n, k, a, lda, b, ldb, beta, c, ldc):  # ty
 
 @_compiled
 def _part(size: int, others: int) -> int:
-    """How many of `size` rows, a multiple of 16, make a small product with `others` multiplications each; or all."""
+    """The most of `size` rows that make a small product with `others` multiplications each, a multiple of 16.
+
+    All rows if they make one together, or if not even 16 of them do.
+    """
     part = SMALL // others // 16 * 16
     return size if part >= size or part == 0 else part
 
@@ -148,13 +168,13 @@ def gradient(blas: int, delta: Array, h: Array, keep: Any, out: Array, batch: in
 
 @_compiled
 def adds(batch: int, inputs: int) -> bool:
-    """Whether `gradient` adds to what is there as fast as it writes: not to narrow and to large matrices."""
+    """Whether `gradient` adds to a matrix as fast as it overwrites one: not if the matrix is narrow or large."""
     return inputs >= SMALL_TERMS and 16 * batch * inputs <= SMALL
 
 
-@_compiled
+@_part_of_steps
 def _output_gradients(task: int, f: Array, y: Array, scale: Any, batch: int, outputs: int) -> None:
-    """f <- scale times the gradient of each sample's loss by its outputs; y [B, c]."""
+    """f [B, c] <- scale times the gradient of each sample's loss by its outputs f, for targets y [B, c]."""
     one, two = f.dtype.type(1), f.dtype.type(2)
     if task == REGRESSION:
         scale *= two / f.dtype.type(outputs)
@@ -163,7 +183,7 @@ def _output_gradients(task: int, f: Array, y: Array, scale: Any, batch: int, out
     elif task == BINARY:
         for i in range(len(f)):
             f[i] = scale * (one / (one + math.exp(-f[i])) - y[i])
-    else:
+    elif task == MULTICLASS:
         for b in range(batch):
             row, wanted = f[b * outputs : (b + 1) * outputs], y[b * outputs : (b + 1) * outputs]
             greatest, total = row[0], f.dtype.type(0)
@@ -174,25 +194,29 @@ def _output_gradients(task: int, f: Array, y: Array, scale: Any, batch: int, out
                 total += row[c]
             for c in range(outputs):
                 row[c] = scale * (row[c] / total - wanted[c])
+    else:
+        raise ValueError("no code for a task of this number")
 
 
-@_compiled
+@_part_of_steps
 def _update(optimizer: int, memory: Array, k: int, start: int, g: Array, factors: Array, constants: Array) -> None:
-    """A step of net k's matrix at `start` along its gradient g; factors [F]."""
-    rate, decay, shrinkage, _, mean_rate, root = factors
+    """A step of net k's matrix at `start` along its gradient g (along its step -eta g in SGD); factors [F]."""
     stop = start + len(g)
     w = memory[0, k, start:stop]
     if optimizer == SGD:
-        _sgd(w, g, shrinkage)
+        _sgd(w, g, factors[SHRINKAGE])
     elif optimizer == MOMENTUM:
-        _momentum(w, memory[1, k, start:stop], g, rate, decay, constants[0])
+        _momentum(w, memory[1, k, start:stop], g, factors[RATE], factors[DECAY], constants[0])
+    elif optimizer == ADAMW:
+        m, s = memory[1, k, start:stop], memory[2, k, start:stop]
+        _adamw(w, m, s, g, factors[SHRINKAGE], factors[MEAN_RATE], factors[ROOT], constants)
     else:
-        _adamw(w, memory[1, k, start:stop], memory[2, k, start:stop], g, shrinkage, mean_rate, root, constants)
+        raise ValueError("no code for an optimizer of this number")
 
 
 @_compiled
 def _gather(table: Array, rows: Array, out: Array) -> None:
-    """The rows of a table, one after the other."""
+    """out <- the rows of a table, one after the other."""
     width = table.shape[1]
     for b in range(len(rows)):
         for i in range(width):
@@ -214,14 +238,14 @@ def _relu_gradient(h: Array, delta: Array) -> None:
         delta[i] = zero if h[i] <= zero else delta[i]
 
 
-@_compiled
+@_part_of_steps
 def _sgd(w: Array, g: Array, keep: Any) -> None:
     """W <- keep W + g."""
     for i in range(len(g)):
         w[i] = keep * w[i] + g[i]
 
 
-@_compiled
+@_part_of_steps
 def _momentum(w: Array, v: Array, g: Array, rate: Any, decay: Any, beta: Any) -> None:
     """v <- beta v + mu W + g, then W <- W - eta v."""
     for i in range(len(g)):
@@ -229,13 +253,13 @@ def _momentum(w: Array, v: Array, g: Array, rate: Any, decay: Any, beta: Any) ->
         w[i] = w[i] - rate * v[i]
 
 
-@_compiled
+@_part_of_steps
 def _adamw(w: Array, m: Array, s: Array, g: Array, keep: Any, rate: Any, root: Any, constants: Array) -> None:
-    """m <- a m + c g, s <- b s + d g^2, W <- keep W - rate m / (sqrt(s) / root + e); constants a b c d e."""
+    """m <- a m + c g, s <- d g^2 + b s, W <- keep W - rate m / (sqrt(s) / root + e); constants a b c d e."""
     a, b, c, d, e = constants
     for i in range(len(g)):
         m[i] = a * m[i] + c * g[i]
-        s[i] = b * s[i] + d * (g[i] * g[i])
+        s[i] = d * (g[i] * g[i]) + b * s[i]
         w[i] = keep * w[i] - rate * (m[i] / (np.sqrt(s[i]) / root + e))
 
 
@@ -246,11 +270,11 @@ def steps(
 ) -> None:  # fmt: skip
     """Train each net for T steps.
 
-    blas [L], addresses of the matrix product; sizes n, m_1, ..., c; memory [1 + slots, K, P], the weights of a net and
-    what its optimizer keeps, layer l from starts[l] on; x [N, n]; targets [1 or K, N, c]; seed_of [K]; rows [T, S, B]
-    of each seed, or [0, 0, B] where every batch is all of x; factors [T, F, K] in the order of `optimizers.Factors`,
-    constants of the optimizer; work, with room for h_l from places[0, l] on, delta_l from places[1, l], the batch's
-    targets from places[2, 0] and a gradient from places[2, 1].
+    blas [L], addresses of the matrix product; sizes n, m_1, ..., c; memory [1 + slots, K, P], the weights and the
+    optimizer's slots of each net, layer l from starts[l] on; x [N, n]; targets [1 or K, N, c]; seed_of [K]; rows
+    [T, S, B], the batches of each seed, or [0, 0, B] where every batch is all of x; factors [T, F, K] in the order of
+    `Factors`; the optimizer's CONSTANTS; work, with room for h_l from places[0, l] on, delta_l from places[1, l], the
+    batch's targets from places[2, 0] and a gradient from places[2, 1].
     """
     batch, layers, whole = rows.shape[2], len(sizes) - 1, len(rows) == 0
     zero = work.dtype.type(0)
@@ -271,7 +295,7 @@ def steps(
                     _relu(out)
                 h = out
             delta = h
-            _output_gradients(task, delta, y, factors[t, 3, k], batch, sizes[layers])
+            _output_gradients(task, delta, y, factors[t, SCALE, k], batch, sizes[layers])
             for layer in range(layers - 1, -1, -1):
                 inputs, outputs = sizes[layer], sizes[layer + 1]
                 start, stop = starts[layer], starts[layer] + inputs * outputs
@@ -282,7 +306,7 @@ def steps(
                     gradient_below(blas[layer], delta, w, below, batch, inputs, outputs)
                     _relu_gradient(h, below)
                 if optimizer == SGD and adds(batch, inputs):
-                    gradient(blas[layer], delta, h, factors[t, 2, k], w, batch, inputs, outputs)
+                    gradient(blas[layer], delta, h, factors[t, SHRINKAGE, k], w, batch, inputs, outputs)
                 else:
                     g = work[places[2, 1] : places[2, 1] + len(w)]
                     gradient(blas[layer], delta, h, zero, g, batch, inputs, outputs)

@@ -1,4 +1,4 @@
-"""TODO training.backends.torch_ops."""
+"""Training steps by torch's operations, which train every optimizer on every device."""
 
 from collections.abc import Callable
 
@@ -6,54 +6,55 @@ import torch
 from torch import Tensor
 
 from ranktwo.nets import layout, losses, mlp
-from ranktwo.training.optimizers import UPDATES, Factors
-from ranktwo.training.stack import CHUNK, Stack
+from ranktwo.training.backends.base import TrainedNets
+from ranktwo.training.batches import CHUNK
+from ranktwo.training.optimizers.base import Factors
 
 
 def _cuda_graph(steps: Callable[[], None]) -> Callable[[], None]:
-    """`steps` recorded, not taken: calling what is returned takes them, with one launch for all."""
+    """Record steps without taking them; the function that is returned takes all of them with one launch."""
     graph = torch.cuda.CUDAGraph()
-    # Only what this thread does may spoil a recording.
+    # Other threads, such as torch's own, may go on with work that cannot be recorded.
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         steps()
     return graph.replay
 
 
 RECORDERS = {"cuda": _cuda_graph}
+"""How steps are recorded, for the types of devices that can do it."""
 
 
 class TorchSteps:
-    """Steps by torch's operations, all nets at once, in buffers made once: a GPU can record and repeat them."""
+    """Steps of all nets at once, in buffers that stay where they are, so that a GPU can record and repeat the steps."""
 
-    def __init__(self, stack: Stack) -> None:
-        # Not the stack itself, which holds these steps: a circle would keep a GPU's memory until Python looks for it.
-        x, recipe, weights = stack.x, stack.recipe, stack.weights
-        self._x, self._targets, self._task = x, stack.targets, recipe.task
-        self._weights, self._slots = weights, stack.slots
-        cells, batch, full, sizes = len(weights[0]), recipe.batch_size, recipe.batch_size == len(x), stack.sizes
+    def __init__(self, nets: TrainedNets) -> None:
+        x, weights, full = nets.x, nets.weights, nets.full_batches
+        self._x, self._targets, self._task = x, nets.targets, nets.task
+        self._weights, self._slots = weights, nets.slots
+        cells, batch, sizes = len(weights[0]), nets.batch_size, nets.sizes
         # Activations h_0 .. f, their gradients, and the targets of the batch.
         self._activations = [layout.aligned(cells, batch, size, x) for size in sizes]
-        # Apart in memory by more than they hold, the outputs of two cells never share a vector of the sigmoid, whose
-        # last digit depends on an entry's place in its vector. Products are slower into memory with such gaps.
+        # The last digit of a sigmoid depends on an entry's place in a CPU's vector. With a gap in memory between them,
+        # the outputs of two cells never share a vector. Products go to memory without gaps, which is faster.
         apart = layout.aligned(cells, batch + 16, sizes[-1], x)[:, :batch]
-        self._outputs = apart if recipe.task == "binary" else None
+        self._outputs = apart if nets.task == "binary" else None
         self._deltas = [None, *(layout.aligned(cells, batch, size, x) for size in sizes[1:-1])]
         self._batch_targets = x.new_empty(cells, batch, sizes[-1])
-        self._scratch = [[layout.aligned(*w.shape, w) for w in weights] for _ in stack.slots]
+        self._scratch = [[layout.aligned(*w.shape, w) for w in weights] for _ in nets.slots]
         self._gathered = x.new_empty(cells, batch, sizes[0])
         if full:
             self._activations[0] = x.expand(cells, *x.shape)
-            self._batch_targets = stack.targets.expand(cells, *stack.targets.shape[-2:])
+            self._batch_targets = nets.targets.expand(cells, *nets.targets.shape[-2:])
         elif self._activations[0].is_contiguous():
             self._gathered = self._activations[0]
-        self._seed_of = recipe.seed_of
-        self._row_offsets = len(x) * torch.arange(cells)[:, None] if stack.targets.dim() == 3 else 0
-        # What a chunk's steps differ in lies at fixed places too, so that they can be recorded and repeated.
+        self._seed_of = nets.seed_of
+        self._row_offsets = len(x) * torch.arange(cells)[:, None] if nets.targets.dim() == 3 else 0
+        # A recorded step reads its rows and factors from the same places each time; these are filled before it.
         rows = torch.empty(0 if full else 2, CHUNK, cells * batch, dtype=torch.long, device=x.device)
         factors = x.new_empty(CHUNK, len(Factors._fields), cells)
         self._rows, self._factors = rows, factors
         self._inputs = [(list(rows[:, index]), Factors(*factors[index])) for index in range(CHUNK)]
-        self._update = UPDATES[recipe.optimizer]
+        self._update = nets.optimizer.step
         self._repeat: Callable[[], None] | None = None
         self._whole_chunks = 0
 
@@ -64,7 +65,7 @@ class TorchSteps:
             self._take_chunk(None if rows is None else rows[some], factors[some])
 
     def _take_chunk(self, rows: Tensor | None, factors: Tensor) -> None:
-        """Take steps, recorded ones where the device records and these are a whole chunk."""
+        """Take steps; a whole chunk of them by one recording, if the device can record."""
         count = len(factors)
         self._factors[:count].copy_(factors)
         if rows is not None:
@@ -75,7 +76,7 @@ class TorchSteps:
         if record is None or count < CHUNK:
             self._take(count)
             return
-        # The first whole chunk is not recorded: libraries set themselves up in it.
+        # The first whole chunk is not recorded: in it libraries set themselves up, which no recording can hold.
         if self._whole_chunks == 1:
             self._repeat = record(lambda: self._take(CHUNK))
         (self._repeat or (lambda: self._take(CHUNK)))()
@@ -105,7 +106,7 @@ class TorchSteps:
     def _backpropagate(self, factors: Factors, outputs: Tensor) -> None:
         outputs = outputs if self._outputs is None else self._outputs.copy_(outputs)
         delta = losses.output_gradients_(outputs, self._batch_targets, self._task)
-        # The gradient's factor goes into the small output delta, not into each large gradient.
+        # To scale the small output gradients is cheaper than to scale each matrix's gradient.
         delta.mul_(factors.scale.view(-1, 1, 1))
         for layer in reversed(range(len(self._weights))):
             below, h, weight = None, self._activations[layer], self._weights[layer]

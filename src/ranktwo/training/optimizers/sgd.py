@@ -1,0 +1,11 @@
+"""Stochastic gradient descent, as torch.optim.SGD defines it."""
+
+from torch import Tensor
+
+from ranktwo.training.optimizers.base import Factors, each, optimizer
+
+
+@optimizer("sgd", slots=0, decay="coupled", backends=("cpu", "gpu"), direct=True)
+def sgd(weight: Tensor, slots: list[Tensor], scratch: list[Tensor], delta: Tensor, h: Tensor, factors: Factors) -> None:
+    """W <- (1 - eta mu) W - eta g."""
+    weight.mul_(each(factors.shrinkage)).baddbmm_(delta.mT, h)
