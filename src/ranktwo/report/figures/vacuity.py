@@ -19,7 +19,7 @@ def vacuity(data: Data) -> Figure:
     defined, and with full batches the paper's is not. Collapsed nets are marked but have no value.
     """
     last = data.certificates[data.certificates["step"] == data.certificates["steps"]]
-    cells = last.drop(columns="status", errors="ignore").merge(data.gaps[["cell", "status"]], on="cell")
+    cells = last.merge(data.gaps[["cell", "status"]], on="cell")
     drawn, parts = panels(data, 1, across=2)
     for title, rows, (axes,) in parts:
         place = decay_axis(axes, data.gaps["weight_decay"])
