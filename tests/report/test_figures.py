@@ -112,6 +112,9 @@ def test_a_figure_is_loaded_alone_without_torch_or_windows():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_figure_s_code_is_another_s(name):
+    entry = registry.entries("figure")[name]
+    path = PACKAGE.parent.joinpath(*entry.module.split(".")).with_suffix(".py")
+    assert "report.figures" not in path.read_text(encoding="utf-8")
     reached = fingerprints.reached("figure", figure=name)
     own = f"report.figures.{name.replace('-', '_')}"
     assert [module for module in reached if module.startswith("report.figures.")] == [own]

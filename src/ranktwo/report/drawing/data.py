@@ -16,7 +16,7 @@ from ranktwo.study.axes import FAMILY, title_part
 
 TABLES = ("spectra", "certificates", "truncation")
 """Tables that a figure may read beside gaps.parquet."""
-RELATIVE = (*("d_1", "d_2", "sample_min", "sample_max", "bound_lower", "bound_upper", "mean_residual_2", "pair_bound"),)
+RELATIVE = ["d_1", "d_2", "sample_min", "sample_max", "bound_lower", "bound_upper", "mean_residual_2", "pair_bound"]
 """Columns of certificates that figures show relative to ||V||."""
 
 
@@ -42,7 +42,7 @@ class Data:
     def certificates(self) -> pandas.DataFrame:
         """Certificates of V: a row for each cell and snapshot. Distances and bounds are relative to ||V||."""
         rows = self._rows_of_v("certificates")
-        relative = rows[list(RELATIVE)].div(rows["norm"], axis=0).replace([np.inf, -np.inf], np.nan)
+        relative = rows[RELATIVE].div(rows["norm"], axis=0).replace([np.inf, -np.inf], np.nan)
         return rows.assign(**relative)
 
     @cached_property
@@ -65,9 +65,8 @@ class Data:
     def families(self, across: Collection[str] = ()) -> list[tuple[str, pandas.DataFrame]]:
         """Title and rows of gaps.parquet of each family, in the order of the study.
 
-        The cells of a family differ in weight decay and seed only, and in the axes `across` which it reaches. Its
-        title names its data set, its values of the axes in which the families of the data set differ, and its
-        number of seeds.
+        The cells of a family differ in weight decay and seed only, and in the axes of `across`. Its title names its
+        data set, its values of the axes in which the families of the data set differ, and its number of seeds.
         """
         shared = [axis for axis in FAMILY if axis not in across]
         differing = {

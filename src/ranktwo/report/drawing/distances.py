@@ -39,7 +39,7 @@ def paper_bound_and_floor(axes: Axes, rows: pandas.DataFrame, by: str, place: Ca
 
 
 def distances_legend(drawn: Figure, data: Data, statuses: tuple[str, ...]) -> None:
-    """The entries of DISTANCES without the bounds that no cell has, and of what `paper_bound_and_floor` draws."""
+    """Draw the legend: DISTANCES without the bounds that no cell has, and what `paper_bound_and_floor` draws."""
     has = data.certificates.notna().any()
     handles = [entry for entry, column in zip(entries(DISTANCES), DISTANCES, strict=True) if has[column]]
     floor = Line2D(

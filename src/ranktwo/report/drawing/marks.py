@@ -113,7 +113,7 @@ def legend(
     place: str = "center",
     title: str = "",
 ) -> None:
-    """One legend above the panels, with the marks of the statuses that occur.
+    """Draw one legend above the panels, with the marks of the statuses that occur.
 
     In a figure as wide as a column, a legend whose place is `right` is put below the panels.
     """

@@ -17,8 +17,6 @@ from ranktwo.report.drawing.style import WIDTHS
 HEIGHT = 8.6
 """Inches down a page without the caption. To fit, rows of panels are made lower, down to LEAST_HEIGHT each."""
 LEAST_HEIGHT = 1.25
-
-
 CHARACTERS = 17
 """Characters of a title that fit in an inch."""
 Parts = list[tuple[str, pandas.DataFrame]]
