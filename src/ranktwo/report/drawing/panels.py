@@ -1,35 +1,24 @@
-"""TODO report.drawing.panels."""
+"""Figures of panels: how many stand side by side, how high they are, and how their titles break.
+
+A panel shows the cells of one family: a data set and one value of every axis but weight decay and seed.
+"""
 
 import math
 import textwrap
-from typing import Any, Literal
+from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ranktwo.report.drawing.data import Data
+from ranktwo.report.drawing.style import WIDTHS
 
-Width = Literal["page", "column"]
-WIDTHS: dict[Width, float] = {"page": 7.0, "column": 3.4}
-"""Inches across a page of text, and across one of its two columns."""
 HEIGHT = 8.6
-"""Inches down a page, less a caption: rows of panels are made lower to fit, down to LEAST_HEIGHT each."""
+"""Inches down a page without the caption. To fit, rows of panels are made lower, down to LEAST_HEIGHT each."""
 LEAST_HEIGHT = 1.25
-
-
-def unbroken(text: str) -> str:
-    return text.replace(" ", "\u00a0")
-
-
-def plain(text: str) -> str:
-    """The text on one line, with ordinary spaces."""
-    return text.replace("\u00a0", " ").replace("\n", ", ")
-
-
 CHARACTERS = 17
-"""Of a title that stand in an inch."""
+"""Characters of a title that fit in an inch."""
 Parts = list[tuple[str, pandas.DataFrame]]
 
 
@@ -41,23 +30,23 @@ def panels(
     parts: Parts | None = None,
     without: str = "no cell to draw",
 ) -> tuple[Figure, list[tuple[str, pandas.DataFrame, Any]]]:
-    """A figure with `columns` axes for every family, or for other parts of the study: (title, rows, axes [columns]).
+    """A figure with `columns` panels for each family, or for each of the `parts`: (title, rows, axes [columns]).
 
-    `across` axes share a row, by default up to three if a part has one and otherwise as many as it has; in a column,
-    one. With no part at all the figure is the sentence `without`.
+    `across` panels share a row: by default up to three if a part has one panel, else as many as a part has, and one in
+    a figure as wide as a column. Without any part the figure is the sentence `without`.
     """
     parts = data.families() if parts is None else parts
     width = WIDTHS[data.width]
     if not parts:
-        drawn = plt.figure(figsize=(width, 1.0))
+        drawn = Figure(figsize=(width, 1.0))
         drawn.text(0.5, 0.5, textwrap.fill(without, round(width * CHARACTERS)), ha="center", va="center")
         return drawn, []
     across = across or ({1: 1, 2: 2, 4: 2}.get(len(parts), 3) if columns == 1 else columns)
     across = 1 if data.width == "column" else across
     down = math.ceil(len(parts) * columns / across)
     height = max(LEAST_HEIGHT, min(height, (HEIGHT - 0.6) / down))
-    drawn, axes = plt.subplots(down, across, figsize=(width, height * down + 0.6), squeeze=False)
-    flat = list(axes.flat)
+    drawn = Figure(figsize=(width, height * down + 0.6))
+    flat = list(drawn.subplots(down, across, squeeze=False).flat)
     for unused in flat[len(parts) * columns :]:
         unused.remove()
     return drawn, [
@@ -66,7 +55,7 @@ def panels(
 
 
 def finish(drawn: Figure) -> None:
-    """Break titles that are wider than their panel; name an x axis once where panels above share it."""
+    """Break titles that are wider than their panel, and name an x axis once where panels above each other share it."""
     placed = {
         (place.rowspan.start, place.colspan.start): axes for axes in drawn.axes if (place := axes.get_subplotspec())
     }
@@ -81,5 +70,5 @@ def finish(drawn: Figure) -> None:
 
 
 def say(axes: Axes, sentence: str) -> None:
-    """Why a panel is empty."""
+    """Write in an empty panel why it is empty."""
     axes.text(0.5, 0.5, sentence, ha="center", va="center", color="0.4", transform=axes.transAxes)

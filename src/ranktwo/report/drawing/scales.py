@@ -1,4 +1,4 @@
-"""TODO report.drawing.scales."""
+"""Axes that figures share: steps, ranks, weight decay with its zero, and the region in which a bound says nothing."""
 
 import math
 from collections.abc import Callable
@@ -13,17 +13,17 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 STANDS_FOR: WeakKeyDictionary[Axes, Callable[[float], float | str]] = WeakKeyDictionary()
-"""What an x of the drawing stands for, where it is not that number itself."""
+"""What an x of the drawing stands for, for the axes on which it is another number or a word."""
 
 
 def step_axis(axes: Axes) -> None:
-    """Make x an axis of optimizer steps: logarithmic, with step 0 in its place."""
+    """Make x a logarithmic axis of optimizer steps that has a place for step 0."""
     axes.set_xlabel("step $t$")
     axes.set_xscale("symlog", linthresh=1, linscale=0.3)
 
 
 def truncation_axis(axes: Axes, greatest: float) -> None:
-    """Make x a logarithmic axis of the rank that a matrix is cut to, with rank 0 in its place."""
+    """Make x a logarithmic axis of the rank that a matrix is cut to, with a place for rank 0."""
     axes.set_xscale("symlog", linthresh=1, linscale=0.3)
     ticks = [rank for rank in (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if rank <= greatest]
     axes.set_xticks(ticks, [str(rank) for rank in ticks])
@@ -31,7 +31,7 @@ def truncation_axis(axes: Axes, greatest: float) -> None:
 
 
 def decay_axis(axes: Axes, values: pandas.Series, label: str = "weight decay $\\mu$") -> Callable[[Any], Any]:
-    """Make x a logarithmic axis of weight decay with zero set apart at the left; returns the map from mu to x."""
+    """Make x a logarithmic axis of weight decay with zero set apart at the left; return the map from mu to x."""
     distinct = np.unique(values.dropna().to_numpy(dtype=float))
     positive = distinct[distinct > 0]
     least, greatest = (positive.min(), positive.max()) if len(positive) else (1.0, 1.0)
@@ -54,12 +54,12 @@ def decay_axis(axes: Axes, values: pandas.Series, label: str = "weight decay $\\
 
 
 def rank_ticks(axis: XAxis | YAxis) -> None:
-    """A logarithmic axis of ranks, with plain numbers, where there are ranks to show."""
+    """Make an axis of ranks logarithmic, with plain numbers, if it has a rank to show."""
     least = getattr(axis.axes.dataLim, f"minpos{axis.axis_name}")
     if not np.isfinite(least):
         return
     greatest = getattr(axis.axes.dataLim, f"{axis.axis_name}max")
-    # Side by side, 100 and 200 run into each other where a panel's width holds two decades.
+    # Where a panel's width holds two decades, 100 and 200 would run into each other.
     crowded = axis.axis_name == "x" and greatest > 100 * least
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     axis.set_major_locator(LogLocator(base=10, subs=(2, 5) if crowded else (1, 2, 5)))
@@ -68,11 +68,18 @@ def rank_ticks(axis: XAxis | YAxis) -> None:
 
 
 def shade_trivial(axes: Axes) -> None:
-    """Shade what is above 1 on a logarithmic y axis, where a relative bound says nothing; call it last."""
+    """Make y logarithmic and shade what is above 1, where a relative bound says nothing; call it when all is drawn."""
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     axes.axhspan(1, max(high, 2), color="0.9", linewidth=0, zorder=0)
     axes.set_ylim(min(low, 0.5) if low > 0 else 0.5, max(high, 2))
 
 
-TRIVIAL = Patch(color="0.9", label="says nothing (1 or more)")
+def trivial_entry() -> Patch:
+    """The legend's entry of what `shade_trivial` shades."""
+    return Patch(color="0.9", label="says nothing (1 or more)")
+
+
+def loss_gap_label(rows: pandas.DataFrame) -> str:
+    """The name of an axis of loss gaps, with the unit of the rows' loss."""
+    return "loss gap (sd$^2$ of $y$)" if (rows["task"] == "regression").all() else "loss gap (nats)"

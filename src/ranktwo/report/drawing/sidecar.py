@@ -1,9 +1,10 @@
-"""What a figure shows, as the rows of its CSV: read off the drawing, so that it is what is drawn and nothing else.
+"""The CSV beside a figure: what the figure shows, read off the drawing, so that it is what is drawn and nothing else.
 
-A row for each point with a label. `panel` counts the panels row by row, `title`, `x_axis` and `y_axis` are theirs in
-LaTeX; `series` is the legend's name; `mark` says how the point is drawn: line, filled or hollow marker, point, edge (no
-y is known: a cross or triangle at the panel's edge), level (a line across the panel) or band. `x` and `y` are as on the
-axes, zero decay at x = 0; `low` and `high` are the ends of the band; `value` is what the point's colour stands for.
+The CSV has a row for each point with a label. `panel` counts the panels row by row; `title`, `x_axis` and `y_axis`
+are the panel's, in LaTeX; `series` is the name in the legend. `mark` says how the point is drawn: line, filled or
+hollow marker, point, edge (a cross or triangle at the panel's edge, whose y is not known), level (a line across the
+panel) or band. `x` and `y` are as on the axes, with zero decay at x = 0. `low` and `high` are the ends of the band,
+and `value` is what the point's colour stands for.
 """
 
 from collections.abc import Iterator
@@ -16,8 +17,8 @@ from matplotlib.collections import Collection, LineCollection, PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ranktwo.report.drawing.panels import plain
 from ranktwo.report.drawing.scales import STANDS_FOR
+from ranktwo.report.drawing.titles import plain
 
 COLUMNS = ["panel", "title", "x_axis", "y_axis", "series", "mark", "x", "y", "low", "high", "value"]
 Row = dict[str, Any]
@@ -37,7 +38,7 @@ def rows(drawn: Figure) -> pandas.DataFrame:
 
 
 def _series(artist: Line2D | Collection) -> str:
-    """The artist's label; empty for what has none."""
+    """The artist's label; empty where it has none."""
     label = str(artist.get_label())
     return "" if label.startswith("_") else plain(label)
 
@@ -58,9 +59,9 @@ def _of_line(line: Line2D, axes: Axes) -> Iterator[Row]:
         yield {"series": series, "mark": mark, "x": x} | ({"y": y} if has_y else {})
 
 
-def _with_bands(found: list[Row], axes: Axes) -> list[Row]:
-    """The rows of lines with the ends of their bands; then what no line goes through."""
-    at = {(row["series"], row["x"]): row for row in found if row["mark"] in ("line", "filled", "hollow")}
+def _with_bands(lines: list[Row], axes: Axes) -> list[Row]:
+    """The rows of lines with the ends of their bands, then the rows of what no line goes through."""
+    at = {(row["series"], row["x"]): row for row in lines if row["mark"] in ("line", "filled", "hollow")}
     more: list[Row] = []
     for artist in axes.collections:
         series = _series(artist)
@@ -85,16 +86,16 @@ def _with_bands(found: list[Row], axes: Axes) -> list[Row]:
                     at[series, x].update(ends)
                 else:
                     more.append({"series": series, "mark": "band", "x": x} | ends)
-    return found + more
+    return lines + more
 
 
 def _level(lines: LineCollection) -> bool:
-    """Whether these are horizontal lines."""
+    """Whether the lines are horizontal."""
     return all(y[0] == y[-1] and x[0] != x[-1] for x, y in (np.transpose(segment) for segment in lines.get_segments()))
 
 
 def _extents(artist: Collection) -> Iterator[tuple[float, Row]]:
-    """Least and greatest y at each x of a band's outline or of vertical lines."""
+    """The least and the greatest y at each x of a band's outline or of vertical lines."""
     vertices = np.concatenate([path.vertices for path in artist.get_paths()] or [np.empty((0, 2))])
     for x in np.unique(vertices[:, 0]):
         y = vertices[vertices[:, 0] == x, 1]

@@ -1,4 +1,4 @@
-"""TODO report.figures.bounds."""
+"""The figure `bounds`: every generalization bound and rate beside the measured gap."""
 
 from itertools import cycle
 from typing import Any
@@ -8,26 +8,25 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ranktwo.report.drawing.data import Data, figure
-from ranktwo.report.drawing.marks import COLOURS, MARKERS, legend, line, mark_edge, mark_failures, marked, over_seeds
+from ranktwo.report.drawing.marks import legend, line, mark_edge, mark_failures, marked, over_seeds
 from ranktwo.report.drawing.panels import panels
-from ranktwo.report.drawing.scales import TRIVIAL, decay_axis, shade_trivial
+from ranktwo.report.drawing.scales import decay_axis, shade_trivial, trivial_entry
+from ranktwo.report.drawing.style import COLOURS, MARKERS
 
 
 @figure
 def bounds(data: Data) -> Figure:
     """Every bound with explicit constants (left) and every rate (right) beside the gap, against weight decay.
 
-    Bounds with explicit constants (left) and rates, whose constants are dropped (right), beside the measured gap,
-    the thick black line, against weight decay. A bound in the shaded region, above 1 in error, explains nothing,
-    and one that rises where the gap falls ranks nets wrongly. A gap of zero or less has no place on this axis and
-    is a triangle at the lower edge; margin bounds are undefined where the tenth percentile of the margins is
-    negative, a rate below 1 is no guarantee, and in regression the gap is that of the loss.
+    The left panels show the bounds with explicit constants and the right panels the rates, whose constants are
+    dropped, against weight decay. The thick black line is the measured gap. A bound in the shaded region, above 1
+    in error, explains nothing, and a bound that rises where the gap falls ranks nets wrongly. This axis has no
+    place for a gap of zero or less: a triangle at the lower edge marks it. Margin bounds are undefined where the
+    tenth percentile of the margins is negative, and a rate below 1 is no guarantee. In regression the gap is that
+    of the loss.
     """
-    from ranktwo.bounds import REGISTRY  # here, since it takes torch along, which no other figure needs
-
     drawn, parts = panels(data, 2, height=2.2)
-    known = [bound for name, bound in REGISTRY.items() if name in data.gaps and data.gaps[name].notna().any()]
-    kinds = {kind: [bound.name for bound in known if bound.kind == kind] for kind in ("bound", "rate")}
+    kinds = {kind: [name for name in data.columns(kind) if data.gaps[name].notna().any()] for kind in ("bound", "rate")}
     colours = [*(colour for colour in COLOURS if colour != "#000000"), "#882255", "#44AA99"]
     styles: dict[str, dict[str, Any]] = {
         name: {"marker": marker, "color": colour}
@@ -56,11 +55,11 @@ def bounds(data: Data) -> Figure:
         Line2D([], [], color="black", linestyle="none", marker="v", label="measured gap, 0 or less"),
     ]
     handles += [Line2D([], [], label=name.replace("_", " "), **style) for name, style in styles.items()]
-    legend(drawn, data, [*handles, TRIVIAL], columns=4)
+    legend(drawn, data, [*handles, trivial_entry()], columns=4)
     return drawn
 
 
 def _positive(seeds: pandas.DataFrame) -> pandas.DataFrame:
-    """What a logarithmic axis can show: a line that breaks where the median is not positive, bands cut off below."""
+    """What a logarithmic axis can show: a line breaks where the median is not positive, and bands are cut off below."""
     least = seeds[seeds > 0].min(axis=None) / 2
     return seeds.clip(lower=least).assign(median=seeds["median"].where(seeds["median"] > 0))

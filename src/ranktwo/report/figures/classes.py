@@ -1,4 +1,4 @@
-"""TODO report.figures.classes."""
+"""The figure `classes`: rank beside the number of classes."""
 
 from functools import partial
 from typing import Any
@@ -9,19 +9,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ranktwo.report.drawing.data import Data, figure
-from ranktwo.report.drawing.marks import COLOURS, MARKERS, entries, fit_decays, legend, over_seeds
-from ranktwo.report.drawing.panels import panels, plain
+from ranktwo.report.drawing.marks import entries, fit_decays, legend, over_seeds
+from ranktwo.report.drawing.panels import panels
 from ranktwo.report.drawing.scales import STANDS_FOR, rank_ticks
+from ranktwo.report.drawing.style import COLOURS, MARKERS
+from ranktwo.report.drawing.titles import plain
 
 
 @figure
 def classes(data: Data) -> Figure:
     """Rank of V by three rules beside the number of classes C, at like weight decays in units of the critical one.
 
-    Rank of V by three rules for each classification task, with lines at the number of classes C, at C - 1 and at
-    two, where weight decay is near 0.05 and near 0.2 of the critical one. The claim says two for every task; ranks
-    that rise with C contradict it for more than two classes. Each task stands at the nearest weight decay at which
-    all seeds fit, if within a factor of three, so the comparison is rough, and ranks depend on the rule.
+    Rank of V by three rules for each classification task, where weight decay is near 0.05 and near 0.2 of the
+    critical one. Lines mark the number of classes C, C - 1, and two. The claim says two for every task; ranks that
+    rise with C contradict it for more than two classes. Each task is shown at the nearest weight decay at which all
+    seeds fit, if that is within a factor of three, so the comparison is rough. Ranks depend on the rule.
     """
     rules = {"effective_rank": "effective rank", "rank_relative": "relative", "rank_energy": "energy"}
     families = [(title, rows) for title, rows in data.families() if (rows["task"] != "regression").all()]
@@ -74,5 +76,5 @@ def classes(data: Data) -> Figure:
 
 
 def _name(names: list[str], x: float) -> str:
-    """What stands at place 0, 1, 2, ... of an axis."""
+    """The name at the nearest of the places 0, 1, 2, ... of an axis."""
     return plain(names[round(x)])

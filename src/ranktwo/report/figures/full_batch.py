@@ -1,4 +1,4 @@
-"""TODO report.figures.full_batch."""
+"""The figure `full-batch`: rank with mini-batches beside rank with full batches."""
 
 from itertools import cycle
 from typing import Any
@@ -6,23 +6,25 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ranktwo.report.drawing.data import MINI_OR_FULL, RANK_AND_RESIDUAL, Data, figure
-from ranktwo.report.drawing.marks import COLOURS, legend, mark_failures, marked
+from ranktwo.report.drawing.batch_sizes import ACROSS_BATCH_SIZES, RANK_AND_RESIDUAL
+from ranktwo.report.drawing.data import Data, figure
+from ranktwo.report.drawing.marks import legend, mark_failures, marked
 from ranktwo.report.drawing.panels import panels
 from ranktwo.report.drawing.scales import decay_axis, rank_ticks
+from ranktwo.report.drawing.style import COLOURS
 
 
 @figure
 def full_batch(data: Data) -> Figure:
     """Effective rank and distance from rank two, mini-batches beside full batches; the longest runs at each decay.
 
-    Effective rank of V and its relative distance from rank two against weight decay, mini-batches beside full
-    batches. The paper's argument needs batches that differ, so low rank under full batches too would show that
-    mini-batch noise is not its cause. Runs may differ in learning rate and steps; where several lengths exist, the
+    Effective rank of V and its relative distance from rank two against weight decay, with mini-batches and with
+    full batches. The paper's argument needs batches that differ, so low rank with full batches too would show that
+    the noise of mini-batches is not its cause. Runs may differ in learning rate and steps; of several lengths the
     longest is shown.
     """
     is_full = data.gaps["batch_size"] == data.gaps["train_size"]
-    both = [part for part in data.families(MINI_OR_FULL) if is_full[part[1].index].nunique() == 2]
+    both = [part for part in data.families(ACROSS_BATCH_SIZES) if is_full[part[1].index].nunique() == 2]
     drawn, parts = panels(data, 2, parts=both, without="no data set was trained with mini-batches and full batches")
     kind = data.gaps["batch_size"].astype(str).radd("B = ").mask(is_full, "full batch")
     sizes = data.gaps.loc[~is_full, "batch_size"].sort_values().unique() if parts else []

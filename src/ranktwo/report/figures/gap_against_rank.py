@@ -1,13 +1,13 @@
-"""TODO report.figures.gap_against_rank."""
+"""The figure `gap-against-rank`: the loss gap of each cell against its rank."""
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ranktwo.report.drawing.data import ZERO_COLOUR, ZERO_MARKER, Data, figure
+from ranktwo.report.drawing.data import Data, figure
 from ranktwo.report.drawing.marks import decay_colours, legend
 from ranktwo.report.drawing.panels import panels
-from ranktwo.report.drawing.scales import rank_ticks
-from ranktwo.report.figures.gap import loss_gap
+from ranktwo.report.drawing.scales import loss_gap_label, rank_ticks
+from ranktwo.report.drawing.style import ZERO_COLOUR, ZERO_MARKER
 
 
 @figure
@@ -15,15 +15,18 @@ def gap_against_rank(data: Data) -> Figure:
     """Loss gap against the effective rank of V, a point for each cell.
 
     Loss gap against the effective rank of V, a point for each net, coloured by weight decay. If low rank is why
-    nets generalize, the gap falls with rank also among points of one colour; if only colours differ, weight decay
-    explains as much. Weight decay moves rank, norm and fit at once, so the cloud alone shows no cause.
+    nets generalize, the gap falls with the rank among points of one colour, too. If only the colours differ, weight
+    decay explains as much. Weight decay changes rank, norm and fit at once, so these points alone show no cause.
     """
     drawn, parts = panels(data, 1)
     for title, rows, (axes,) in parts:
-        axes.set(title=title, xlabel="effective rank of $V$", ylabel=loss_gap(rows))
-        drawn_cells = rows[rows["status"].isin(["ok", "unfit"])]
-        for (weight_decay, status), cells in drawn_cells.groupby(["weight_decay", "status"]):
-            style = data.style(weight_decay) | {"linestyle": "none", "marker": "o" if weight_decay else ZERO_MARKER}
+        axes.set(title=title, xlabel="effective rank of $V$", ylabel=loss_gap_label(rows))
+        shown = rows[rows["status"].isin(["ok", "unfit"])]
+        for (weight_decay, status), cells in shown.groupby(["weight_decay", "status"]):
+            style = data.line_style(weight_decay) | {
+                "linestyle": "none",
+                "marker": "o" if weight_decay else ZERO_MARKER,
+            }
             style |= {} if status == "ok" else {"markerfacecolor": "white"}
             axes.plot(cells["effective_rank"], cells["matched_loss_gap"], **style)
         rank_ticks(axes.xaxis)

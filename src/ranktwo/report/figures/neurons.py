@@ -1,4 +1,4 @@
-"""TODO report.figures.neurons."""
+"""The figure `neurons`: the rows of V of one net of low rank in its plane."""
 
 import numpy as np
 from matplotlib import colormaps
@@ -16,11 +16,12 @@ from ranktwo.report.drawing.panels import panels, say
 def neurons(data: Data) -> Figure:
     """Rows of V in the plane of its first two directions, at the weakest weight decay that fits near rank two.
 
-    Rows of V, one point per neuron, in the plane of its first two right singular vectors, coloured by the outgoing
-    weight; the arrow is the direction of the mean vector of the data, projected on the plane. In a net of rank two
-    they lie on two rays, one for each sign of the outgoing weight: the two of the claim would be one direction per
-    sign of one output. One seed of each task, at the weakest weight decay at which it fits with d_2 under a tenth
-    of the norm; colours are relative to the largest outgoing weight of that net.
+    Rows of V, a point for each neuron, in the plane of V's first two right singular vectors, coloured by the
+    neuron's outgoing weight. The arrow shows the direction of the mean vector of the data, projected on the plane.
+    In a net of rank two the points lie on two rays, one for each sign of the outgoing weight: the two of the claim
+    would be one direction for each sign of one output. One seed of each task is shown, at the weakest weight decay
+    at which it fits with d_2 below a tenth of the norm. Colours are relative to the largest outgoing weight of that
+    net.
     """
     one = [(title, rows) for title, rows in data.families() if (rows["outputs"] == 1).all()]
     drawn, parts = panels(data, 1, height=2.4, parts=one, without="no net has one output")
@@ -29,7 +30,7 @@ def neurons(data: Data) -> Figure:
         low = rows[(rows["status"] == "ok") & (rows["residual_2"] < 0.1)].sort_values(["weight_decay", "seed"])
         nets = data.truncation.dropna(subset=["plane_1"]).set_index("cell")
         low = low[low["cell"].isin(nets.index)]
-        title = title.rpartition(" ")[0]  # n is of no account: one net is drawn
+        title = title.rpartition(" ")[0]  # without the number of seeds: one net is drawn
         axes.set(title=title, xlabel="along $v_1$", ylabel="along $v_2$")
         if low.empty:
             say(axes, "no net that fits\nwith $d_2 < 0.1\\,\\|V\\|$")

@@ -1,4 +1,4 @@
-"""TODO report.figures.ranks."""
+"""The figure `ranks`: V's residuals and its rank by every rule against weight decay."""
 
 from matplotlib.figure import Figure
 
@@ -12,17 +12,16 @@ from ranktwo.report.drawing.scales import decay_axis, rank_ticks
 def ranks(data: Data) -> Figure:
     """Rank-r residuals and ranks by every rule, against weight decay.
 
-    Relative distance of V from rank one, two and three (left) and its rank by every rule (right), against weight
-    decay. The claim needs d_2 near 0 at weight decays at which the net still fits (filled markers), and not at 0,
-    left of the dotted line. Which rank V has depends on the rule; the rules that know the initial noise
-    (gavish-donoho, marchenko-pastur) count directions that training has made, not directions that V needs.
+    The left panels show the relative distance of V from rank one, two and three, and the right panels its rank by
+    every rule, against weight decay. For the claim, d_2 has to be near 0 at weight decays at which the net still
+    fits (filled markers), and not at weight decay 0, left of the dotted line. The rank of V depends on the rule.
+    The rules that know the initial noise (gavish-donoho, marchenko-pastur) count the directions that training has
+    made, not those that V needs.
     """
     drawn, parts = panels(data, 2)
     residuals = {f"residual_{r}": f"$d_{r}/\\|V\\|$" for r in (1, 2, 3)}
-    rules = {
-        name: name.removeprefix("rank_").replace("_", "-") for name in data.gaps.columns if name.startswith("rank_")
-    }
-    rules = {"effective_rank": "effective rank", **rules}
+    by_rule = {name: name.removeprefix("rank_").replace("_", "-") for name in data.columns("rank")}
+    rules = {"effective_rank": "effective rank", **by_rule}
     for title, rows, (left, right) in parts:
         for axes, columns in ((left, residuals), (right, rules)):
             against_decay(axes, rows, columns, decay_axis(axes, data.gaps["weight_decay"]))

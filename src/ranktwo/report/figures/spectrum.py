@@ -1,4 +1,4 @@
-"""TODO report.figures.spectrum."""
+"""The figure `spectrum`: the singular values of V after training."""
 
 import numpy as np
 import pandas
@@ -16,9 +16,9 @@ def spectrum(data: Data) -> Figure:
     """Singular values of V after training, by weight decay.
 
     Singular values of V after training, a line for each weight decay: the median over seeds, with a band from the
-    least to the greatest. V of rank two would be two large values and a cliff after them, which is what the claim
-    predicts and what the lines show or do not show for each data set. Values near 1e-7 of the largest are rounding
-    of the float32 weights, and dashed lines include seeds that do not fit, collapsed or diverged.
+    least to the greatest. V of rank two would have two large values and a cliff after them. The claim predicts
+    this, and the lines show for each data set whether it is so. Values near 1e-7 of the largest are rounding of the
+    float32 weights. Dashed lines include seeds that do not fit, collapsed or diverged.
     """
     drawn, parts = panels(data, 1)
     for title, rows, (axes,) in parts:
@@ -34,7 +34,7 @@ def spectrum(data: Data) -> Figure:
                 {"median": np.median(values, 0), "least": values.min(0), "greatest": values.max(0)}
             )
             dashes = {} if status[weight_decay] == ["ok"] else {"linestyle": (0, (4, 1.5))}
-            line(axes, index, seeds, **data.style(weight_decay) | dashes)
+            line(axes, index, seeds, **data.line_style(weight_decay) | dashes)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_xlim(left=0)
         axes.set_ylim(greatest * 1e-8, greatest * 3) if greatest else None

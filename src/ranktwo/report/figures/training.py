@@ -1,4 +1,4 @@
-"""TODO report.figures.training."""
+"""The figure `training`: V's rank and its distance from rank two over training."""
 
 from matplotlib.figure import Figure
 
@@ -12,9 +12,10 @@ from ranktwo.report.drawing.scales import rank_ticks, step_axis
 def training(data: Data) -> Figure:
     """Rank-two residual and effective rank over training, by weight decay.
 
-    Relative distance of V from rank two (left) and its effective rank (right) over training, coloured by weight
-    decay. Where a line is still falling at its end, the net was not trained enough for the claim to say anything of
-    it. Snapshots are log-spaced, so what happens between two of them is not seen.
+    The left panels show the relative distance of V from rank two, and the right panels its effective rank, over
+    training, coloured by weight decay. Where a line still falls at its end, the net was not trained long enough for
+    the claim to say anything of it. The steps of the snapshots are spaced logarithmically; what happens between two
+    of them is not seen.
     """
     drawn, parts = panels(data, 2)
     for title, rows, pair in parts:
@@ -26,7 +27,7 @@ def training(data: Data) -> Figure:
             step_axis(axes)
             for weight_decay, cells in family.groupby("weight_decay"):
                 seeds = over_seeds(cells, "step", column)
-                line(axes, seeds.index, seeds, **data.style(weight_decay))
+                line(axes, seeds.index, seeds, **data.line_style(weight_decay))
         pair[0].set_ylim(-0.02, 1.02)
         rank_ticks(pair[1].yaxis)
     zero = decay_colours(drawn, data, [axes for *_, pair in parts for axes in pair])

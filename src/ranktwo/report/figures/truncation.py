@@ -1,4 +1,4 @@
-"""TODO report.figures.truncation."""
+"""The figure `truncation`: the test score of nets whose V is cut to a lower rank."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,12 +14,12 @@ from ranktwo.report.drawing.scales import truncation_axis
 def truncation(data: Data) -> Figure:
     """Test score of the net with V cut to rank r (left), and with all of V shrunk to the same norm (right).
 
-    Test score of the trained net with V cut to rank r (left), and with all of V shrunk to the norm that it has then
-    (right), coloured by weight decay; dots mark the functional rank, the least within 1 % of the whole net's score.
-    If rank and not norm carries what the net knows, the left falls at small r and the right does not; if low rank
-    helps, cutting a net of full rank raises its score. Scaling V only scales the outputs, so accuracy on the right
-    cannot change, and only R^2 and losses are controls there; at most five weight decays at which all seeds fit are
-    shown.
+    Test score of the trained net with V cut to rank r (left panels), and with all of V shrunk to the norm that the
+    cut V has (right panels), coloured by weight decay. Dots mark the functional rank, the least rank whose score is
+    within 1 % of the whole net's. If the rank and not the norm carries what the net knows, the left lines fall at
+    small r and the right ones do not. If low rank helps, cutting a net of full rank raises its score. Scaling V
+    only scales the outputs, so accuracy cannot change on the right: only R^2 and losses are controls there. At most
+    five weight decays at which all seeds fit are shown.
     """
     drawn, parts = panels(data, 2)
     lists = ["truncation_ranks", "truncated_test_score", "shrunk_test_score"]
@@ -40,7 +40,7 @@ def truncation(data: Data) -> Figure:
                 curves = curves.explode(["truncation_ranks", column]).astype(float)
                 seeds = over_seeds(curves, "truncation_ranks", column)
                 colour = data.colour(weight_decay)
-                line(axes, seeds.index, seeds, **data.style(weight_decay))
+                line(axes, seeds.index, seeds, **data.line_style(weight_decay))
                 if column == "truncated_test_score":
                     rank = functional[weight_decay]
                     score_there = np.interp(rank, seeds.index, seeds["median"])

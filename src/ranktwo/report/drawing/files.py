@@ -1,0 +1,65 @@
+"""Draws a figure into its files: a PDF, a PNG, and a CSV of what it shows."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas
+
+from ranktwo.errors import UserError
+from ranktwo.evidence.gaps import Cells, origin
+from ranktwo.report.drawing import sidecar
+from ranktwo.report.drawing.data import Data, select
+from ranktwo.report.drawing.panels import finish
+from ranktwo.report.drawing.style import Width, colour_scale, ranktwo_style
+from ranktwo.store import registry
+from ranktwo.store.files import replacing
+from ranktwo.study.axes import AXES
+
+
+def draw(
+    name: str,
+    cells: Cells,
+    read: Callable[[str], pandas.DataFrame],
+    *,
+    where: dict[str, Any],
+    width: Width,
+    pdf: Path,
+    png: Path,
+    csv: Path,
+) -> None:
+    """Draw a registered figure of the cells that have one of the values of `where` on each axis.
+
+    `read` gives the rows of a table of the whole study. The files hold the same bytes whenever the numbers are the
+    same, whatever settings of matplotlib the user has. Raises UserError where `where` names no axis or no cell.
+    """
+    rows = _chosen(name, cells.rows, where)
+    source = f"{len(rows)} of {origin(cells.rows)}"
+    with ranktwo_style():
+        data = Data(gaps=rows, kinds=cells.kinds, read=read, norm=colour_scale(cells.rows["weight_decay"]), width=width)
+        drawn = registry.load("figure", name)(data)
+        with replacing(csv) as temporary:
+            sidecar.rows(drawn).to_csv(temporary, index=False)
+        finish(drawn)
+        # The layout takes longer than the drawing: it is made once and kept for both files.
+        drawn.draw_without_rendering()
+        with matplotlib.rc_context({"figure.constrained_layout.use": False}):
+            drawn.set_layout_engine(None)
+        with replacing(pdf) as temporary:
+            # Without a date the same numbers give the same bytes.
+            metadata = {"Title": name, "Subject": source, "Creator": "ranktwo", "CreationDate": None}
+            drawn.savefig(temporary, metadata=metadata)
+        with replacing(png) as temporary:
+            drawn.savefig(temporary, metadata={"Title": name, "Description": source})
+
+
+def _chosen(name: str, rows: pandas.DataFrame, where: dict[str, Any]) -> pandas.DataFrame:
+    for axis in where:
+        if axis not in AXES:
+            near = registry.near_miss(axis, AXES)
+            raise UserError(f"figure {name}: `where` names {axis}, which is no axis of a grid{near}")
+    chosen = select(rows, where)
+    if chosen.empty:
+        raise UserError(f"figure {name}: no cell has the values asked for by `where`; name values of the grid")
+    return chosen

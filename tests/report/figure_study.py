@@ -1,0 +1,132 @@
+"""A made-up study for the tests of figures, as its files are read, and figures drawn of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pyarrow
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ranktwo.report.drawing.data import Data
+from ranktwo.report.drawing.style import colour_scale, ranktwo_style
+from ranktwo.store import columns, files, registry
+
+NAMES = sorted(registry.entries("figure"))
+"""Of all figures."""
+FLOOR = 0.6
+"""The data floor of every cell."""
+KINDS = {
+    "rank_relative": "rank",
+    "rank_energy": "rank",
+    "rank_gavish_donoho": "rank",
+    "one_bound": "bound",
+    "one_rate": "rate",
+    "two_bound": "bound",
+    "one_measure": "measure",
+}
+"""The columns of made-up gaps.parquet that have a kind."""
+RANKS = [name for name, kind in KINDS.items() if kind == "rank"]
+OF_GAPS = [
+    *("test_loss", "test_accuracy", "test_r2", "matched_loss_gap", "matched_accuracy_gap", "matched_r2_gap", "norm"),
+    *("effective_rank", "residual_1", "residual_2", "residual_3", "critical_decay", "decay_ratio"),
+    *(name for name, kind in KINDS.items() if kind != "rank"),
+]
+OF_CERTIFICATES = [
+    *("norm", "d_1", "d_2", "sample_min", "sample_max", "bound_lower", "bound_upper", "mean_residual_2", "pair_bound"),
+    "data_floor",
+]
+SCORES = ["truncated_test_score", "shrunk_test_score"]
+NEURONS = ["plane_1", "plane_2", "outgoing"]
+LISTS = [*SCORES, *NEURONS, "truncation_ranks", "mean_1", "mean_2"]
+NULLABLE = {
+    "gaps": ["critical_decay", "decay_ratio"],
+    "certificates": OF_CERTIFICATES,
+    "truncation": [*LISTS, "functional_rank"],
+}
+"""Columns that figures read and that may be null in all rows of a study's tables."""
+WHOLE = ["outputs", "train_size", "batch_size", "steps", "seed", "step", "functional_rank", *RANKS]
+
+
+def study(**statuses: str) -> Data:
+    """Two families of four weight decays and three seeds; `mu1="unfit"` sets the status of a weight decay's cells."""
+    gaps, spectra, certificates, truncation = [], [], [], []
+    random = np.random.default_rng(0)
+    for batch_size in (16, 50):
+        for mu in (0.0, 1e-3, 1e-2, 1.0):
+            for seed in range(3):
+                status = statuses.get(f"mu{mu:g}", "ok")
+                cell = {
+                    **{"cell": f"{batch_size}-{mu}-{seed}", "dataset": "toy", "task": "binary", "outputs": 1},
+                    **{"train_size": 50, "label_noise": 0.0, "widths": "8", "optimizer": "sgd", "learning_rate": 0.1},
+                    **{"schedule": "constant", "batch_size": batch_size, "weight_decay": mu},
+                    **{"decay_rule": "constant", "steps": 10, "seed": seed},
+                }
+                row = cell | {name: random.uniform(1, 9) for name in OF_GAPS}
+                row |= {name: random.integers(1, 9) for name in RANKS}
+                row |= {"decay_ratio": mu / 0.05, "residual_2": 0.05, "status": status}
+                if status in ("collapsed", "diverged"):
+                    row |= {name: None for name in row if name.startswith(("rank_", "residual", "effective"))}
+                gaps.append(row)
+                net = {name: list(random.uniform(1, 2, 4)) for name in NEURONS}
+                net |= {"truncated_test_score": [2.0, 4.0, 6.0, 8.0], "shrunk_test_score": [9.0] * 4}
+                net |= {"truncation_ranks": [1, 2, 3, 6], "mean_1": [1.0], "mean_2": [0.5], "functional_rank": 3}
+                truncation.append(cell | net)
+                for step in (0, 1, 10):
+                    lost = status == "diverged" and step > 0
+                    s = None if lost else np.sort(random.uniform(0, 1, 6))[::-1]
+                    ranks = {"effective_rank": row["effective_rank"], "residual_2": row["residual_2"]}
+                    spectra.append(cell | ranks | {"step": step, "matrix": "V", "singular_values": s})
+                    one = {name: random.uniform(1, 9) for name in OF_CERTIFICATES}
+                    one |= {"norm": 2.0, "bound_upper": 900.0, "data_floor": FLOOR}
+                    certificates.append(cell | one | {"step": step, "matrix": "V"})
+    rows = {"gaps": gaps, "spectra": spectra, "certificates": certificates, "truncation": truncation}
+    tables = {name: as_read(pandas.DataFrame(table)) for name, table in rows.items()}
+    own = tables.pop("gaps")
+    return Data(gaps=own, kinds=KINDS, read=tables.__getitem__, norm=colour_scale(own["weight_decay"]))
+
+
+def as_read(rows: pandas.DataFrame) -> pandas.DataFrame:
+    """Rows with the types of a file's columns: whole numbers that may be null, and numbers where all are null."""
+    types = dict.fromkeys(WHOLE, "Int64") | dict.fromkeys([*OF_GAPS, *OF_CERTIFICATES], "float64")
+    return rows.astype({name: kind for name, kind in types.items() if name in rows})
+
+
+def changed(data: Data, table: str, change: Callable[[pandas.DataFrame], pandas.DataFrame]) -> Data:
+    """The study with one of its tables changed."""
+
+    def read(name: str) -> pandas.DataFrame:
+        return change(data.read(name)) if name == table else data.read(name)
+
+    rows = change(data.gaps) if table == "gaps" else data.gaps
+    return Data(gaps=rows, kinds=data.kinds, read=read, norm=data.norm, width=data.width)
+
+
+def draw(name: str, data: Data) -> Figure:
+    """A figure of the data, in the style of all figures."""
+    with ranktwo_style():
+        return registry.load("figure", name)(data)
+
+
+def panels_of(drawn: Figure) -> list[Axes]:
+    """The panels of a figure, without its colour bar."""
+    return [axes for axes in drawn.axes if axes.get_label() != "<colorbar>"]
+
+
+def write(data: Data, results: Path) -> list[str]:
+    """Write the study's tables into a folder, as a study of one stack; returns the arguments that name them."""
+    tables = {name: data.read(name) for name in ("spectra", "certificates", "truncation")}
+    for name, rows in tables.items():
+        _write(results / name / "one.parquet", name, pyarrow.Table.from_pandas(rows, preserve_index=False))
+    table = pyarrow.Table.from_pandas(data.gaps, preserve_index=False)
+    fields = [field.with_metadata({"kind": KINDS.get(field.name, "")}) for field in table.schema]
+    _write(results / "gaps.parquet", "gaps", table.cast(pyarrow.schema(fields)))
+    (results / "jobs").mkdir()
+    (results / "jobs" / "all.json").write_text('{"stacks": ["one"]}')
+    assert columns.kinds(pyarrow.schema(fields)) == KINDS
+    return [f"--gaps={results}/gaps.parquet", f"--results={results}", f"--stacks={results}/jobs/all.json"]
+
+
+def _write(path: Path, stage: str, table: pyarrow.Table) -> None:
+    files.write_parquet(path, table, {"provenance": {"stage": stage}})

@@ -1,0 +1,209 @@
+"""Figures show what is there: every status is visible, nothing is dropped in silence, every point is in its place."""
+
+import dataclasses
+
+import numpy as np
+import pandas
+import pytest
+from figure_study import FLOOR, KINDS, RANKS, changed, draw, panels_of, study
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ranktwo.report.drawing.style import COLOURS
+from ranktwo.report.drawing.titles import plain
+
+
+def marks(drawn: Figure, marker: str) -> int:
+    return sum(len(line.get_xdata()) for axes in drawn.axes for line in axes.lines if line.get_marker() == marker)
+
+
+@pytest.mark.parametrize(("name", "columns"), [("ranks", 2), ("gap", 3)])
+def test_failed_cells_are_marked_where_they_are(name, columns):
+    assert marks(draw(name, study()), "x") == 0
+    assert marks(draw(name, study(mu1="collapsed")), "x") == 2 * columns
+    diverged = draw(name, study(mu1="diverged"))
+    edge = [line for axes in diverged.axes for line in axes.lines if list(line.get_ydata()) == [0.97]]
+    assert len(edge) == 2 * columns
+    assert all(list(line.get_xdata()) == [1.0] for line in edge)
+
+
+@pytest.mark.parametrize("name", ["spectrum", "gap-against-rank"])
+def test_cells_that_cannot_be_drawn_are_counted_in_the_title(name):
+    titles = [axes.get_title() for axes in panels_of(draw(name, study(mu1="collapsed")))]
+    assert ["3 collapsed" in title for title in titles] == [True, True]
+
+
+def test_unfit_cells_are_hollow():
+    drawn = draw("gap", study(mu1="unfit"))
+    hollow = [line for line in drawn.axes[0].lines if line.get_markerfacecolor() == "white" and len(line.get_xdata())]
+    assert [list(line.get_xdata()) for line in hollow] == [[1.0]]
+
+
+def test_zero_decay_is_drawn_apart_and_not_dropped():
+    axes = draw("ranks", study()).axes[0]
+    assert "0" in labelled(axes)
+    assert min(line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) == 4) < 1e-3
+
+
+def test_n_is_stated():
+    assert ["$n$ = 3" in plain(axes.get_title()) for axes in draw("gap", study()).axes] == [True] * 6
+
+
+def legend_texts(drawn: Figure) -> list[str]:
+    return [text.get_text() for legend in drawn.legends for text in legend.get_texts()]
+
+
+def test_ranks_shows_the_columns_that_are_declared_as_ranks():
+    data = changed(study(), "gaps", lambda rows: rows.assign(rank_of_nothing=5.0))
+    shown = legend_texts(draw("ranks", data))[3:]
+    assert shown == ["effective rank", *(name.removeprefix("rank_").replace("_", "-") for name in RANKS)]
+
+
+def labelled(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.get_xticklabels()]
+
+
+def level(axes: Axes, value: float) -> bool:
+    """Whether a horizontal line is drawn at this value."""
+    return any(len(set(line.get_ydata())) == 1 and line.get_ydata()[0] == value for line in axes.lines)
+
+
+def shaded_from_1(axes: Axes) -> bool:
+    low, high = axes.get_ylim()
+    spans = [patch.get_extents().transformed(axes.transData.inverted()) for patch in axes.patches]
+    return any(np.isclose(span.y0, 1) and np.isclose(span.y1, high) for span in spans) and low < 1 < high
+
+
+@pytest.mark.parametrize(("name", "count"), [("distance", 4), ("vacuity", 2)])
+def test_distances_show_what_is_trivial_the_data_floor_and_are_relative_to_the_norm(name, count):
+    drawn = draw(name, study())
+    drawn.draw_without_rendering()
+    assert len(drawn.axes) == count
+    for axes in drawn.axes:
+        assert axes.get_yscale() == "log" and shaded_from_1(axes)
+        assert level(axes, FLOOR)
+        assert any(len(line.get_ydata()) and line.get_ydata()[-1] == 900 / 2 for line in axes.lines)
+
+
+def test_a_bound_that_no_cell_has_is_not_in_the_legend_of_distances():
+    bound = "closest pair of samples, bound on $d_2$"
+    assert bound in legend_texts(draw("distance", study()))
+    without = changed(study(), "certificates", lambda rows: rows.assign(pair_bound=np.nan))
+    assert bound not in legend_texts(draw("distance", without))
+
+
+def test_distance_is_drawn_at_the_strongest_decay_that_fits_and_a_tenth_of_it():
+    drawn = draw("distance", study(mu1="unfit"))
+    assert [plain(axes.get_title()).rpartition("= ")[2] for axes in drawn.axes] == ["0.001", "0.01"] * 2
+    none = draw("distance", study(**{f"mu{mu}": "unfit" for mu in ("0.001", "0.01", "1")}))
+    assert ["no such weight decay" in axes.texts[0].get_text() for axes in none.axes] == [True] * 4
+
+
+def test_critical_decay_is_a_line_at_one_and_cells_stand_at_their_ratio():
+    axes = draw("critical-decay", study(mu1="collapsed")).axes[0]
+    assert any(list(line.get_xdata()) == [1, 1] for line in axes.lines)
+    cross = next(line for line in axes.lines if line.get_marker() == "x")
+    assert np.allclose(cross.get_xdata(), 1 / 0.05)
+    curve = next(line for line in axes.lines if len(line.get_xdata()) == 3)
+    assert np.allclose(curve.get_xdata()[1:], [1e-3 / 0.05, 1e-2 / 0.05])
+
+
+def test_scaling_joins_nets_of_equal_decayed_time():
+    alone = changed(study(), "gaps", lambda rows: rows[rows["batch_size"] == 16])
+    nothing = draw("scaling", alone)
+    assert "to compare" in nothing.texts[0].get_text() and not nothing.axes
+    drawn = draw("scaling", study())
+    curves = [line for line in drawn.axes[0].lines if line.get_linestyle() == "-"]
+    decays = sorted(mu for mu in study().gaps["weight_decay"].unique() if mu > 0)
+    sizes = sorted(study().gaps["batch_size"].unique())
+    assert [list(curve.get_xdata()) for curve in curves] == [[size / (0.1 * mu) for size in sizes] for mu in decays]
+    assert len({curve.get_color() for curve in curves}) == len(decays)
+
+
+def test_full_batches_stand_beside_mini_batches_of_the_longest_runs():
+    drawn = draw("full-batch", study())
+    assert len(drawn.axes) == 2
+    colours = {
+        line.get_color() for line in drawn.axes[0].lines if line.get_linestyle() == "-" and len(line.get_xdata()) > 2
+    }
+    assert colours == set(COLOURS[:2])
+    shorter = study().gaps.assign(steps=5, effective_rank=1e6).assign(cell=lambda rows: rows["cell"] + "short")
+    more = draw("full-batch", changed(study(), "gaps", lambda rows: pandas.concat([rows, shorter], ignore_index=True)))
+    assert max(value for line in more.axes[0].lines for value in line.get_ydata()) < 10
+    only = changed(study(), "gaps", lambda rows: rows[rows["batch_size"] == 16])
+    assert not draw("full-batch", only).axes
+
+
+def test_a_gap_of_zero_or_less_is_marked_at_the_lower_edge_and_the_line_breaks():
+    def negative(rows):
+        return rows.assign(matched_accuracy_gap=np.where(rows["weight_decay"] == 1e-2, -0.1, 0.2))
+
+    panels = draw("bounds", changed(study(), "gaps", negative)).axes
+    assert len(panels) == 4
+    for axes in panels:
+        edge = [line for line in axes.lines if line.get_marker() == "v" and list(line.get_ydata()) == [0]]
+        assert [list(line.get_xdata()) for line in edge] == [[1e-2]]
+        (gap,) = (line for line in axes.lines if line.get_linewidth() == 2.5)
+        assert list(np.isnan(gap.get_ydata())) == [False, False, True, False]
+
+
+def test_bounds_shows_every_bound_and_rate_that_a_cell_has_and_what_is_vacuous():
+    bounds = {f"bound_{number}": "bound" for number in range(9)}
+    rates = {f"rate_{number}": "rate" for number in range(9)}
+    kinds = {"of_no_cell": "bound"} | bounds | rates | {"path_norm": "measure"}
+    values = dict.fromkeys(kinds, 2.0) | {"of_no_cell": np.nan}
+    data = changed(study(), "gaps", lambda rows: rows.assign(**values))
+    drawn = draw("bounds", dataclasses.replace(data, kinds=kinds))
+    drawn.draw_without_rendering()
+    shown = {text.replace(" ", "_") for text in legend_texts(drawn)}
+    assert shown == {*bounds, *rates, "measured_gap", "measured_gap,_0_or_less", "says_nothing_(1_or_more)"}
+    assert len(drawn.axes) == 4 and all(shaded_from_1(axes) for axes in drawn.axes)
+
+
+def test_bounds_shows_bounds_at_the_left_and_rates_at_the_right():
+    left, right = draw("bounds", study()).axes[:2]
+    for axes, kind in ((left, "bound"), (right, "rate")):
+        labels = {line.get_label() for line in axes.lines if line.get_linestyle() == "None" and len(line.get_xdata())}
+        assert labels == {name.replace("_", " ") for name, own in KINDS.items() if own == kind}
+
+
+def test_truncation_shows_scores_by_rank_the_control_beside_and_the_functional_rank():
+    left, right = draw("truncation", study()).axes[:2]
+    assert [list(left.lines[0].get_xdata()), list(left.lines[0].get_ydata())] == [[1, 2, 3, 6], [2, 4, 6, 8]]
+    assert list(right.lines[0].get_ydata()) == [9] * 4
+    dots = [(line.get_xdata()[0], line.get_ydata()[0]) for line in left.lines if line.get_marker() == "o"]
+    assert dots == [(3, 6)] * 4
+    assert marks(draw("truncation", study(mu1="collapsed")), "o") == 2 * 3
+
+
+def ten(rows: pandas.DataFrame) -> pandas.DataFrame:
+    """One family with ten classes and one with three; mu/mu_c is 0.02, 0.2 and 20, the second panel's is 0.2."""
+    return rows.assign(task="multiclass", outputs=np.where(rows["batch_size"] == 16, 10, 3))
+
+
+def test_classes_are_compared_at_like_decay_with_their_number_marked():
+    drawn = draw("classes", changed(study(), "gaps", ten))
+    axes = drawn.axes[-1]
+    assert axes.get_title() == "$\\mu/\\mu_c$ near 0.2: 2 of 2"
+    assert ["$C$ = 3" in label for label in labelled(axes)] == [True, False]
+    assert ["$C$ = 10" in label for label in labelled(axes)] == [False, True]
+    segments = [segment[0][1] for lines in axes.collections for segment in lines.get_segments()]
+    assert {3, 10, 2, 9} <= set(segments)
+    assert level(axes, 2)
+    far = changed(study(), "gaps", lambda rows: ten(rows).assign(decay_ratio=rows["decay_ratio"] * 100))
+    assert not draw("classes", far).axes
+
+
+def test_neurons_are_those_of_the_weakest_decay_near_rank_two():
+    def far(rows):
+        return rows.assign(residual_2=np.where(rows["weight_decay"] < 1e-2, 0.5, 0.05))
+
+    data = changed(study(), "gaps", far)
+    axes = draw("neurons", data).axes[0]
+    assert "$\\mu$ = 0.01, seed 0" in axes.get_title()
+    net = data.truncation.set_index("cell").loc["16-0.01-0"]
+    assert np.allclose(axes.collections[0].get_offsets(), np.column_stack([net["plane_1"], net["plane_2"]]))
+    assert axes.get_aspect() == 1
+    assert len(axes.patches) == 1
+    none = draw("neurons", changed(study(), "gaps", lambda rows: rows.assign(residual_2=0.5)))
+    assert "no net that fits" in none.axes[0].texts[0].get_text()

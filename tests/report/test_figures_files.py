@@ -1,0 +1,96 @@
+"""The files of a figure: what they say of their source, and that no setting of the user's changes a byte of them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas
+import pytest
+from figure_study import draw, study, write
+
+import ranktwo
+from ranktwo.errors import UserError
+from ranktwo.evidence import gaps
+from ranktwo.report.drawing import sidecar
+from ranktwo.stages import figure
+
+KINDS = ("pdf", "png", "csv")
+HOSTILE = (
+    "axes.facecolor: yellow\nlines.linewidth: 8\nfont.size: 20\nimage.cmap: jet\ntext.usetex: True\nsavefig.dpi: 50\n"
+    "savefig.bbox: tight\nfigure.autolayout: True\naxes.formatter.use_locale: True\nbackend: nonsense\n"
+)
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The arguments that name the tables of a made-up study."""
+    return write(study(mu1="unfit"), tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture
+def run(tables: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Path]]:
+    """Runs the stage in this process; gives the paths of the three files."""
+
+    def run(name: str, *more: str) -> dict[str, Path]:
+        made = {kind: tmp_path / f"{name}.{kind}" for kind in KINDS}
+        outputs = [f"--{kind}={path}" for kind, path in made.items()]
+        monkeypatch.setattr(sys, "argv", ["figure", name, *tables, *outputs, *more])
+        figure.main()
+        return made
+
+    return run
+
+
+def test_the_stage_writes_the_figure_and_says_what_it_was_drawn_from(run, tables):
+    made = run("gap", "--where", '{"batch_size": 16}', "--width", "column")
+    data = study(mu1="unfit")
+    rows = data.gaps[data.gaps["batch_size"] == 16]
+    data.gaps = rows
+    pandas.testing.assert_frame_equal(
+        pandas.read_csv(made["csv"]), sidecar.rows(draw("gap", data)), check_dtype=False, check_exact=False
+    )
+    source = gaps.origin(gaps.read_cells(Path(tables[0].removeprefix("--gaps="))).rows)
+    assert f"12 of {source}".encode() in made["png"].read_bytes()
+    assert b"CreationDate" not in made["pdf"].read_bytes()
+    width = int.from_bytes(made["png"].read_bytes()[16:20], "big")
+    assert width == round(3.4 * 300)
+
+
+def test_cells_that_are_none_are_said_in_a_sentence(run):
+    with pytest.raises(UserError, match="figure gap: no cell has the values asked for by `where`"):
+        run("gap", "--where", '{"batch_size": 7}')
+    with pytest.raises(UserError, match="names batchsize, which is no axis of a grid; did you mean batch_size?"):
+        run("gap", "--where", '{"batchsize": 16}')
+
+
+def drawn_by(folder: Path, tables: list[str], **environment: str) -> dict[str, bytes]:
+    """The files of a figure that a fresh process draws in a folder."""
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "ranktwo", "figure", "spectrum", *tables]
+    command += [f"--{kind}={folder / kind}.{kind}" for kind in KINDS]
+    own = {"PYTHONPATH": str(Path(ranktwo.__file__).parents[1])}
+    user = {name: value for name, value in os.environ.items() if not name.startswith(("MPL", "MATPLOTLIB"))}
+    done = subprocess.run(
+        command, cwd=folder, env=user | own | environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return {kind: (folder / f"{kind}.{kind}").read_bytes() for kind in KINDS}
+
+
+def test_no_setting_of_the_user_s_changes_a_byte(tables, tmp_path):
+    plain = drawn_by(tmp_path / "plain", tables)
+    # A matplotlibrc in the working folder goes before all others, so that each is tried in a run of its own.
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    (beside / "matplotlibrc").write_text(HOSTILE)
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    inline = "module://matplotlib_inline.backend_inline"  # as Jupyter sets it for what a notebook starts
+    assert drawn_by(beside, tables, MPLBACKEND=inline, **locale) == plain
+    (tmp_path / "named").write_text(HOSTILE)
+    assert drawn_by(tmp_path / "elsewhere", tables, MATPLOTLIBRC=str(tmp_path / "named")) == plain
+    (tmp_path / "unreadable").write_bytes(b"\xff\xfe")
+    assert (
+        drawn_by(tmp_path / "last", tables, MATPLOTLIBRC=str(tmp_path / "unreadable"), MPLBACKEND="nonsense") == plain
+    )
