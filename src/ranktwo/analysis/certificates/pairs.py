@@ -1,4 +1,4 @@
-"""TODO analysis.certificates.pairs."""
+"""A bound on the distance from rank two by pairs of samples, where samples decay the weights differently."""
 
 import math
 
@@ -7,6 +7,15 @@ from torch import Tensor
 
 from ranktwo.analysis.certificates.passes import cell_slices, finite_passes, frobenius, row_norms, samples_of
 from ranktwo.nets.losses import Task
+from ranktwo.store.columns import REAL, column
+
+COLUMNS = {
+    "pair_bound": column(
+        REAL,
+        "min over samples i, j of ||W + (g_i - g_j)/(c_i - c_j)||, c_i decays: at least d_2; null if all are equal.",
+        headline=True,
+    ),
+}
 
 
 def pair_certificate(
@@ -19,17 +28,17 @@ def pair_certificate(
     block: int = 64,
     candidates: int = 32,
 ) -> list[Tensor]:
-    """min_{c_i != c_j} ||W + (g_i - g_j)/(c_i - c_j)|| >= d_2(W) for each weight matrix, [K]; null if all c_i agree.
+    """min_{c_i != c_j} ||W + (g_i - g_j)/(c_i - c_j)|| >= d_2(W) for each weight matrix, [K]; nan if all c_i agree.
 
     The two gradients make a matrix of rank two at most: it holds at any weights. Small near stationarity, because
-    W + (g_i - g_j)/(c_i - c_j) = (a_i - a_j)/(c_i - c_j) and ||a_i - a_j|| <= 2 B eps (see `certificates`); the
+    W + (g_i - g_j)/(c_i - c_j) = (a_i - a_j)/(c_i - c_j) and ||a_i - a_j|| <= 2 B eps (see `layer_certificates`); the
     single-sample `sample_min` there, for the same decays, bounds d_1.
 
     All pairs are ranked by the expansion with <g_i, g_j> = (delta_i.delta_j)(x_i.x_j) plus a bound on its rounding
-    error, and the `candidates` first are then computed explicitly. The result is always a valid bound, and the
+    error, and the first `candidates` of them are then computed explicitly. The result is always a valid bound, and the
     minimum itself unless a pair's difference cancels below 1e-6 of its terms. Cost: N^2 (in + out) per cell.
 
-    decays: c_i [K, N]; the rest as for `certificates`.
+    decays: c_i [K, N]; the rest as for `layer_certificates`.
     """
     weights = [weight.double() for weight in weights]
     x, targets, decays = x.double(), targets.double(), decays.double()
