@@ -142,10 +142,11 @@ def functional_rank(ranks: list[int], test_scores: list[float | None]) -> int | 
     Scores need not be monotone in r: a truncated net that has the full net's score by chance and loses it again with
     the next direction does not count. "Within" is meant both ways, as a better net is another net, too.
     """
-    if test_scores[-1] is None:
+    full = test_scores[-1]
+    if full is None:
         return None
     # Accuracies are ratios: a difference of one in a hundred must not depend on how they are rounded.
-    apart = [abs(score - test_scores[-1]) > TOLERANCE + 1e-9 for score in test_scores]
+    apart = [score is None or abs(score - full) > TOLERANCE + 1e-9 for score in test_scores]
     return ranks[max((index + 1 for index, far in enumerate(apart) if far), default=0)]
 
 
@@ -163,15 +164,14 @@ def plane(v: Tensor, qt: Tensor, following: Tensor, x: Tensor, y: Tensor) -> dic
     signs = torch.where(largest < 0, -1.0, 1.0)
     result = {"outgoing": (following[0] if len(following) == 1 else following.norm(dim=0)).tolist()}
     for name, rows in (("plane", v @ axes.T), ("mean", along)):
-        result |= {f"{name}_{number}": column.tolist() for number, column in enumerate((rows * signs).T, start=1)}
+        result |= {f"{name}_{number}": values.tolist() for number, values in enumerate((rows * signs).T, start=1)}
     return result
 
 
 def row(cell: str, record: Record, data: Dataset) -> dict[str, Any]:
     """One cell's columns after training; all but its axes null if a weight is not finite or V = 0."""
-    result = (
-        {"cell": cell} | {name: record.cell[name] for name in CELL_COLUMNS if name != "cell"} | dict.fromkeys(COLUMNS)
-    )
+    axes = {name: value for name, value in record.cell.items() if name in CELL_COLUMNS}
+    result: dict[str, Any] = {"cell": cell, **axes, **dict.fromkeys(COLUMNS)}
     v, *above = record.net(-1)
     if not (all(weight.isfinite().all() for weight in (v, *above)) and v.any()):
         return result

@@ -111,5 +111,12 @@ def _row_reason(row: dict[str, float], weight_decay: float, batch_size: int, siz
     """Why the paper's bound is null in a row; null if it is not."""
     if math.isfinite(row["vacuity_upper"]):
         return None
-    facts = {"norm": row["norm"], "weight_decay": weight_decay, "batch_size": batch_size, "samples": size}
-    return null_reason("vacuity_upper", **facts, first=False, last=False)
+    return null_reason(
+        "vacuity_upper",
+        norm=row["norm"],
+        weight_decay=weight_decay,
+        batch_size=batch_size,
+        samples=size,
+        first=False,
+        last=False,
+    )

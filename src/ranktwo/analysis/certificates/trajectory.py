@@ -43,19 +43,23 @@ def trajectory_columns(records: list[Record], snapshot: int) -> dict[str, Tensor
         if cells[number]["schedule"] == CONSTANT:
             rank = memory_rank(TOLERANCE, learning_rate=eta, weight_decay=mu, batch_size=batch_size)
             result["memory_rank"][number] = rank
-    before, lags = ([record.history[name][snapshot] for record in records] for name in ("norm_before", "steps_before"))
-    known = [number for number in plain if before[number] is not None and lags[number]]
-    if not known:
+    before: dict[int, float] = {}
+    for number in plain:
+        norm, steps = (records[number].history[name][snapshot] for name in ("norm_before", "steps_before"))
+        if norm is not None and steps:
+            before[number], lag = norm, int(steps)  # one lag for the whole stack: batch size and V's shape determine it
+    if not before:
         return result
-    lag = int(lags[known[0]])  # the same for the whole stack: its batch size and V's shape determine it
+    known = list(before)
     v = [records[number].weights["V"][snapshot].double() for number in known]
     t = np.arange(records[0].steps[snapshot] - lag, records[0].steps[snapshot])
     rates = [
         cell["learning_rate"] * schedule_factor(cell["schedule"], t, cell["steps"])
         for cell in (cells[number] for number in known)
     ]
+    norms = [[first, float(frobenius(last))] for first, last in zip(before.values(), v, strict=True)]
     found = trajectory_bound(
-        torch.tensor([[before[n], frobenius(last)] for n, last in zip(known, v, strict=True)], dtype=torch.float64),
+        torch.tensor(norms, dtype=torch.float64),
         [0, lag],
         learning_rates=torch.from_numpy(np.stack(rates)),
         weight_decay=torch.tensor([cells[number]["weight_decay"] for number in known], dtype=torch.float64),
