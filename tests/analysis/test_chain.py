@@ -25,7 +25,7 @@ from textbook import (
 )
 
 from ranktwo.analysis.certificates import passes
-from ranktwo.analysis.certificates.chain import layer_certificates
+from ranktwo.analysis.certificates.chain import COLUMNS, layer_certificates
 
 
 @pytest.mark.parametrize("depth", [2, 3, 4])
@@ -37,6 +37,7 @@ def test_every_column_agrees_with_materialised_gradients_and_the_chain_holds(sta
     for batch_size in (1, 4, 16):
         rows = layer_certificates(weights, x, targets, task, weight_decay=MU, batch_size=batch_size)
         for layer, (w, g, row) in enumerate(zip(weights, gradients, rows, strict=True)):
+            assert set(row) == set(COLUMNS)
             mu = MU[:, None, None]
             a = g + (mu * w)[:, None]
             distances = frobenius(w[:, None] + g / mu[:, None])
@@ -85,7 +86,8 @@ def test_hand_built_low_rank_matrices_have_no_residual(rank):
     weights[0] = (normal(HIDDEN, rank, seed=8) @ normal(rank, INPUTS, seed=9))[None]
     row = layer_certificates(weights, x, targets, "regression", weight_decay=MU[:1], batch_size=4)[0]
     assert (row[f"d_{rank}"] < 2e-15 * row["norm"]).all()
-    assert rank == 1 or (row["d_1"] > 0.1 * row["norm"]).all()
+    if rank == 2:
+        assert (row["d_1"] > 0.1 * row["norm"]).all()
 
 
 def test_nearly_identical_inputs_give_a_bound_that_says_something():

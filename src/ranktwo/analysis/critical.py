@@ -16,8 +16,7 @@ def inverse(positive: Tensor) -> Tensor:
 
 
 LARGE = 2**21
-"""From so many numbers in x on, the search is in float32 and starts from fewer points; no kink is large enough there to
-stop it."""
+"""Numbers in x from which on the search is in float32, starts from fewer points and need not round kinks off."""
 STARTS, LARGE_STARTS = 128, 8
 """Random points that a search starts from, in small and in large data."""
 CHUNK_ROWS, CHUNK_ELEMENTS = 4096, 2**17

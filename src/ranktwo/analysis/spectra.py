@@ -52,16 +52,16 @@ def schema() -> pyarrow.Schema:
 @analysis(rows="cell, snapshot and matrix", schema=schema, data=False)
 def spectra(inputs: Inputs) -> pyarrow.Table:
     """Singular values of every weight matrix at every snapshot, norms, and ranks under named rules."""
-    wanted = schema()
+    fields = schema()
     tables = [
-        pyarrow.table(rows_of(record, cell, wanted.names), schema=wanted) for cell, record in inputs.cells("spectra")
+        pyarrow.table(rows_of(record, cell, fields.names), schema=fields) for cell, record in inputs.cells("spectra")
     ]
     return pyarrow.concat_tables(tables)
 
 
-def rows_of(record: Record, cell: str, wanted: list[str]) -> dict[str, list[Any]]:
-    """The wanted columns of one cell's rows: a row for each matrix and snapshot, null where undefined."""
-    result: dict[str, list[Any]] = {name: [] for name in wanted}
+def rows_of(record: Record, cell: str, names: list[str]) -> dict[str, list[Any]]:
+    """The named columns of one cell's rows: a row for each matrix and snapshot, null where undefined."""
+    result: dict[str, list[Any]] = {name: [] for name in names}
     for matrix, weights in record.weights.items():
         snapshots, m, n = weights.shape
         finite = weights.isfinite().flatten(1).all(1)
@@ -70,8 +70,8 @@ def rows_of(record: Record, cell: str, wanted: list[str]) -> dict[str, list[Any]
         defined = s[:, 0] > 0
         noise = remaining_noise(record.cell, n, record.steps)[defined]
         values = {"norm": np.linalg.norm(s, axis=1)}
-        found = measures(Spectra(s=s[defined], rows=m, columns=n, noise=noise), record.cell["outputs"])
-        for name, numbers in found.items():
+        measured = measures(Spectra(s=s[defined], rows=m, columns=n, noise=noise), record.cell["outputs"])
+        for name, numbers in measured.items():
             values.setdefault(name, np.full(snapshots, np.nan))[defined] = numbers
         for index, step in enumerate(record.steps):
             row = record.cell | {"cell": cell, "step": step, "matrix": matrix, "rows": m, "columns": n}

@@ -31,7 +31,8 @@ from ranktwo.study.schedules import snapshot_steps
 
 TOLERANCE = 0.01
 """Scores that differ from the full net's by no more count as the same in `functional_rank`."""
-CHUNK_ELEMENTS = 2**15  # pre-activations worked on at once: 256 KB stay in a core's cache from rank to rank
+CHUNK_ELEMENTS = 2**15
+"""Pre-activations worked on at once: their 256 KB stay in a core's cache from rank to rank."""
 LOSS_UNIT = "nats, or sd^2 of y in regression"
 CURVES = {
     "truncated_train_loss": column(
@@ -116,16 +117,16 @@ def curves(
     shares = (norms[ranks] / norms[-1])[:, None, None]
     sums = s.new_zeros(2, 2, len(ranks))  # truncated, shrunk; losses, correct samples
     size = max(1, CHUNK_ELEMENTS // len(p))
-    for coordinates, wanted in zip(z.split(size), y.split(size), strict=True):
+    for coordinates, labels in zip(z.split(size), y.split(size), strict=True):
         hidden = z.new_zeros(len(coordinates), len(p))
-        outputs = z.new_empty(len(ranks), *wanted.shape)
+        outputs = z.new_empty(len(ranks), *labels.shape)
         for index, (last, r) in enumerate(pairwise([0, *ranks])):
             hidden.addmm_(coordinates[:, last:r], directions[last:r])
             outputs[index] = mlp.forward(above, hidden.relu())[-1][0]
         for total, values in zip(sums, (outputs, shares * outputs[-1]), strict=True):
-            total[0] += losses.sample_losses(values, wanted, task).sum(1)
+            total[0] += losses.sample_losses(values, labels, task).sum(1)
             if task != "regression":
-                total[1] += losses.correct(values, wanted, task).sum(1)
+                total[1] += losses.correct(values, labels, task).sum(1)
     loss, accuracy = (sums / len(x)).unbind(1)
     score = 1 - loss / losses.target_variance(y) if task == "regression" else accuracy
     return {
@@ -179,8 +180,8 @@ def row(cell: str, record: Record, data: Dataset) -> dict[str, Any]:
     test_y = targets(data.test_y, data.task, data.outputs)
     ranks = truncation_ranks(min(v.shape))
     decomposed = torch.linalg.svd(v, full_matrices=False)
-    for part, inputs, wanted in (("train", x, y), ("test", data.test_x, test_y)):
-        for key, values in curves(decomposed, above, inputs, wanted, data.task, ranks).items():
+    for part, inputs, labels in (("train", x, y), ("test", data.test_x, test_y)):
+        for key, values in curves(decomposed, above, inputs, labels, data.task, ranks).items():
             result[key.replace("_", f"_{part}_")] = [defined(value) for value in values.tolist()]
     result |= {"truncation_ranks": ranks, "functional_rank": functional_rank(ranks, result["truncated_test_score"])}
     return result | plane(v, decomposed[2], above[0], x, y)

@@ -29,7 +29,7 @@ COLUMNS = {
     "sample_min": column(REAL, "min over samples of ||W + g_i/mu||, g_i the gradient of sample i: at least d_1."),
     "sample_max": column(REAL, "max over samples of ||W + g_i/mu||: at most the paper's bound."),
     "eps_batch": column(
-        REAL, "Largest norm of a batch's gradient with decay among sampled, greedy and ascended batches."
+        REAL, "Largest norm of a batch's gradient with decay among a few batches chosen to have a large one."
     ),
     "eps_lower": column(REAL, "Lower end of eps, the supremum over batches of the norm of the gradient with decay."),
     "eps_upper": column(REAL, "Upper end of eps: max over samples of ||g_i + mu W||."),
@@ -88,7 +88,7 @@ def layer_certificates(
     input_floor: Tensor | None = None,
     meter: Meter | None = None,
 ) -> list[dict[str, Tensor]]:
-    """The columns above for each weight matrix, input side first: [K] float64 tensors by name.
+    """The values of COLUMNS for each weight matrix, input side first: [K] float64 tensors by name.
 
     The chain, with eps = sup of ||G_S|| over all batches S of B *different* samples and B < N:
 
@@ -105,10 +105,10 @@ def layer_certificates(
     Reversed, max_i ||a_i|| / (2B - 1) <= eps <= max_i ||a_i||, and ||G|| <= eps as G is the mean of G_S over all S.
 
     - `norm` is ||W||, `d_1` and `d_2` are absolute, `sample_min` and `sample_max` are the two middle members.
-    - `eps_batch` is the largest ||G_S|| that was met. The search starts from the batch most aligned with the largest
-      a_i and takes `ascent_steps` of ascent: S', the B samples of largest <a_i, G_S>, has ||G_S'|| >= ||G_S||. It then
-      takes as many from the batch most opposed to the one found. On small problems it finds 0.8 to 1 of the supremum.
-      In no trained net yet has a random batch had a larger one.
+    - `eps_batch` is the largest ||G_S|| that the search met. It starts from the batch most aligned with the largest a_i
+      and takes `ascent_steps` of ascent: S', the B samples of largest <a_i, G_S>, has ||G_S'|| >= ||G_S||. Then it
+      takes as many from the batch most opposed to the one in which it ended. On small problems it finds 0.8 to 1 of the
+      supremum. In no trained net yet has a random batch had a larger one.
     - `eps_lower` is the largest of `eps_batch` and the two lower ends above, `eps_upper` is max_i ||a_i||. With B = N
       all three are ||G||.
     - `bound_lower` and `bound_upper` are (2B - 1) eps / mu with either end; `vacuity_lower` and `vacuity_upper` are the
@@ -158,9 +158,9 @@ def layer_certificates(
             meter.add(len(passes.finite))
     columns = []
     for layer, (weight, parts) in enumerate(zip(weights, zip(*rows, strict=True), strict=True)):
-        found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-        finite = found.pop("finite")
-        column = _columns(or_zero(weight, finite), decay, batch_size, **found)
+        values = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        finite = values.pop("finite")
+        column = _columns(or_zero(weight, finite), decay, batch_size, **values)
         column["data_floor"] = torch.full_like(column["norm"], math.nan) if layer else floor.expand(cells)
         column["directions"] = distinct_directions(weight)
         columns.append({name: torch.where(finite, value, math.nan) for name, value in column.items()})

@@ -13,7 +13,8 @@ from ranktwo.store.columns import REAL, column
 COLUMNS = {
     "critical_decay": column(
         REAL,
-        "mu_c: a two-layer net trained by gradient flow collapses to zero if mu > mu_c; null if unknown.",
+        "mu_c: a two-layer net trained by gradient flow collapses to zero if mu > mu_c; null for deeper nets and where "
+        "decay is not added to the gradient.",
         headline=True,
     ),
 }
@@ -26,15 +27,15 @@ def critical_decays(cells: list[dict[str, Any]], data: Dataset, x: Tensor, targe
     once for all cells with the same targets. Nan where decay is not the gradient of a penalty, and for nets of more
     than two layers.
     """
-    found: dict[tuple[float, int], float] = {}
+    known: dict[tuple[float, int], float] = {}
     result = []
     for cell, own in zip(cells, targets, strict=True):
         if not is_penalised(cell) or "-" in cell["widths"]:
             result.append(math.nan)
             continue
         labels = (cell["label_noise"], cell["seed"] if cell["label_noise"] else 0)
-        if labels not in found:
+        if labels not in known:
             whole = cell["label_noise"] == 0 and len(x) == len(data.train_x)
-            found[labels] = data.metadata["critical_decay"] if whole else critical_decay(x, own, data.task)[0]
-        result.append(found[labels])
+            known[labels] = data.metadata["critical_decay"] if whole else critical_decay(x, own, data.task)[0]
+        result.append(known[labels])
     return result

@@ -43,15 +43,15 @@ def pair_certificate(
     weights = [weight.double() for weight in weights]
     x, targets, decays = x.double(), targets.double(), decays.double()
     widest = max(max(weight.shape[1:]) for weight in weights)
-    found: list[list[Tensor]] = []
+    bounds: list[list[Tensor]] = []
     for part in cell_slices(len(decays), x.shape[-2] * max(widest, block)):
         passes = finite_passes(
             [weight[part] for weight in weights], samples_of(x, part), samples_of(targets, part), task
         )
         layers = zip(passes.weights, passes.h, passes.deltas, passes.lengths, strict=True)
         closest = [_closest_pairs(*layer, passes.inner, decays[part], block, candidates) for layer in layers]
-        found.append([torch.where(passes.finite, bound, math.nan) for bound in closest])
-    return [torch.cat(parts) for parts in zip(*found, strict=True)]
+        bounds.append([torch.where(passes.finite, bound, math.nan) for bound in closest])
+    return [torch.cat(parts) for parts in zip(*bounds, strict=True)]
 
 
 def _closest_pairs(
@@ -67,15 +67,15 @@ def _closest_pairs(
     for start in range(0, samples, block):  # of rows, with themselves and all later ones: each pair once
         i, j = (slice(None), slice(start, start + block), None), (slice(None), None, slice(start, None))
         slope = 1 / (decay[i] - decay[j])
-        wanted = slope.isfinite() & (index[j[1:]] > index[i[1:]])  # none of equal decay
+        allowed = slope.isfinite() & (index[j[1:]] > index[i[1:]])  # none of equal decay
         gram = torch.bmm(delta[i[:2]], delta[:, start:].mT) * torch.bmm(h[i[:2]], h[:, start:].mT)
         square = size[i].square() + size[j].square() - 2 * gram
         square = norm.square() + slope * (2 * (inner[i] - inner[j]) + slope * square)
         square = square + rounding * (norm + slope.abs() * (size[i] + size[j])).square()
-        square = torch.where(wanted, square, math.inf).flatten(1)
-        found, places = square.topk(min(candidates, square.shape[1]), dim=1, largest=False)
+        square = torch.where(allowed, square, math.inf).flatten(1)
+        smallest, places = square.topk(min(candidates, square.shape[1]), dim=1, largest=False)
         row, other = places // (samples - start), places % (samples - start)
-        best, pairs = torch.cat([best, found], 1), torch.cat([pairs, (start + row) * samples + start + other], 1)
+        best, pairs = torch.cat([best, smallest], 1), torch.cat([pairs, (start + row) * samples + start + other], 1)
         best, kept = best.topk(min(candidates, best.shape[1]), dim=1, largest=False)
         pairs = pairs.gather(1, kept)
     closest = torch.full_like(best[:, 0], math.nan)

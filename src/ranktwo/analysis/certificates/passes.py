@@ -8,8 +8,10 @@ from torch import Tensor
 from ranktwo.nets import mlp
 from ranktwo.nets.losses import Task
 
-CHUNK_ELEMENTS = 2**18  # activations of one layer worked on at once: more of them would leave the cache
+CHUNK_ELEMENTS = 2**18
+"""Activations of one layer worked on at once: more of them would leave the cache."""
 frobenius = torch.linalg.matrix_norm
+"""||M||, over the last two axes."""
 
 
 def cell_slices(cells: int, elements: int) -> list[slice]:

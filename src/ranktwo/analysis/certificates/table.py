@@ -51,8 +51,8 @@ def certificates(inputs: Inputs) -> pyarrow.Table:
     critical = critical_decays(cells, data, x, noisy)
 
     floor = data_floor(x)  # once: the first matrix has the same inputs in every cell and at every snapshot
-    wanted = schema()
-    rows: dict[str, list[Any]] = {name: [] for name in wanted.names}
+    fields = schema()
+    rows: dict[str, list[Any]] = {name: [] for name in fields.names}
     progress = inputs.progress("certificates", len(steps) * len(cells), "cell-snapshots")
     for snapshot, step in enumerate(steps):
         weights = [torch.stack(layer) for layer in zip(*(record.net(snapshot) for record in records), strict=True)]
@@ -72,9 +72,9 @@ def certificates(inputs: Inputs) -> pyarrow.Table:
         for number, bound in enumerate(_pair_bounds(weights, x, targets, data.task, decays, by_sample)):
             layers[number] |= {name: nothing if number else values for name, values in path.items()}
             layers[number]["pair_bound"] = bound
-        found = [{name: values.tolist() for name, values in layer.items()} for layer in layers]
+        numbers = [{name: values.tolist() for name, values in layer.items()} for layer in layers]
         for number, (cell, record) in enumerate(inputs.records.items()):
-            for layer, matrix in zip(found, record.weights, strict=True):
+            for layer, matrix in zip(numbers, record.weights, strict=True):
                 row = {name: values[number] for name, values in layer.items()}
                 row["null_reason"] = _row_reason(row, record.cell["weight_decay"], batch_size, size)
                 m, n = record.weights[matrix].shape[1:]
@@ -83,8 +83,8 @@ def certificates(inputs: Inputs) -> pyarrow.Table:
                 for name, values in rows.items():
                     values.append(row[name])
     progress.close()
-    arrays = [pyarrow.array(values, type=wanted.field(name).type, from_pandas=True) for name, values in rows.items()]
-    return pyarrow.table(arrays, schema=wanted)
+    arrays = [pyarrow.array(values, type=fields.field(name).type, from_pandas=True) for name, values in rows.items()]
+    return pyarrow.table(arrays, schema=fields)
 
 
 def _decays(cells: list[dict[str, Any]], x: Tensor) -> Tensor:
@@ -101,8 +101,8 @@ def _pair_bounds(
     result = [torch.full((len(chosen),), math.nan, dtype=torch.float64) for _ in weights]
     if chosen.any():
         own = targets if targets.ndim == 2 else targets[chosen]
-        found = pair_certificate([weight[chosen] for weight in weights], x, own, task, decays=decays[chosen])
-        for bounds, part in zip(result, found, strict=True):
+        parts = pair_certificate([weight[chosen] for weight in weights], x, own, task, decays=decays[chosen])
+        for bounds, part in zip(result, parts, strict=True):
             bounds[chosen] = part
     return result
 

@@ -15,7 +15,10 @@ from ranktwo.study.schedules import schedule_factor
 TOLERANCE = 1e-2
 """e of the column `memory_rank`."""
 COLUMNS = {
-    "trajectory_rank": column(REAL, "r = `steps_before` B: the rank that V's last steps alone can have added (SGD)."),
+    "trajectory_rank": column(
+        REAL,
+        "r = `steps_before` B: the rank that V's last steps alone can have added; null if earlier gradients count.",
+    ),
     "trajectory_bound": column(
         REAL, "prod |1 - eta_s mu| ||V_before||/||V||: at least d_r/||V|| (Galanti et al., 2206.05794)."
     ),
@@ -31,7 +34,7 @@ COLUMNS = {
 
 
 def trajectory_columns(records: list[Record], snapshot: int) -> dict[str, Tensor]:
-    """The columns above for V at a snapshot of a stack's cells, [K] float64 each, nan where undefined.
+    """The values of COLUMNS for V at a snapshot of a stack's cells, [K] float64 each, nan where undefined.
 
     `trajectory_bound` is taken from the norm that was recorded `steps_before` steps before the snapshot.
     """
@@ -58,7 +61,7 @@ def trajectory_columns(records: list[Record], snapshot: int) -> dict[str, Tensor
         for cell in (cells[number] for number in known)
     ]
     norms = [[first, float(frobenius(last))] for first, last in zip(before.values(), v, strict=True)]
-    found = trajectory_bound(
+    bounds = trajectory_bound(
         torch.tensor(norms, dtype=torch.float64),
         [0, lag],
         learning_rates=torch.from_numpy(np.stack(rates)),
@@ -67,7 +70,7 @@ def trajectory_columns(records: list[Record], snapshot: int) -> dict[str, Tensor
         max_rank=min(v[0].shape),
     )
     for name in ("rank", "bound", "against_generic"):
-        result[f"trajectory_{name}"][known] = found[name][:, 1]
+        result[f"trajectory_{name}"][known] = bounds[name][:, 1]
     return result
 
 
@@ -97,18 +100,18 @@ def trajectory_bound(
     total = torch.cat([torch.zeros_like(logs[:, :1]), logs.cumsum(1)], 1)[:, steps]
     best = {name: torch.full_like(norms, math.nan) for name in ("rank", "bound", "against_generic", "nontrivial_rank")}
     best["against_generic"].fill_(math.inf)
-    for now in range(len(steps)):
-        for before in reversed(range(now)):
-            rank = (steps[now] - steps[before]) * batch_size
+    for end in range(len(steps)):
+        for start in reversed(range(end)):
+            rank = (steps[end] - steps[start]) * batch_size
             if rank >= max_rank:
                 break
-            bound = (total[:, now] - total[:, before]).exp() * norms[:, before] / norms[:, now]
+            bound = (total[:, end] - total[:, start]).exp() * norms[:, start] / norms[:, end]
             ratio = bound / math.sqrt(1 - rank / max_rank)
-            better = ratio < best["against_generic"][:, now]
+            better = ratio < best["against_generic"][:, end]
             for name, value in (("rank", float(rank)), ("bound", bound), ("against_generic", ratio)):
-                best[name][:, now] = torch.where(better, value, best[name][:, now])
-            first = best["nontrivial_rank"][:, now].isnan() & (ratio < 1)
-            best["nontrivial_rank"][:, now] = torch.where(first, float(rank), best["nontrivial_rank"][:, now])
+                best[name][:, end] = torch.where(better, value, best[name][:, end])
+            first = best["nontrivial_rank"][:, end].isnan() & (ratio < 1)
+            best["nontrivial_rank"][:, end] = torch.where(first, float(rank), best["nontrivial_rank"][:, end])
     best["against_generic"] = torch.where(best["against_generic"].isfinite(), best["against_generic"], math.nan)
     return best
 
