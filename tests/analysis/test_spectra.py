@@ -5,14 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import a_cell
+from support import SGD_FACTS, a_cell
 
 from ranktwo.analysis import spectra
-from ranktwo.analysis.ranks import RULES, Spectra
+from ranktwo.analysis.ranks import Spectra
+from ranktwo.analysis.rules.noise import gavish_donoho, marchenko_pastur
 from ranktwo.nets import initial
+from ranktwo.store import columns
 from ranktwo.store.records import Record
 from ranktwo.training import divergence
-
 
 
 def of(matrix: np.ndarray, noise: float = math.nan) -> Spectra:
@@ -39,12 +40,12 @@ def test_an_exactly_rank_two_float32_matrix_has_rank_two():
 def test_pure_noise_of_known_level_has_rank_zero(shape):
     """With min(m, n) in place of max in the threshold, a published tool calls pure noise full rank."""
     noise = of(0.3 * random(*shape), noise=0.3)
-    assert RULES["gavish_donoho"](noise) == 0
-    assert RULES["marchenko_pastur"](noise) <= 2
+    assert gavish_donoho(noise) == 0
+    assert marchenko_pastur(noise) <= 2
     signal = of(
         0.3 * random(*shape) + 60 * np.outer(random(shape[0])[:, None], random(shape[1], seed=3)) / 8, noise=0.3
     )
-    assert RULES["gavish_donoho"](signal) == 1
+    assert gavish_donoho(signal) == 1
 
 
 def test_gavish_donoho_constants():
@@ -53,13 +54,13 @@ def test_gavish_donoho_constants():
         columns = round(beta * rows)
         threshold = expected * math.sqrt(rows)
         s = np.concatenate([[threshold * 1.0005], np.full(columns - 1, threshold * 0.9995)])[None]
-        assert RULES["gavish_donoho"](Spectra(s=s, rows=rows, columns=columns, noise=np.ones(1))) == 1
+        assert gavish_donoho(Spectra(s=s, rows=rows, columns=columns, noise=np.ones(1))) == 1
 
 
 def test_noise_rules_do_not_count_rounding_when_decay_took_the_noise_to_nothing():
     left, right = random(128, 2).astype("f4"), random(2, 64, seed=1).astype("f4")
     matrix = of((left @ right).astype("f8"), noise=1e-30)
-    assert RULES["gavish_donoho"](matrix) == RULES["marchenko_pastur"](matrix) == 2
+    assert gavish_donoho(matrix) == marchenko_pastur(matrix) == 2
 
 
 def test_continuous_ranks_of_a_known_spectrum():
@@ -116,15 +117,14 @@ def test_residuals_are_distances_to_the_nearest_matrix_of_that_rank():
         assert found[f"residual_{r}"] == pytest.approx(np.linalg.norm(matrix - nearest) / np.linalg.norm(matrix))
 
 
-def a_record(weights: dict[str, torch.Tensor], **axes: object) -> Record:
+def a_record(weights: dict[str, torch.Tensor]) -> Record:
     facts = {"task": "binary", "inputs": 4, "outputs": 1, "train_size": 20, "batch_size": 4, "widths": "6"}
-    cell = vars(a_cell(**axes)) | facts
-    return Record(cell=cell, identity="", steps=[0, 10, 50], weights=weights)
+    return Record(cell=vars(a_cell()) | facts | SGD_FACTS, identity="", steps=[0, 10, 50], weights=weights)
 
 
 def test_collapsed_and_non_finite_matrices_have_null_ranks():
     v = torch.stack([torch.randn(6, 4), torch.zeros(6, 4), torch.full((6, 4), math.nan)])
-    rows = spectra.table(a_record({"V": v}), "a")
+    rows = spectra.rows_of(a_record({"V": v}), "a", spectra.schema().names)
     assert rows["norm"][1] == 0
     assert rows["norm"][2] is None
     assert rows["singular_values"][1] == [0, 0, 0, 0]
@@ -135,18 +135,70 @@ def test_collapsed_and_non_finite_matrices_have_null_ranks():
         assert rows[column][2] is None
 
 
-def test_remaining_noise_is_what_training_on_nothing_leaves():
+@pytest.mark.parametrize(
+    ("optimizer", "schedule", "facts"),
+    [
+        ("sgd", "constant", {"decay": "coupled", "memory": False}),
+        ("sgd", "cosine", {"decay": "coupled", "memory": False}),
+        ("adamw", "cosine", {"decay": "decoupled", "memory": True}),
+    ],
+)
+def test_remaining_noise_is_what_training_on_nothing_leaves(optimizer, schedule, facts):
     """With x = 0 there is no gradient, so V is its initial value times what decay left."""
-    for schedule, optimizer in (("constant", "sgd"), ("cosine", "sgd"), ("cosine", "adamw")):
-        cell = a_cell(schedule=schedule, optimizer=optimizer, weight_decay=0.3, learning_rate=0.2)
-        training = divergence.begin([cell], torch.zeros(20, 4), torch.zeros(20, dtype=torch.int64), "binary", 1)
-        start = training.stack.weights[0].norm()
-        training.advance_to(50)
-        sigma = spectra.remaining_noise(vars(cell), 4, [0, 50])
-        assert sigma[0] == initial.initial_std(4)
-        assert (training.stack.weights[0].norm() / start).item() == pytest.approx(sigma[1] / sigma[0], rel=1e-5)
-    assert np.isnan(spectra.remaining_noise(vars(a_cell(optimizer="momentum")), 4, [0, 50])).all()
+    cell = a_cell(schedule=schedule, optimizer=optimizer, weight_decay=0.3, learning_rate=0.2)
+    training = divergence.begin([cell], torch.zeros(20, 4), torch.zeros(20, dtype=torch.int64), "binary", 1)
+    start = training.stack.weights[0].norm()
+    training.advance_to(50)
+    sigma = spectra.remaining_noise(vars(cell) | facts, 4, [0, 50])
+    assert sigma[0] == initial.initial_std(4)
+    assert (training.stack.weights[0].norm() / start).item() == pytest.approx(sigma[1] / sigma[0], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"decay": "coupled", "memory": True},
+        {},
+        {"decay": "coupled"},
+        {"memory": False},
+        {"decay": "of another kind", "memory": False},
+        {"decay": "coupled", "memory": None},
+        {"decay": "decoupled", "memory": True, "decay_rule": "input-norm"},
+    ],
+)
+def test_remaining_noise_is_unknown_where_decay_alone_does_not_tell_it(facts):
+    assert np.isnan(spectra.remaining_noise(vars(a_cell()) | facts, 4, [0, 50])).all()
+    record = a_record({"V": torch.randn(3, 6, 4)})
+    record.cell = {key: value for key, value in record.cell.items() if key not in SGD_FACTS} | facts
+    rows = spectra.rows_of(record, "a", spectra.schema().names)
+    assert rows["rank_gavish_donoho"] == rows["rank_marchenko_pastur"] == [None] * 3
+    assert None not in rows["rank_numpy"]
 
 
 def test_every_rule_has_its_column():
-    assert {f"rank_{name}" for name in RULES} < set(spectra.table_schema().names)
+    ranks = [name for name, kind in columns.kinds(spectra.schema()).items() if kind == "rank"]
+    rules = ["numpy", "galanti", "relative", "energy", "gavish_donoho", "marchenko_pastur"]
+    assert ranks == [f"rank_{name}" for name in rules]
+    found = spectra.measures(of(random(4, 3)), 1)
+    assert {*found, "singular_values"} == {*spectra.COLUMNS, *ranks}
+    described = spectra.schema().field("rank_energy").metadata[b"description"]
+    assert described == b"Fewest s_i that hold 99 % of sum s_i^2."
+
+
+def test_the_table_has_a_row_for_each_cell_snapshot_and_matrix(run_analysis):
+    table = run_analysis("spectra")
+    assert table.schema.equals(spectra.schema())
+    rows = table.to_pylist()
+    records = run_analysis.records
+    assert [(row["cell"], row["matrix"], row["step"]) for row in rows] == [
+        (name, matrix, step) for name, record in records.items() for matrix in ("V", "U") for step in record.steps
+    ]
+    for row in rows:
+        record = records[row["cell"]]
+        weight = record.weights[row["matrix"]][record.steps.index(row["step"])]
+        assert (row["rows"], row["columns"]) == tuple(weight.shape)
+        if weight.isfinite().all():
+            expected = np.linalg.svd(weight.double().numpy(), compute_uv=False)
+            np.testing.assert_allclose(row["singular_values"], expected, rtol=1e-12, atol=1e-13)
+        else:
+            assert row["singular_values"] is None

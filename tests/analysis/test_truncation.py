@@ -5,15 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import a_cell, a_dataset, a_record
+from support import a_dataset, a_record
 
 from ranktwo.analysis import truncation
-from ranktwo.analysis.truncation import CURVES, SCHEMA
-from ranktwo.data import dataset
+from ranktwo.analysis.truncation import CURVES
 from ranktwo.data.labels import noisy_targets, targets
-from ranktwo.errors import UserError
-
-
+from ranktwo.study.axes import CELL_COLUMNS
 
 OUTPUTS = {"regression": 1, "binary": 1, "multiclass": 3}
 
@@ -86,9 +83,9 @@ def test_rank_zero_is_the_net_that_says_nothing(task, trivial):
         assert found[curve][0] == pytest.approx(trivial)
 
 
-def test_full_rank_is_the_net_as_trained(run_stage):
-    name, record = next(iter(run_stage.records.items()))
-    found = truncation.row(name, record, run_stage.data)
+def test_full_rank_is_the_net_as_trained(run_analysis):
+    name, record = next(iter(run_analysis.records.items()))
+    found = truncation.row(name, record, run_analysis.data)
     for part in ("train", "test"):
         for net in ("truncated", "shrunk"):
             assert found[f"{net}_{part}_loss"][-1] == pytest.approx(record.history[f"{part}_loss"][-1], rel=1e-6)
@@ -121,6 +118,7 @@ def test_a_net_of_rank_two_has_a_functional_rank_of_two_at_most():
         ([0.5, 0.94, 0.96, 0.95], 1),  # 0.95 - 0.94 > 0.01 in floating point
         ([0.5, 0.6, 0.7, 0.95], 3),
         ([None, None, None, None], None),
+        ([0.95, None, 0.95, 0.95], 2),  # undefined at r = 1
     ],
 )
 def test_functional_rank_is_where_the_score_arrives_to_stay(scores, rank):
@@ -158,7 +156,7 @@ def test_what_is_undefined_is_null():
         assert found["cell"] == "a"
         assert found["weight_decay"] == 0.01
         defined = {name for name, value in found.items() if value is not None}
-        assert defined == {"cell", *truncation.AXIS_COLUMNS}
+        assert defined == set(CELL_COLUMNS)
     one_feature = labelled("binary", random(60, 1))
     found = truncation.row("a", a_record([random(8, 1), random(1, 8)], one_feature), one_feature)
     assert found["plane_2"] is None
@@ -184,35 +182,14 @@ def test_many_ranks_are_thinned():
     assert all(len(found[name]) == len(found["truncation_ranks"]) for name in CURVES)
 
 
-def test_the_stage_writes_a_row_for_each_cell(run_stage):
-    table = run_stage(truncation, "dataset")
-    assert table.schema.equals(SCHEMA)
+def test_the_table_has_a_row_for_each_cell(run_analysis):
+    table = run_analysis("truncation")
+    assert table.schema.equals(truncation.schema())
     rows = table.to_pylist()
-    assert [row["cell"] for row in rows] == list(run_stage.records)
+    assert [row["cell"] for row in rows] == list(run_analysis.records)
     assert [row["functional_rank"] is None for row in rows] == [False, False, True]
-    for row, (name, record) in zip(rows, run_stage.records.items(), strict=True):
-        assert row == truncation.row(name, record, run_stage.data)
+    for row, (name, record) in zip(rows, run_analysis.records.items(), strict=True):
+        assert row == truncation.row(name, record, run_analysis.data)
     assert rows[1]["truncated_train_loss"][-1] == pytest.approx(
-        list(run_stage.records.values())[1].history["train_loss"][-1], rel=1e-6
+        list(run_analysis.records.values())[1].history["train_loss"][-1], rel=1e-6
     )
-
-
-def test_a_stage_has_the_cells_of_its_job_in_its_order(run_stage):
-    wanted = [run_stage.cells[1], run_stage.cells[0]]
-    first, second, _ = run_stage.records
-    assert run_stage(truncation, "dataset", wanted=wanted)["cell"].to_pylist() == [second, first]
-    rows = run_stage(spectra, wanted=wanted)
-    per_cell = 2 * 4  # matrices, and snapshots at the steps 0, 1, 7 and 50
-    assert rows["cell"].to_pylist() == [second] * per_cell + [first] * per_cell
-    assert rows["step"].to_pylist() == [0, 1, 7, 50] * 4
-
-
-def test_a_cell_that_was_not_trained_is_named(run_stage):
-    with pytest.raises(UserError, match="lacks 1 cells, .*wd0.5.* for one; run snakemake with .--forcerun train"):
-        run_stage(spectra, wanted=[a_cell(weight_decay=0.5)])
-
-
-def test_training_data_are_those_of_training(run_stage):
-    noise = dataset.training_data(list(run_stage.records.values())[1].cell, run_stage.data)[1]
-    clean = targets(run_stage.data.train_y[:80], "multiclass", 3)
-    assert (noise != clean).any(1).sum() == 16

@@ -16,10 +16,13 @@ def inverse(positive: Tensor) -> Tensor:
 
 
 LARGE = 2**21
-"""Numbers in x from which the search is in float32, from fewer points, and kinks are too many to stop it."""
+"""Numbers in x from which on the search is in float32, starts from fewer points and need not round kinks off."""
 STARTS, LARGE_STARTS = 128, 8
-CHUNK_ROWS, CHUNK_ELEMENTS = 4096, 2**17  # of x, and of a product with it, at once: they stay in a core's cache
-STEPS, ROUND = 60, 15  # of an ascent at most; after which the worse half of the points is given up
+"""Random points that a search starts from, in small and in large data."""
+CHUNK_ROWS, CHUNK_ELEMENTS = 4096, 2**17
+"""Most rows of x, and most numbers of a product with it, that are worked on at once: they stay in a core's cache."""
+STEPS, ROUND = 60, 15
+"""Most steps of an ascent; steps after which the worse half of the points is given up."""
 
 
 def critical_decay(
@@ -52,7 +55,7 @@ def critical_decay(
     Any local search gives a lower bound of mu_c: good to 1e-5 where the maximum is pronounced, to about 1e-3 for
     targets of pure noise.
 
-    x [N, n], targets [N, c] as in `nets`. Cost: some 100 products of starts x N x n, 50 in large data.
+    x [N, n], targets [N, c] as in `nets`. Cost: about 100 products of starts x N x n, 50 in large data.
     """
     if layers != 2:
         return math.nan, torch.full_like(x[0], math.nan, dtype=torch.float64)

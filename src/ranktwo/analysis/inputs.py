@@ -4,7 +4,7 @@ An analysis is a function of `Inputs` that returns one Parquet table for the cel
 `@analysis` in any file of this package; the workflow finds it by that mark and writes `results/NAME/{stack}.parquet`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pyarrow
 
 from ranktwo.data.dataset import Dataset
 from ranktwo.errors import UserError
-from ranktwo.progress import Progress
+from ranktwo.progress import Progress, over
 from ranktwo.store.records import Record, read_records
 from ranktwo.study.grid import cell_name
 from ranktwo.study.jobs import Job
@@ -31,9 +31,22 @@ class Inputs:
     settings: dict[str, Any] = field(default_factory=dict)
     """The section of the config that the analysis asked for."""
 
+    def dataset(self) -> Dataset:
+        """The data set; UserError if none was given."""
+        if self.data is None:
+            raise UserError(f"{self.stack}: this analysis reads the data set; name its file with --dataset")
+        return self.data
+
     def progress(self, name: str, total: int, unit: str) -> Progress:
         """A line that says how far the analysis is."""
-        return Progress(f"{self.stack}: {name} of {len(self.records)} cells", total, unit)
+        return Progress(self._line(name), total, unit)
+
+    def cells(self, name: str) -> Iterator[tuple[str, Record]]:
+        """The cells and their records, one after the other, with a line that says how many of them are done."""
+        return over(self.records.items(), self._line(name), "cells")
+
+    def _line(self, name: str) -> str:
+        return f"{self.stack}: {name} of {len(self.records)} cells"
 
 
 Make = Callable[[Inputs], pyarrow.Table]

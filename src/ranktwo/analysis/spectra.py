@@ -11,20 +11,99 @@ import numpy as np
 import pyarrow
 import torch
 
-from ranktwo.analysis.ranks import RULES, Array, Spectra, described
+from ranktwo.analysis.inputs import Inputs, analysis
+from ranktwo.analysis.ranks import Array, Spectra, rank_columns, ranks
+from ranktwo.analysis.updates import shrinks_geometrically
 from ranktwo.nets import initial
-from ranktwo.store.columns import AXIS_COLUMNS, schema
-from ranktwo.store.records import Record
-from ranktwo.study import schedule
+from ranktwo.store import columns
+from ranktwo.store.columns import REAL, REALS, column
+from ranktwo.store.records import MATRIX, SNAPSHOT, Record
+from ranktwo.study.axes import CELL_COLUMNS
+from ranktwo.study.schedules import schedule_factor
+
+COLUMNS = {
+    "singular_values": column(
+        REALS,
+        "s_1 >= ... >= s_q >= 0, q = min(rows, columns), in float64 of the float32 weights; null if any is not finite.",
+    ),
+    "norm": column(REAL, "Frobenius norm ||W||.", headline=True),
+    "nuclear_norm": column(REAL, "sum s_i."),
+    "schatten_half": column(REAL, "Schatten quasi-norm with p = 1/2: (sum s_i^(1/2))^2."),
+    "stable_rank": column(REAL, "sum s_i^2 / s_1^2.", headline=True),
+    "effective_rank": column(REAL, "exp(-sum p_i ln p_i), p_i = s_i / sum s (Roy & Vetterli 2007).", headline=True),
+    "participation_ratio": column(REAL, "(sum s_i^2)^2 / sum s_i^4.", headline=True),
+    "residual_1": column(
+        REAL,
+        "d_1/||W||, d_r = sqrt(sum over i > r of s_i^2): relative distance to rank one (Eckart-Young).",
+        headline=True,
+    ),
+    "residual_2": column(REAL, "d_2/||W||: relative distance to rank two.", headline=True),
+    "residual_3": column(REAL, "d_3/||W||.", headline=True),
+    "residual_c": column(REAL, "d_c/||W||, c the number of outputs.", headline=True),
+    "residual_c1": column(REAL, "d_(c+1)/||W||.", headline=True),
+}
 
 
-def residual(s: Array, r: int) -> Array:
-    """sqrt(sum_{i>r} s_i^2) / ||W||: relative distance to the nearest matrix of rank r (Eckart-Young), [R]."""
-    return np.sqrt(np.sum(s[:, r:] ** 2, axis=1) / np.sum(s**2, axis=1))
+def schema() -> pyarrow.Schema:
+    """Of the table of `spectra`: the columns above, and one for each rank rule."""
+    return columns.schema({**CELL_COLUMNS, **SNAPSHOT, **MATRIX, **COLUMNS, **rank_columns()})
+
+
+@analysis(rows="cell, snapshot and matrix", schema=schema, data=False)
+def spectra(inputs: Inputs) -> pyarrow.Table:
+    """Singular values of every weight matrix at every snapshot, norms, and ranks under named rules."""
+    fields = schema()
+    tables = [
+        pyarrow.table(rows_of(record, cell, fields.names), schema=fields) for cell, record in inputs.cells("spectra")
+    ]
+    return pyarrow.concat_tables(tables)
+
+
+def rows_of(record: Record, cell: str, names: list[str]) -> dict[str, list[Any]]:
+    """The named columns of one cell's rows: a row for each matrix and snapshot, null where undefined."""
+    result: dict[str, list[Any]] = {name: [] for name in names}
+    for matrix, weights in record.weights.items():
+        snapshots, m, n = weights.shape
+        finite = weights.isfinite().flatten(1).all(1)
+        s = np.full((snapshots, min(m, n)), np.nan)
+        s[finite.numpy()] = singular_values(weights[finite])
+        defined = s[:, 0] > 0
+        noise = remaining_noise(record.cell, n, record.steps)[defined]
+        values = {"norm": np.linalg.norm(s, axis=1)}
+        measured = measures(Spectra(s=s[defined], rows=m, columns=n, noise=noise), record.cell["outputs"])
+        for name, numbers in measured.items():
+            values.setdefault(name, np.full(snapshots, np.nan))[defined] = numbers
+        for index, step in enumerate(record.steps):
+            row = record.cell | {"cell": cell, "step": step, "matrix": matrix, "rows": m, "columns": n}
+            row["singular_values"] = s[index].tolist() if finite[index] else None
+            row |= {name: None if math.isnan(series[index]) else series[index] for name, series in values.items()}
+            for name in result:
+                result[name].append(row[name])
+    return result
+
+
+def singular_values(matrices: torch.Tensor) -> Array:
+    """s [R, q] of finite matrices [R, out, in], in float64."""
+    tall = matrices if matrices.shape[1] >= matrices.shape[2] else matrices.transpose(1, 2)
+    return torch.linalg.svdvals(tall.double()).numpy()
+
+
+def remaining_noise(cell: dict[str, Any], inputs: int, steps: list[int]) -> Array:
+    """sigma at each step: the sd of an initial entry times prod over t of |1 - eta_t mu|, the share that decay leaves.
+
+    Exact where decay multiplies W by 1 - eta_t mu at each step. Nan where it does not, as with coupled decay and
+    memory and with a decay that depends on the batch, and where it is not known. [S].
+    """
+    if not shrinks_geometrically(cell):
+        return np.full(len(steps), np.nan)
+    rates = cell["learning_rate"] * schedule_factor(cell["schedule"], np.arange(cell["steps"]), cell["steps"])
+    with np.errstate(over="ignore"):  # a decay that makes weights grow without bound leaves infinite noise
+        left = np.concatenate([[1.0], np.cumprod(np.abs(1 - rates * cell["weight_decay"]))])
+    return initial.initial_std(inputs) * left[steps]
 
 
 def measures(spectra: Spectra, outputs: int) -> dict[str, Array]:
-    """Norms, continuous ranks, residuals and ranks by every rule, [R] each, by column name."""
+    """Norms, continuous ranks, residuals and ranks by every rule, [R] each, by column."""
     s = spectra.s
     p = s / s.sum(axis=1, keepdims=True)
     entropy = -np.sum(p * np.log(p, out=np.zeros_like(p), where=p > 0), axis=1)
@@ -41,59 +120,10 @@ def measures(spectra: Spectra, outputs: int) -> dict[str, Array]:
         **{f"residual_{r}": residual(scaled, r) for r in (1, 2, 3)},
         "residual_c": residual(scaled, outputs),
         "residual_c1": residual(scaled, outputs + 1),
-        **{f"rank_{name}": function(spectra) for name, function in RULES.items()},
+        **ranks(spectra),
     }
 
 
-def remaining_noise(cell: dict[str, Any], inputs: int, steps: list[int]) -> Array:
-    """sigma at each step: the sd of an initial entry times prod over t of (1 - eta_t mu), the share that decay leaves.
-
-    Exact for SGD and AdamW, whose decay multiplies W at each step; nan with momentum and with decay by batch. [S].
-    """
-    if cell["optimizer"] == "momentum" or cell["decay_rule"] != "constant":
-        return np.full(len(steps), np.nan)
-    rates = cell["learning_rate"] * schedule.schedule_factor(
-        cell["schedule"] == "cosine", np.arange(cell["steps"]), cell["steps"]
-    )
-    with np.errstate(over="ignore"):  # a decay that makes weights grow without bound leaves infinite noise
-        left = np.concatenate([[1.0], np.cumprod(np.abs(1 - rates * cell["weight_decay"]))])
-    return initial.initial_std(inputs) * left[steps]
-
-
-def singular_values(matrices: torch.Tensor) -> Array:
-    """s [R, q] of finite matrices [R, out, in], in float64."""
-    tall = matrices if matrices.shape[1] >= matrices.shape[2] else matrices.transpose(1, 2)
-    return torch.linalg.svdvals(tall.double()).numpy()
-
-
-def table(record: Record, name: str) -> dict[str, list[Any]]:
-    """Columns of one cell's rows: a row for each matrix and snapshot, null where undefined."""
-    result: dict[str, list[Any]] = {column: [] for column in table_schema().names}
-    for matrix, weights in record.weights.items():
-        snapshots, rows, columns = weights.shape
-        finite = weights.isfinite().flatten(1).all(1)
-        s = np.full((snapshots, min(rows, columns)), np.nan)
-        s[finite.numpy()] = singular_values(weights[finite])
-        defined = s[:, 0] > 0
-        spectra = Spectra(
-            s=s[defined], rows=rows, columns=columns, noise=remaining_noise(record.cell, columns, record.steps)[defined]
-        )
-        values = {"norm": np.linalg.norm(s, axis=1)}
-        for column, found in measures(spectra, record.cell["outputs"]).items():
-            values.setdefault(column, np.full(snapshots, np.nan))[defined] = found
-        for index, step in enumerate(record.steps):
-            row = record.cell | {"cell": name, "step": step, "matrix": matrix, "rows": rows, "columns": columns}
-            row["singular_values"] = s[index].tolist() if finite[index] else None
-            row |= {column: None if math.isnan(found[index]) else found[index] for column, found in values.items()}
-            for column in result:
-                result[column].append(row[column])
-    return result
-
-
-def table_schema() -> pyarrow.Schema:
-    names = [
-        *("cell", *AXIS_COLUMNS, "step", "matrix", "rows", "columns", "singular_values"),
-        *("norm", "nuclear_norm", "schatten_half", "stable_rank", "effective_rank", "participation_ratio"),
-        *("residual_1", "residual_2", "residual_3", "residual_c", "residual_c1"),
-    ]
-    return schema(names, described())
+def residual(s: Array, r: int) -> Array:
+    """sqrt(sum_{i>r} s_i^2) / ||W||: relative distance to the nearest matrix of rank r (Eckart-Young), [R]."""
+    return np.sqrt(np.sum(s[:, r:] ** 2, axis=1) / np.sum(s**2, axis=1))

@@ -1,4 +1,4 @@
-"""What is left of a net when V, its first matrix, is truncated to rank r after training: does it need the rest?
+"""Losses and scores of a net whose first matrix V is truncated to rank r after training.
 
 Shapes: V = P diag(s) Q^T [m, n], s [q] descending, q = min(m, n); N samples, c outputs; K ranks r.
 V_r = sum over i <= r of s_i p_i q_i^T is V's nearest matrix of rank r (Eckart-Young), ||V_r||^2 = sum over i <= r of
@@ -14,31 +14,92 @@ that fit every sample, are rounding.
 from itertools import pairwise
 from typing import Any
 
+import pyarrow
 import torch
 from torch import Tensor
 
+from ranktwo.analysis.inputs import Inputs, analysis
 from ranktwo.data.dataset import Dataset, training_data
 from ranktwo.data.labels import targets
 from ranktwo.nets import losses, mlp
-from ranktwo.nets.losses import Task, target_variance
-from ranktwo.store.columns import AXIS_COLUMNS, schema
+from ranktwo.nets.losses import Task
+from ranktwo.store import columns
+from ranktwo.store.columns import REALS, WHOLE, WHOLES, column
 from ranktwo.store.records import Record, defined
-from ranktwo.study import schedule
+from ranktwo.study.axes import CELL_COLUMNS
+from ranktwo.study.schedules import snapshot_steps
 
 TOLERANCE = 0.01
-"""How far from the full net's score one may be and still be the same to `functional_rank`."""
-CHUNK_ELEMENTS = 2**15  # pre-activations worked on at once: 256 KB stay in a core's cache from rank to rank
-CURVES = [
-    *("truncated_train_loss", "truncated_test_loss", "truncated_train_score", "truncated_test_score"),
-    *("shrunk_train_loss", "shrunk_test_loss", "shrunk_train_score", "shrunk_test_score"),
-]
-PLANE = ["plane_1", "plane_2", "outgoing", "mean_1", "mean_2"]
-SCHEMA = schema(["cell", *AXIS_COLUMNS, "truncation_ranks", *CURVES, "functional_rank", *PLANE])
+"""Scores that differ from the full net's by no more count as the same in `functional_rank`."""
+CHUNK_ELEMENTS = 2**15
+"""Pre-activations worked on at once: their 256 KB stay in a core's cache from rank to rank."""
+LOSS_UNIT = "nats, or sd^2 of y in regression"
+CURVES = {
+    "truncated_train_loss": column(
+        REALS, "`train_loss` of the net with V_r, V's nearest matrix of rank r, in place of V.", unit=LOSS_UNIT
+    ),
+    "truncated_test_loss": column(REALS, "`test_loss` of the net with V_r.", unit=LOSS_UNIT),
+    "truncated_train_score": column(REALS, "`train_accuracy`, or `train_r2` in regression, of the net with V_r."),
+    "truncated_test_score": column(REALS, "`test_accuracy`, or `test_r2` in regression, of the net with V_r."),
+    "shrunk_train_loss": column(
+        REALS,
+        "`train_loss` of the norm-matched control: V, of full rank, times ||V_r||/||V||; as this multiplies f, no "
+        "classification changes at r > 0.",
+        unit=LOSS_UNIT,
+    ),
+    "shrunk_test_loss": column(REALS, "`test_loss` of the norm-matched control.", unit=LOSS_UNIT),
+    "shrunk_train_score": column(REALS, "`train_accuracy`, or `train_r2` in regression, of the norm-matched control."),
+    "shrunk_test_score": column(REALS, "`test_accuracy`, or `test_r2` in regression, of the norm-matched control."),
+}
+"""Columns that `curves` computes."""
+PLANE = {
+    "plane_1": column(
+        REALS,
+        "Row by row (neuron by neuron) V's coordinate along its first right singular vector, whose sign makes the "
+        "largest entry of `mean_1` positive.",
+    ),
+    "plane_2": column(REALS, "The same along the second right singular vector; null if q = 1."),
+    "outgoing": column(REALS, "Neuron by neuron its outgoing weight if it has one (one output), else their norm."),
+    "mean_1": column(
+        REALS,
+        "Output by output the coordinate along the first right singular vector of (1/N) sum_i (y_i - ybar) x_i, the "
+        "mean of -dl_i/df x_i at the best constant f (times 2/c in regression).",
+    ),
+    "mean_2": column(REALS, "The same along the second right singular vector; null if q = 1."),
+}
+"""Columns that `plane` computes."""
+COLUMNS = {
+    "truncation_ranks": column(
+        WHOLES,
+        "r of each entry of the lists below: 0, 1, ..., q = min(m, n) if q <= 64, else 0 to 3 and log-spaced to q.",
+    ),
+    **CURVES,
+    "functional_rank": column(
+        WHOLE,
+        "Least r of `truncation_ranks` from which on every `truncated_test_score` is within 0.01, either way, of the "
+        "full net's.",
+        headline=True,
+    ),
+    **PLANE,
+}
+
+
+def schema() -> pyarrow.Schema:
+    """Of the table of `truncation`."""
+    return columns.schema({**CELL_COLUMNS, **COLUMNS})
+
+
+@analysis(rows="cell", schema=schema)
+def truncation(inputs: Inputs) -> pyarrow.Table:
+    """Losses and scores of the trained net with V truncated to every rank, beside V shrunk to the same norm."""
+    data = inputs.dataset()
+    rows = [row(cell, record, data) for cell, record in inputs.cells("truncation")]
+    return pyarrow.Table.from_pylist(rows, schema=schema())
 
 
 def truncation_ranks(q: int) -> list[int]:
     """0, 1, ..., q, or of these, if q > 64, at most 23: 0 to 3 and log-spaced ones to q."""
-    return list(range(q + 1)) if q <= 64 else sorted({2, 3, *schedule.snapshot_steps(q, 20)})
+    return list(range(q + 1)) if q <= 64 else sorted({2, 3, *snapshot_steps(q, 20)})
 
 
 def curves(
@@ -56,23 +117,23 @@ def curves(
     shares = (norms[ranks] / norms[-1])[:, None, None]
     sums = s.new_zeros(2, 2, len(ranks))  # truncated, shrunk; losses, correct samples
     size = max(1, CHUNK_ELEMENTS // len(p))
-    for coordinates, wanted in zip(z.split(size), y.split(size), strict=True):
+    for coordinates, labels in zip(z.split(size), y.split(size), strict=True):
         hidden = z.new_zeros(len(coordinates), len(p))
-        outputs = z.new_empty(len(ranks), *wanted.shape)
+        outputs = z.new_empty(len(ranks), *labels.shape)
         for index, (last, r) in enumerate(pairwise([0, *ranks])):
             hidden.addmm_(coordinates[:, last:r], directions[last:r])
             outputs[index] = mlp.forward(above, hidden.relu())[-1][0]
         for total, values in zip(sums, (outputs, shares * outputs[-1]), strict=True):
-            total[0] += losses.sample_losses(values, wanted, task).sum(1)
+            total[0] += losses.sample_losses(values, labels, task).sum(1)
             if task != "regression":
-                total[1] += losses.correct(values, wanted, task).sum(1)
-    losses, correct = (sums / len(x)).unbind(1)
-    found = 1 - losses / target_variance(y) if task == "regression" else correct
+                total[1] += losses.correct(values, labels, task).sum(1)
+    loss, accuracy = (sums / len(x)).unbind(1)
+    score = 1 - loss / losses.target_variance(y) if task == "regression" else accuracy
     return {
-        "truncated_loss": losses[0],
-        "truncated_score": found[0],
-        "shrunk_loss": losses[1],
-        "shrunk_score": found[1],
+        "truncated_loss": loss[0],
+        "truncated_score": score[0],
+        "shrunk_loss": loss[1],
+        "shrunk_score": score[1],
     }
 
 
@@ -82,19 +143,20 @@ def functional_rank(ranks: list[int], test_scores: list[float | None]) -> int | 
     Scores need not be monotone in r: a truncated net that has the full net's score by chance and loses it again with
     the next direction does not count. "Within" is meant both ways, as a better net is another net, too.
     """
-    if test_scores[-1] is None:
+    full = test_scores[-1]
+    if full is None:
         return None
     # Accuracies are ratios: a difference of one in a hundred must not depend on how they are rounded.
-    apart = [abs(score - test_scores[-1]) > TOLERANCE + 1e-9 for score in test_scores]
+    apart = [score is None or abs(score - full) > TOLERANCE + 1e-9 for score in test_scores]
     return ranks[max((index + 1 for index, far in enumerate(apart) if far), default=0)]
 
 
 def plane(v: Tensor, qt: Tensor, following: Tensor, x: Tensor, y: Tensor) -> dict[str, list[float]]:
-    """V's rows in the plane of its two leading right singular vectors, and what lies there: the lists in PLANE.
+    """V's rows in the plane of its two leading right singular vectors, and the means there: the columns of PLANE.
 
     `following` [m', m] is the matrix W_2. The means g_k = (1/N) sum_i (y_i - ybar)_k x_i are, output by output, those
-    of -dl_i/df x_i at the best constant f (times 2/c in regression): where V's rows are driven by a net that knows no
-    more than the mean. Each vector's sign makes the coordinate of largest size among the g_k positive.
+    of -dl_i/df x_i at the best constant f (times 2/c in regression): a net that knows no more than the mean drives V's
+    rows along them. Each vector's sign makes the coordinate of largest size among the g_k positive.
     """
     means = (y.to(x) - y.to(x).mean(0)).T @ x / len(x)
     axes = qt[:2]
@@ -103,13 +165,14 @@ def plane(v: Tensor, qt: Tensor, following: Tensor, x: Tensor, y: Tensor) -> dic
     signs = torch.where(largest < 0, -1.0, 1.0)
     result = {"outgoing": (following[0] if len(following) == 1 else following.norm(dim=0)).tolist()}
     for name, rows in (("plane", v @ axes.T), ("mean", along)):
-        result |= {f"{name}_{number}": column.tolist() for number, column in enumerate((rows * signs).T, start=1)}
+        result |= {f"{name}_{number}": values.tolist() for number, values in enumerate((rows * signs).T, start=1)}
     return result
 
 
-def row(name: str, record: Record, data: Dataset) -> dict[str, Any]:
+def row(cell: str, record: Record, data: Dataset) -> dict[str, Any]:
     """One cell's columns after training; all but its axes null if a weight is not finite or V = 0."""
-    result = dict.fromkeys(SCHEMA.names) | {"cell": name} | {axis: record.cell[axis] for axis in AXIS_COLUMNS}
+    axes = {name: value for name, value in record.cell.items() if name in CELL_COLUMNS}
+    result: dict[str, Any] = {"cell": cell, **axes, **dict.fromkeys(COLUMNS)}
     v, *above = record.net(-1)
     if not (all(weight.isfinite().all() for weight in (v, *above)) and v.any()):
         return result
@@ -117,8 +180,8 @@ def row(name: str, record: Record, data: Dataset) -> dict[str, Any]:
     test_y = targets(data.test_y, data.task, data.outputs)
     ranks = truncation_ranks(min(v.shape))
     decomposed = torch.linalg.svd(v, full_matrices=False)
-    for part, inputs, wanted in (("train", x, y), ("test", data.test_x, test_y)):
-        for key, values in curves(decomposed, above, inputs, wanted, data.task, ranks).items():
+    for part, inputs, labels in (("train", x, y), ("test", data.test_x, test_y)):
+        for key, values in curves(decomposed, above, inputs, labels, data.task, ranks).items():
             result[key.replace("_", f"_{part}_")] = [defined(value) for value in values.tolist()]
     result |= {"truncation_ranks": ranks, "functional_rank": functional_rank(ranks, result["truncated_test_score"])}
     return result | plane(v, decomposed[2], above[0], x, y)

@@ -1,0 +1,1 @@
+"""Generalization bounds, rates and measures of a net, registered one by one."""

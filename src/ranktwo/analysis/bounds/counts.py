@@ -1,23 +1,21 @@
-"""TODO analysis.bounds.counts."""
+"""Counts of parameters, and the bound that rests on them."""
 
 from math import e, log, prod
 
 import numpy as np
 from numpy import log2, sqrt
 
-from ranktwo.analysis.bounds.net import CLASSIFICATION, Net
-from ranktwo.analysis.bounds.register import register
-
-# Counts of parameters
+from ranktwo.analysis.bounds.net import Net
+from ranktwo.analysis.bounds.register import CLASSIFICATION, bound, measure
 
 
-@register("measure", per_rank=True)
+@measure(per_rank=True)
 def parameters(net: Net, ranks: np.ndarray) -> float:
     """Number of weights, a matrix of low rank r stored as two thin factors: sum min(r (out + in), out in)."""
     return np.minimum(ranks * net.shapes.sum(1), net.shapes.prod(1)).sum()
 
 
-@register("measure", per_rank=True)
+@measure(per_rank=True)
 def pseudo_dimension(net: Net, ranks: np.ndarray) -> float:
     """Bartlett, Harvey, Liaw, Mehrabian 2019 (1703.02930), Thm 6 (Thm 7 in JMLR), for pseudo- and VC dimension alike.
 
@@ -33,7 +31,7 @@ def pseudo_dimension(net: Net, ranks: np.ndarray) -> float:
     return len(dense) + np.cumsum(sizes).sum() * log2(8 * e * r * log2(4 * e * r))
 
 
-@register("bound", tasks=CLASSIFICATION, per_rank=True)
+@bound(tasks=CLASSIFICATION, per_rank=True)
 def vc_bound(net: Net, ranks: np.ndarray) -> float:
     """VC bound, constants of bneyshabur/over-parametrization: sqrt((8 c D ln(e max(N/D, 1)) + 8 ln(2 Q/delta)) / N).
 

@@ -1,18 +1,16 @@
-"""TODO analysis.bounds.margins."""
+"""Margin bounds with explicit constants."""
 
 from math import log
 
 import numpy as np
 from numpy import sqrt
 
-from ranktwo.analysis.bounds.net import CLASSIFICATION, Net
+from ranktwo.analysis.bounds.net import Net
 from ranktwo.analysis.bounds.rates import bartlett_complexity
-from ranktwo.analysis.bounds.register import register
-
-# Margin bounds with explicit constants
+from ranktwo.analysis.bounds.register import CLASSIFICATION, bound
 
 
-@register("bound", tasks=("binary",), exponent=None)
+@bound(tasks=("binary",), exponent=None)
 def golowich2018_bound(net: Net) -> float:
     """Golowich, Rakhlin, Shamir 2018 (1712.06541), Thm 1, in the margin bound of Mohri et al. 2018 (book), Thm 5.8.
 
@@ -23,7 +21,7 @@ def golowich2018_bound(net: Net) -> float:
     return 2 * peeling / net.gamma + 3 * sqrt(log(2 / net.delta) / (2 * net.samples))
 
 
-@register("bound", tasks=CLASSIFICATION, layers=2, exponent=None)
+@bound(tasks=CLASSIFICATION, layers=2, exponent=None)
 def neyshabur2015_bound(net: Net) -> float:
     """Neyshabur, Tomioka, Srebro 2015 (1503.00036), constants of bneyshabur/over-parametrization.
 
@@ -33,7 +31,7 @@ def neyshabur2015_bound(net: Net) -> float:
     return (r + 3 * sqrt(log(net.samples / net.delta))) / sqrt(net.samples)
 
 
-@register("bound", tasks=CLASSIFICATION, layers=2, exponent=None)
+@bound(tasks=CLASSIFICATION, layers=2, exponent=None)
 def bartlett2017_bound(net: Net) -> float:
     """Bartlett, Foster, Telgarsky 2017 (1706.08498), constants of bneyshabur/over-parametrization.
 
@@ -48,7 +46,7 @@ def bartlett2017_bound(net: Net) -> float:
     return (scale * bartlett_complexity(net) / net.gamma + sqrt(union)) / sqrt(n)
 
 
-@register("bound", tasks=CLASSIFICATION, layers=2, exponent=None)
+@bound(tasks=CLASSIFICATION, layers=2, exponent=None)
 def neyshabur2018_bound(net: Net) -> float:
     """Neyshabur, Bhojanapalli, Srebro 2018 (1707.09564), constants of bneyshabur/over-parametrization.
 
@@ -61,7 +59,7 @@ def neyshabur2018_bound(net: Net) -> float:
     return sqrt((r**2 + 6 * log(2 * net.samples / net.delta)) / net.samples)
 
 
-@register("bound", tasks=CLASSIFICATION, layers=2, exponent=None)
+@bound(tasks=CLASSIFICATION, layers=2, exponent=None)
 def neyshabur2019_bound(net: Net) -> float:
     """Neyshabur, Li, Bhojanapalli, LeCun, Srebro 2019 (1805.12076), constants of bneyshabur/over-parametrization.
 

@@ -1,9 +1,8 @@
-"""TODO analysis.bounds.net."""
+"""What generalization bounds need to know of one net: norms, spectra, margin, and distances to the initial weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -12,10 +11,6 @@ from torch import Tensor
 
 from ranktwo.nets import mlp
 from ranktwo.nets.losses import Task
-
-Kind = Literal["rate", "bound", "measure"]
-ALL: tuple[Task, ...] = get_args(Task)
-CLASSIFICATION: tuple[Task, ...] = ("binary", "multiclass")
 
 
 def margins(outputs: Tensor, targets: Tensor, task: Task) -> Tensor:
@@ -35,12 +30,18 @@ class Net:
     initial: tuple[np.ndarray, ...]
     singular_values: tuple[np.ndarray, ...]
     samples: int
-    margin: float  # a percentile of the training margins, negative if the net errs there; NaN for regression
-    largest_input: float  # B
-    total_input: float  # sqrt(sum_i ||x_i||^2)
-    initial_activity: float  # sqrt(mean_i ||relu(W_1 x_i)||^2) with the initial W_1
+    margin: float
+    """A percentile of the training margins, negative if the net errs there; NaN for regression."""
+    largest_input: float
+    """B = max_i ||x_i||."""
+    total_input: float
+    """sqrt(sum_i ||x_i||^2)."""
+    initial_activity: float
+    """sqrt(mean_i ||relu(W_1 x_i)||^2) with the initial W_1."""
     delta: float
-    epsilon: float  # rounding error of the precision in which the weights were trained
+    """The bounds hold with probability 1 - delta."""
+    epsilon: float
+    """Rounding error of the precision in which the weights were trained."""
 
     @classmethod
     def of(
@@ -57,9 +58,9 @@ class Net:
         delta: float = 0.01,
         trained_in: torch.dtype = torch.float32,
     ) -> "Net":
-        """From matrices [out, in], x [N, n] and targets [N, c]; pass outputs [N, c] and singular values if known.
+        """From matrices [out, in], x [N, n] and targets [N, c], and outputs [N, c] and singular values if known.
 
-        The margin is a percentile (linear interpolation) of the training margins: the 10th as in Jiang et al. 2020.
+        The margin is a percentile, by linear interpolation, of the training margins: the 10th as in Jiang et al. 2020.
         """
         weights = [w.double() for w in weights]
         initial = [w.double() for w in initial]
@@ -93,42 +94,49 @@ class Net:
 
     @cached_property
     def shapes(self) -> np.ndarray:
+        """(out, in) of each matrix, [L, 2]."""
         return np.array([w.shape for w in self.weights])
 
     @cached_property
     def full_ranks(self) -> np.ndarray:
+        """min(out, in) of each matrix, [L]."""
         return self.shapes.min(1)
 
     @cached_property
     def frobenius(self) -> np.ndarray:
+        """||W_l||, [L]."""
         return np.array([np.linalg.norm(w) for w in self.weights])
 
     @cached_property
     def spectral(self) -> np.ndarray:
+        """s(W_l), [L]."""
         return np.array([s[0] for s in self.singular_values])
 
     @cached_property
     def stable_ranks(self) -> np.ndarray:
+        """||W_l||^2/s(W_l)^2, [L]."""
         return (self.frobenius / self.spectral) ** 2
 
     @cached_property
     def distances(self) -> np.ndarray:
-        """||W_l - W_l(0)||."""
+        """||W_l - W_l(0)||, [L]."""
         return np.array([np.linalg.norm(w - w0) for w, w0 in zip(self.weights, self.initial, strict=True)])
 
     @cached_property
     def row_distances(self) -> np.ndarray:
-        """Sum over the units of ||row of W_l - W_l(0)||: the (2, 1) norm of the *transposed* difference."""
+        """Sum over the units of ||row of W_l - W_l(0)||, [L]: the (2, 1) norm of the *transposed* difference."""
         pairs = zip(self.weights, self.initial, strict=True)
         return np.array([np.linalg.norm(w - w0, axis=1).sum() for w, w0 in pairs])
 
     @cached_property
     def finite(self) -> bool:
+        """Whether all weights are finite, the initial ones too."""
         return all(np.isfinite(w).all() for w in (*self.weights, *self.initial))
 
 
 def _singular_values(weight: Tensor) -> Tensor:
-    """In falling order; NaN for a matrix that is not finite. The transpose of a wide matrix is faster, and the same."""
+    """In descending order; NaN for a matrix that is not finite."""
     if not weight.isfinite().all():
         return torch.full((min(weight.shape),), torch.nan, dtype=weight.dtype)
+    # The transpose of a wide matrix has the same ones and is faster.
     return torch.linalg.svdvals(weight if weight.shape[0] >= weight.shape[1] else weight.T)

@@ -1,31 +1,29 @@
-"""TODO analysis.bounds.rates."""
+"""Rates: the orders of magnitude that theorems on the generalization gap state."""
 
 from math import log
 
 import numpy as np
 from numpy import sqrt
 
-from ranktwo.analysis.bounds.net import CLASSIFICATION, Net
-from ranktwo.analysis.bounds.register import register
-
-# Rates
+from ranktwo.analysis.bounds.net import Net
+from ranktwo.analysis.bounds.register import CLASSIFICATION, rate
 
 
-@register("rate", layers=2)
+@rate(layers=2)
 def chen2024_dense_rate(net: Net) -> float:
     """Chen, Yi, Yang 2024 (2410.02176), the rate before low rank: sqrt(m n ln m ln N / N)."""
     m, n = net.shapes[0]
     return sqrt(m * n * log(m) * log(net.samples) / net.samples)
 
 
-@register("rate", layers=2)
+@rate(layers=2)
 def chen2024_rank_two_rate(net: Net) -> float:
     """Chen, Yi, Yang 2024 (2410.02176), the rate at rank two: sqrt((m + n) ln m ln N / N)."""
     m, n = net.shapes[0]
     return sqrt((m + n) * log(m) * log(net.samples) / net.samples)
 
 
-@register("rate", tasks=CLASSIFICATION)
+@rate(tasks=CLASSIFICATION)
 def bartlett2017_rate(net: Net) -> float:
     """Bartlett, Foster, Telgarsky 2017 (1706.08498), Thm 1.1: sqrt(sum ||x||^2) R ln(width) / (gamma N).
 
@@ -36,10 +34,11 @@ def bartlett2017_rate(net: Net) -> float:
 
 
 def bartlett_complexity(net: Net) -> float:
+    """R of `bartlett2017_rate`."""
     return net.spectral.prod() * ((net.row_distances / net.spectral) ** (2 / 3)).sum() ** 1.5
 
 
-@register("rate", tasks=CLASSIFICATION)
+@rate(tasks=CLASSIFICATION)
 def neyshabur2018_rate(net: Net) -> float:
     """Neyshabur, Bhojanapalli, Srebro 2018 (1707.09564), Thm 1, without its ln(L N / delta).
 
@@ -50,7 +49,7 @@ def neyshabur2018_rate(net: Net) -> float:
     return lipschitz * depth * sqrt(h * log(depth * h) * net.stable_ranks.sum() / net.samples)
 
 
-@register("rate", exponent=lambda depth: depth)
+@rate(exponent=lambda depth: depth)
 def golowich2018_rate(net: Net) -> float:
     """Golowich, Rakhlin, Shamir 2018 (1712.06541), Thm 1: B (sqrt(2 ln2 L) + 1) prod ||W_l|| / sqrt(N).
 
@@ -59,7 +58,7 @@ def golowich2018_rate(net: Net) -> float:
     return net.largest_input * (sqrt(2 * log(2) * len(net.weights)) + 1) * net.frobenius.prod() / sqrt(net.samples)
 
 
-@register("rate", exponent=None)
+@rate(exponent=None)
 def ledent2025_schatten_rate(net: Net) -> float:
     """Ledent, Alves, Lei 2025 (2510.21945), Thm 3.6, dense layers, reference matrices 0, constants and logs dropped.
 
@@ -77,7 +76,7 @@ def ledent2025_schatten_rate(net: Net) -> float:
     return sqrt(len(net.weights) * total / net.samples)
 
 
-@register("rate")
+@rate()
 def ledent2025_rank_rate(net: Net) -> float:
     """Ledent, Alves, Lei 2025 (2510.21945), Thm 3.6 at p = 0: sqrt(L sum_l r_l (out + in) / N).
 

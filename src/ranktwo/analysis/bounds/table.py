@@ -1,32 +1,42 @@
-"""TODO analysis.bounds.table."""
+"""The generalization bounds, rates and measures of every cell of a stack after training."""
 
 from typing import Any
 
 import pyarrow
 
 from ranktwo.analysis.bounds.net import Net
-from ranktwo.analysis.bounds.register import REGISTRY, evaluate
+from ranktwo.analysis.bounds.register import evaluate, formula_columns
+from ranktwo.analysis.inputs import Inputs, analysis
 from ranktwo.data.dataset import Dataset, training_data
 from ranktwo.store import columns
-from ranktwo.store.columns import REAL, Column
-from ranktwo.store.records import Record, defined
+from ranktwo.store.columns import REAL, column
+from ranktwo.store.records import CELL, Record, defined
 
-# The stage
-
-
-def described() -> dict[str, Column]:
-    """Columns of what is registered, each with its kind and the first line of its docstring."""
-    return {
-        name: (REAL, f"{bound.kind.capitalize()}. {bound.source.splitlines()[0]}") for name, bound in REGISTRY.items()
-    }
-
-
-def table_schema() -> pyarrow.Schema:
-    return columns.schema(["cell", "margin"], described())
+COLUMNS = {
+    "margin": column(
+        REAL,
+        "gamma: a percentile (`bounds.percentile`) of f_y - max of the other f_j (of +-f with one logit) over the "
+        "training samples, noise included; null in regression.",
+        headline=True,
+    ),
+}
 
 
-def row(name: str, record: Record, data: Dataset, settings: dict[str, Any]) -> dict[str, Any]:
-    """One cell's margin and registered values after training, null where undefined; settings as in `Net.of`."""
+def schema() -> pyarrow.Schema:
+    """Of the table of `bounds`: the margin, and a column for each rate, bound and measure."""
+    return columns.schema({**CELL, **COLUMNS, **formula_columns()})
+
+
+@analysis(rows="cell", schema=schema, settings="bounds")
+def bounds(inputs: Inputs) -> pyarrow.Table:
+    """Generalization bounds, rates and measures of the trained net."""
+    data = inputs.dataset()
+    rows = [row(cell, record, data, inputs.settings) for cell, record in inputs.cells("bounds")]
+    return pyarrow.Table.from_pylist(rows, schema=schema())
+
+
+def row(cell: str, record: Record, data: Dataset, settings: dict[str, Any]) -> dict[str, Any]:
+    """One cell's margin and formulas after training, null where undefined; settings as in `Net.of`."""
     net = Net.of(record.net(-1), record.net(0), *training_data(record.cell, data), data.task, **settings)
     values = {"margin": net.margin, **evaluate(net)}
-    return {"cell": name} | {column: defined(value) for column, value in values.items()}
+    return {"cell": cell} | {name: defined(value) for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""TODO analysis.certificates.batches."""
+"""The search for the batch whose gradient with decay is largest."""
 
 import math
 
@@ -18,10 +18,13 @@ def largest_batch(
     batch_size: int,
     ascent_steps: int,
 ) -> Tensor:
-    """The largest ||G_S||, [K], of batches built around sample `extreme` [K] and against it, with an ascent from each.
+    """The largest ||G_S||, [K], of the batches that an ascent meets: a lower bound of the supremum over all batches.
 
-    Each is the norm of the batch gradient itself, not of its Gram expansion, which near stationarity would lose digits.
-    Which samples are tried is another matter: any B of them give a lower bound.
+    One ascent starts from the B samples most aligned with sample `extreme` [K], another from those most opposed to the
+    batch that the first one found. Each ||G_S|| is the norm of the batch's gradient itself: its Gram expansion would
+    lose digits near stationarity.
+
+    weight W [K, out, in], h [K, N, in], delta [K, N, out], decay c_i and inner <g_i, W> [K, N], as in `Passes`.
     """
     cells = torch.arange(len(weight), device=h.device)[:, None]
     square = frobenius(weight).square()

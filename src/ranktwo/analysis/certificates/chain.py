@@ -1,4 +1,4 @@
-"""How far a weight matrix can be from rank one or two: bounds that hold at any weights, trained or not.
+"""The chain of bounds on the distance of a weight matrix from rank one and two, at any weights, trained or not.
 
 Shapes: K cells, N samples, a weight matrix W [K, out, in] with its own inputs x_i [in] and derivatives delta_i [out] by
 its pre-activations. The gradient of sample i is g_i = delta_i x_i^T, of rank one at most; c_i >= 0 is its weight decay
@@ -6,7 +6,7 @@ in torch's convention (c_i W is added to the gradient), c_i = mu unless the deca
 a_i = g_i + c_i W; G_S is the mean of a_i over a batch S, G over all samples; q = min(out, in); s_1 >= ... >= s_q are
 singular values, d_r = sqrt(sum_{i>r} s_i^2) is the distance to the nearest matrix of rank r (Eckart & Young), ||.|| the
 Frobenius norm. Everything is float64 and exact, up to rounding, for every dense layer of a net of any depth; no g_i is
-stored. Undefined numbers are nan here and `null_reason` says why.
+stored. Undefined numbers are nan here, and `null_reason` says why.
 """
 
 import math
@@ -20,6 +20,49 @@ from ranktwo.analysis.certificates.norms import rank_distance, sample_norms, spe
 from ranktwo.analysis.certificates.passes import Passes, cell_slices, finite_passes, frobenius, or_zero, samples_of
 from ranktwo.nets.losses import Task
 from ranktwo.progress import Meter
+from ranktwo.store.columns import REAL, column
+
+COLUMNS = {
+    "norm": column(REAL, "Frobenius norm ||W||, over which the vacuities are taken."),
+    "d_1": column(REAL, "Distance of W from rank one, absolute."),
+    "d_2": column(REAL, "Distance of W from rank two, absolute."),
+    "sample_min": column(REAL, "min over samples of ||W + g_i/mu||, g_i the gradient of sample i: at least d_1."),
+    "sample_max": column(REAL, "max over samples of ||W + g_i/mu||: at most the paper's bound."),
+    "eps_batch": column(
+        REAL, "Largest norm of a batch's gradient with decay among a few batches chosen to have a large one."
+    ),
+    "eps_lower": column(REAL, "Lower end of eps, the supremum over batches of the norm of the gradient with decay."),
+    "eps_upper": column(REAL, "Upper end of eps: max over samples of ||g_i + mu W||."),
+    "bound_lower": column(REAL, "(2B - 1) eps/mu with `eps_lower`: the paper's bound on d_1 and d_2 is at least this."),
+    "bound_upper": column(REAL, "(2B - 1) eps/mu with `eps_upper`: the paper's bound is at most this."),
+    "vacuity_lower": column(
+        REAL, "`bound_lower`/||W||: where this is 1 or more, the paper's bound says nothing.", headline=True
+    ),
+    "vacuity_upper": column(
+        REAL, "`bound_upper`/||W||: where this is below 1, the paper's bound says something.", headline=True
+    ),
+    "data_floor": column(
+        REAL,
+        "Relative distance of the normalised inputs of V, the data, from rank one: no training gets vacuity below.",
+        headline=True,
+    ),
+    "gradient_norm": column(REAL, "||G||, G the gradient over all training samples with decay."),
+    "weyl_slack": column(REAL, "||G||_2/mu: no s_i(W) is farther from s_i(mean gradient)/mu (Weyl).", headline=True),
+    "weyl_gap": column(REAL, "max over i of |s_i(W) - s_i(mean gradient)/mu|."),
+    "weyl_tightness": column(REAL, "`weyl_gap`/`weyl_slack`."),
+    "mean_residual_1": column(REAL, "d_1(mean gradient)/mu + ||G||/mu: at least d_1(W)."),
+    "mean_residual_2": column(REAL, "d_2(mean gradient)/mu + ||G||/mu: at least d_2(W).", headline=True),
+    "dead_fraction": column(
+        REAL,
+        "Share of the layer's units that are 0 on every training sample; null for the last matrix.",
+        headline=True,
+    ),
+    "directions": column(
+        REAL,
+        "Distinct directions of the rows of W, cosine above 0.99 counted as one; tiny rows left out.",
+        headline=True,
+    ),
+}
 
 NEEDS_SMALLER_BATCH = frozenset({"bound_lower", "bound_upper", "vacuity_lower", "vacuity_upper"})
 NEEDS_DECAY = NEEDS_SMALLER_BATCH | {
@@ -33,7 +76,7 @@ NEEDS_DECAY = NEEDS_SMALLER_BATCH | {
 }
 
 
-def certificates(
+def layer_certificates(
     weights: list[Tensor],
     x: Tensor,
     targets: Tensor,
@@ -45,7 +88,7 @@ def certificates(
     input_floor: Tensor | None = None,
     meter: Meter | None = None,
 ) -> list[dict[str, Tensor]]:
-    """For each weight matrix, input side first, a dict of [K] float64 tensors, under the names in quotes.
+    """The values of COLUMNS for each weight matrix, input side first: [K] float64 tensors by name.
 
     The chain, with eps = sup of ||G_S|| over all batches S of B *different* samples and B < N:
 
@@ -53,40 +96,43 @@ def certificates(
 
     Proof. -g_i/mu has rank one at most: the second step. Batches that differ in one sample exist as B < N and give
     ||a_i - a_j|| = B ||G_S - G_S'|| <= 2 B eps. With i in S, a_i = G_S + (1/B) sum_{j in S, j != i} (a_i - a_j), so
-    mu ||W + g_i/mu|| = ||a_i|| <= eps + (B-1)/B * 2 B eps = (2B - 1) eps: the last step. No smaller constant will do
-    (equality: all a_j but one are the same vector of length eps, a_i is -(2B - 1) times it). Where it fails: with
-    B = N there is one batch, eps = ||G|| does not bound ||a_i||, and the bound is null; if only some batches count
-    (say the disjoint ones of one epoch), likewise. Batches drawn with replacement include i, ..., i: then
-    eps = max_i ||a_i|| and the factor is 1.
+    mu ||W + g_i/mu|| = ||a_i|| <= eps + (B-1)/B * 2 B eps = (2B - 1) eps: the last step. No smaller constant will do:
+    there is equality where all a_j but one are the same vector of length eps and a_i is -(2B - 1) times it. The proof
+    fails with B = N, where there is one batch and eps = ||G|| does not bound ||a_i||: the bound is then nan. It fails
+    as well if only some batches count, say the disjoint ones of one epoch. Batches drawn with replacement include
+    i, ..., i: then eps = max_i ||a_i|| and the factor is 1.
 
     Reversed, max_i ||a_i|| / (2B - 1) <= eps <= max_i ||a_i||, and ||G|| <= eps as G is the mean of G_S over all S.
 
-    "norm" ||W||; "d_1", "d_2" absolute; "sample_min", "sample_max" the two middle members.
-    "eps_batch" the largest ||G_S|| met in the batch most aligned with the largest a_i, in `ascent_steps` of ascent from
-    it (S' = the B samples of largest <a_i, G_S> has ||G_S'|| >= ||G_S||), and in as many from the batch most opposed to
-    that: on small problems 0.8 to 1 of the supremum. In no trained net yet has a random batch had a larger one.
-    "eps_lower" the largest of it and the two lower ends above; "eps_upper" = max_i ||a_i||; with B = N all three are
-    ||G||.
-    "bound_lower", "bound_upper" (2B - 1) eps / mu with either end, "vacuity_lower", "vacuity_upper" the same over
-    ||W||: from 1 on the bound says nothing. The bound of Chen, Yi, Yang (arXiv 2410.02176) lies between the two ends.
-    (2B - 1) eps_batch / mu may be below sample_max; both ends here never are.
-    "data_floor" see `data_floor`: at most sample_max/||W||, so at most vacuity_lower; nan but for the first matrix, as
-    the inputs of the others are what training makes them.
-    "gradient_norm" ||G||. "weyl_slack" ||G||_2/mu bounds "weyl_gap" max_i |s_i(W) - s_i(gbar)/mu|, gbar the mean of
-    g_i (Weyl for W and -gbar/mu, whose difference is G/mu); "weyl_tightness" is gap/slack, at most 1 until the gap is
-    rounding only, about 1e-15 s_1. "mean_residual_1", "mean_residual_2": d_r(gbar)/mu + ||G||/mu >= d_r(W), because
-    d_r, a Frobenius distance to a set, changes by no more than its argument moves in that norm. The spectral norm of G
-    would not do (gbar = 0, W = I: d_1 = sqrt(q - 1), above 1 for q > 2).
-    "dead_fraction" of the matrix's own hidden units, those whose output is 0 on every sample; null for the last matrix.
-    "directions" see `distinct_directions`.
+    - `norm` is ||W||, `d_1` and `d_2` are absolute, `sample_min` and `sample_max` are the two middle members.
+    - `eps_batch` is the largest ||G_S|| that the search met. It starts from the batch most aligned with the largest a_i
+      and takes `ascent_steps` of ascent: S', the B samples of largest <a_i, G_S>, has ||G_S'|| >= ||G_S||. Then it
+      takes as many from the batch most opposed to the one in which it ended. On small problems it finds 0.8 to 1 of the
+      supremum. In no trained net yet has a random batch had a larger one.
+    - `eps_lower` is the largest of `eps_batch` and the two lower ends above, `eps_upper` is max_i ||a_i||. With B = N
+      all three are ||G||.
+    - `bound_lower` and `bound_upper` are (2B - 1) eps / mu with either end; `vacuity_lower` and `vacuity_upper` are the
+      same over ||W||: from 1 on the bound says nothing. The bound of Chen, Yi, Yang (arXiv 2410.02176) lies between
+      the two ends. (2B - 1) eps_batch / mu may be below `sample_max`; the two ends never are.
+    - `data_floor` is that of `data_floor(x)`: at most sample_max/||W||, so at most `vacuity_lower`. It is nan for all
+      matrices but the first, as the inputs of the others are what training makes them.
+    - `gradient_norm` is ||G||. `weyl_slack`, ||G||_2/mu, bounds `weyl_gap`, max_i |s_i(W) - s_i(gbar)/mu|, gbar the
+      mean of g_i (Weyl for W and -gbar/mu, whose difference is G/mu). `weyl_tightness` is gap/slack, at most 1 until
+      the gap is rounding only, about 1e-15 s_1.
+    - `mean_residual_1` and `mean_residual_2` are d_r(gbar)/mu + ||G||/mu >= d_r(W): d_r, a Frobenius distance to a
+      set, changes by no more than its argument moves in that norm. The spectral norm of G would not do: with gbar = 0
+      and W = I, d_1 = sqrt(q - 1), above 1 for q > 2.
+    - `dead_fraction` is the share of the matrix's own hidden units whose output is 0 on every sample; nan for the last
+      matrix, which has none. `directions` is that of `distinct_directions`.
 
-    Decay that depends on the data: weight_decay [K, N] holds c_i. The chain is then, by the same proof,
+    Where decay depends on the data, weight_decay [K, N] holds c_i. The chain is then, by the same proof,
     d_1 <= min_i ||W + g_i/c_i|| <= (2B - 1) eps / max_i c_i (so that near-stationarity makes W rank *one* here too,
     whenever the decay of a batch is the mean of its samples' c_i), max_i ||W + g_i/c_i|| <= (2B - 1) eps / min_i c_i,
     minima and maxima over c_i > 0; gbar, G and mu of the last group are means.
 
     weights: [K, out, in] each; x [N, n] or [K, N, n]; targets as in `nets`; weight_decay [K] or [K, N], >= 0;
-    input_floor `data_floor(x)` if known; meter counts the cells that are done.
+    input_floor: `data_floor(x)` if it is known; meter: counts the cells that are done.
+    Raises ValueError unless 1 <= batch_size <= N.
     """
     weights = [weight.double() for weight in weights]
     cells, samples = weights[0].shape[0], x.shape[-2]
@@ -112,9 +158,9 @@ def certificates(
             meter.add(len(passes.finite))
     columns = []
     for layer, (weight, parts) in enumerate(zip(weights, zip(*rows, strict=True), strict=True)):
-        found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-        finite = found.pop("finite")
-        column = _columns(or_zero(weight, finite), decay, batch_size, **found)
+        values = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        finite = values.pop("finite")
+        column = _columns(or_zero(weight, finite), decay, batch_size, **values)
         column["data_floor"] = torch.full_like(column["norm"], math.nan) if layer else floor.expand(cells)
         column["directions"] = distinct_directions(weight)
         columns.append({name: torch.where(finite, value, math.nan) for name, value in column.items()})
@@ -124,7 +170,11 @@ def certificates(
 def null_reason(
     column: str, *, norm: float, weight_decay: float, batch_size: int, samples: int, first: bool, last: bool
 ) -> str | None:
-    """Why a nan in `column` of `certificates` is undefined; `norm` is that row's own, weight_decay the mean decay."""
+    """Why a nan in a column of `layer_certificates` is undefined; None if there is no reason for one.
+
+    norm: of that row's matrix; weight_decay: the mean of the samples'; first, last: whether the matrix is that of its
+    net.
+    """
     if not math.isfinite(norm):
         return "the weights or the gradients are not finite"
     if column in NEEDS_DECAY and weight_decay == 0:
@@ -143,7 +193,7 @@ def null_reason(
 
 
 def _sample_columns(passes: Passes, layer: int, decay: Tensor, batch_size: int, ascent_steps: int) -> dict[str, Tensor]:
-    """What `_columns` needs to know of the samples of one matrix, by the names of its arguments."""
+    """The arguments of `_columns` that follow from single samples of one matrix, by name."""
     weight, h, image, delta = (of[layer] for of in (passes.weights, passes.h, passes.images, passes.deltas))
     norms = sample_norms(weight, h, image, delta, decay, passes.lengths[layer])
     eps_batch = torch.full_like(norms[:, 0], math.nan)
@@ -162,7 +212,7 @@ def _columns(
     eps_batch: Tensor,
     dead_fraction: Tensor,
 ) -> dict[str, Tensor]:
-    """Columns of `certificates` from W and gbar [K, out, in], c_i and ||a_i|| [K, N]."""
+    """Columns of `layer_certificates` from W and gbar [K, out, in], c_i and ||a_i|| [K, N]."""
     singular = torch.linalg.svdvals(tall(weight))
     norm = frobenius(weight)
     mu = torch.where(decay.mean(1) > 0, decay.mean(1), math.nan)

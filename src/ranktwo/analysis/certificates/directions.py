@@ -1,4 +1,4 @@
-"""TODO analysis.certificates.directions."""
+"""In how many directions the rows of a matrix point, and how far the inputs' directions are from one."""
 
 import math
 
@@ -43,7 +43,7 @@ def distinct_directions(weight: Tensor, *, cosine: float = 0.99, relative_norm: 
     unit = weight[torch.arange(len(weight))[:, None], order] * inverse(norms)[..., None]
     near = (torch.bmm(unit, unit.transpose(1, 2)) > cosine).cpu().numpy()
     left_out = (norms <= relative_norm * norms[:, :1]).cpu().numpy()
-    # Sets of rows as bits of an integer.
+    # A set of rows is the bits of an integer.
     rows, claimed = (np.packbits(sets, axis=-1, bitorder="little") for sets in (near, left_out))
     counts = []
     for cell_rows, cell_claimed in zip(rows, claimed, strict=True):

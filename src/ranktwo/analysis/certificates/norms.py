@@ -1,4 +1,4 @@
-"""TODO analysis.certificates.norms."""
+"""Norms of single samples' gradients with decay, and of matrices, that keep their digits where terms cancel."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""TODO analysis.certificates.pairs."""
+"""A bound on the distance from rank two by pairs of samples, where samples decay the weights differently."""
 
 import math
 
@@ -7,6 +7,15 @@ from torch import Tensor
 
 from ranktwo.analysis.certificates.passes import cell_slices, finite_passes, frobenius, row_norms, samples_of
 from ranktwo.nets.losses import Task
+from ranktwo.store.columns import REAL, column
+
+COLUMNS = {
+    "pair_bound": column(
+        REAL,
+        "min over samples i, j of ||W + (g_i - g_j)/(c_i - c_j)||, c_i decays: at least d_2; null if all are equal.",
+        headline=True,
+    ),
+}
 
 
 def pair_certificate(
@@ -19,30 +28,30 @@ def pair_certificate(
     block: int = 64,
     candidates: int = 32,
 ) -> list[Tensor]:
-    """min_{c_i != c_j} ||W + (g_i - g_j)/(c_i - c_j)|| >= d_2(W) for each weight matrix, [K]; null if all c_i agree.
+    """min_{c_i != c_j} ||W + (g_i - g_j)/(c_i - c_j)|| >= d_2(W) for each weight matrix, [K]; nan if all c_i agree.
 
     The two gradients make a matrix of rank two at most: it holds at any weights. Small near stationarity, because
-    W + (g_i - g_j)/(c_i - c_j) = (a_i - a_j)/(c_i - c_j) and ||a_i - a_j|| <= 2 B eps (see `certificates`); the
+    W + (g_i - g_j)/(c_i - c_j) = (a_i - a_j)/(c_i - c_j) and ||a_i - a_j|| <= 2 B eps (see `layer_certificates`); the
     single-sample `sample_min` there, for the same decays, bounds d_1.
 
     All pairs are ranked by the expansion with <g_i, g_j> = (delta_i.delta_j)(x_i.x_j) plus a bound on its rounding
-    error, and the `candidates` first are then computed explicitly. The result is always a valid bound, and the
+    error, and the first `candidates` of them are then computed explicitly. The result is always a valid bound, and the
     minimum itself unless a pair's difference cancels below 1e-6 of its terms. Cost: N^2 (in + out) per cell.
 
-    decays: c_i [K, N]; the rest as for `certificates`.
+    decays: c_i [K, N]; the rest as for `layer_certificates`.
     """
     weights = [weight.double() for weight in weights]
     x, targets, decays = x.double(), targets.double(), decays.double()
     widest = max(max(weight.shape[1:]) for weight in weights)
-    found: list[list[Tensor]] = []
+    bounds: list[list[Tensor]] = []
     for part in cell_slices(len(decays), x.shape[-2] * max(widest, block)):
         passes = finite_passes(
             [weight[part] for weight in weights], samples_of(x, part), samples_of(targets, part), task
         )
         layers = zip(passes.weights, passes.h, passes.deltas, passes.lengths, strict=True)
         closest = [_closest_pairs(*layer, passes.inner, decays[part], block, candidates) for layer in layers]
-        found.append([torch.where(passes.finite, bound, math.nan) for bound in closest])
-    return [torch.cat(parts) for parts in zip(*found, strict=True)]
+        bounds.append([torch.where(passes.finite, bound, math.nan) for bound in closest])
+    return [torch.cat(parts) for parts in zip(*bounds, strict=True)]
 
 
 def _closest_pairs(
@@ -58,15 +67,15 @@ def _closest_pairs(
     for start in range(0, samples, block):  # of rows, with themselves and all later ones: each pair once
         i, j = (slice(None), slice(start, start + block), None), (slice(None), None, slice(start, None))
         slope = 1 / (decay[i] - decay[j])
-        wanted = slope.isfinite() & (index[j[1:]] > index[i[1:]])  # none of equal decay
+        allowed = slope.isfinite() & (index[j[1:]] > index[i[1:]])  # none of equal decay
         gram = torch.bmm(delta[i[:2]], delta[:, start:].mT) * torch.bmm(h[i[:2]], h[:, start:].mT)
         square = size[i].square() + size[j].square() - 2 * gram
         square = norm.square() + slope * (2 * (inner[i] - inner[j]) + slope * square)
         square = square + rounding * (norm + slope.abs() * (size[i] + size[j])).square()
-        square = torch.where(wanted, square, math.inf).flatten(1)
-        found, places = square.topk(min(candidates, square.shape[1]), dim=1, largest=False)
+        square = torch.where(allowed, square, math.inf).flatten(1)
+        smallest, places = square.topk(min(candidates, square.shape[1]), dim=1, largest=False)
         row, other = places // (samples - start), places % (samples - start)
-        best, pairs = torch.cat([best, found], 1), torch.cat([pairs, (start + row) * samples + start + other], 1)
+        best, pairs = torch.cat([best, smallest], 1), torch.cat([pairs, (start + row) * samples + start + other], 1)
         best, kept = best.topk(min(candidates, best.shape[1]), dim=1, largest=False)
         pairs = pairs.gather(1, kept)
     closest = torch.full_like(best[:, 0], math.nan)

@@ -1,4 +1,4 @@
-"""TODO analysis.certificates.passes."""
+"""What a forward and a backward pass leave of many nets, from which the gradient of every sample follows."""
 
 from typing import NamedTuple
 
@@ -7,20 +7,21 @@ from torch import Tensor
 
 from ranktwo.nets import mlp
 from ranktwo.nets.losses import Task
-from ranktwo.nets.mlp import deltas
 
-CHUNK_ELEMENTS = 2**18  # activations of one layer worked on at once: more of them would leave the cache
+CHUNK_ELEMENTS = 2**18
+"""Activations of one layer worked on at once: more of them would leave the cache."""
 frobenius = torch.linalg.matrix_norm
+"""||M||, over the last two axes."""
 
 
 def cell_slices(cells: int, elements: int) -> list[slice]:
-    """The cells in parts: in a tensor of `elements` numbers for each, a part's stay in the cache."""
+    """The cells cut into parts that fit the cache, where a cell takes `elements` numbers."""
     count = max(1, CHUNK_ELEMENTS // elements)
     return [slice(start, start + count) for start in range(0, cells, count)]
 
 
 def samples_of(samples: Tensor, part: slice) -> Tensor:
-    """The part of inputs or targets [K, N, ...] that these cells have, or all [N, ...] that every cell has."""
+    """Inputs or targets of these cells: a part of [K, N, ...], or all of [N, ...], which every cell shares."""
     return samples if samples.ndim == 2 else samples[part]
 
 
@@ -39,10 +40,11 @@ class Passes(NamedTuple):
     inner: Tensor
     """<g_i, W>, [K, N], the same for every matrix of a net: relu(z) is z relu'(z), so each layer hands on delta.z."""
     finite: Tensor
-    """bool [K]: whether a cell's gradients can be squared. One whose gradients can not is run as zero."""
+    """bool [K]: whether the squares of a cell's gradients are finite. A cell of which they are not is run as zero."""
 
 
 def finite_passes(weights: list[Tensor], x: Tensor, targets: Tensor, task: Task) -> Passes:
+    """The passes of K nets, weights [K, out, in]; a net whose gradients cannot be squared is run as zero."""
     passes = _passes(weights, x, targets, task)
     finite = passes.finite
     if not finite.all():
@@ -57,7 +59,7 @@ def _passes(weights: list[Tensor], x: Tensor, targets: Tensor, task: Task) -> Pa
         images.append(mlp.linear(activations[-1], weight))
         activations.append(images[-1].relu())
     activations[-1] = images[-1]
-    derivatives = deltas(weights, activations, targets, task)
+    derivatives = mlp.deltas(weights, activations, targets, task)
     lengths = [row_norms(x).expand(len(weights[0]), -1), *(row_norms(h) for h in activations[1:-1])]
     size = sum(frobenius(weight).square() for weight in weights)
     for length, delta in zip(lengths, derivatives, strict=True):
@@ -67,9 +69,10 @@ def _passes(weights: list[Tensor], x: Tensor, targets: Tensor, task: Task) -> Pa
 
 
 def or_zero(weight: Tensor, finite: Tensor) -> Tensor:
+    """W [K, out, in], zero for the cells that are not finite, bool [K]."""
     return weight if finite.all() else torch.where(finite[:, None, None], weight, 0.0)
 
 
 def row_norms(rows: Tensor) -> Tensor:
-    """Length of each last-axis row."""
+    """Length of each row, over the last axis."""
     return torch.linalg.vector_norm(rows, dim=-1)

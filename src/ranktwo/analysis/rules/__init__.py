@@ -1,0 +1,1 @@
+"""Rank rules: what counts as a singular value that is not zero."""

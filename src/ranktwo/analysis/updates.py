@@ -1,0 +1,31 @@
+"""What the analyses may know of the optimizer that trained a cell: two facts that the cell's record states.
+
+`decay` says how weight decay enters a step: `coupled` if mu W is added to the gradient, `decoupled` if the step
+multiplies W by 1 - eta mu. `memory` says whether a step depends on earlier batches: where it does not, the step moves W
+by -eta times the batch's mean gradient and by decay, W <- (1 - eta mu) W - eta g. An optimizer of which a fact is not
+known has neither property below that rests on it.
+"""
+
+from typing import Any
+
+CONSTANT = "constant"
+"""The decay rule, and the schedule, under which each step has the same eta mu."""
+
+
+def is_plain_descent(cell: dict[str, Any]) -> bool:
+    """Whether each step is W <- (1 - eta mu) W - eta g, with g the mean of B sample gradients and one mu for all."""
+    known = cell.get("decay") in ("coupled", "decoupled")
+    return known and cell.get("memory") is False and cell["decay_rule"] == CONSTANT
+
+
+def shrinks_geometrically(cell: dict[str, Any]) -> bool:
+    """Whether decay multiplies what is left of the initial W by 1 - eta mu at each step.
+
+    With coupled decay and memory it does not: an earlier step's mu W acts again.
+    """
+    return is_plain_descent(cell) or (cell.get("decay") == "decoupled" and cell["decay_rule"] == CONSTANT)
+
+
+def is_penalised(cell: dict[str, Any]) -> bool:
+    """Whether decay is the gradient of a penalty mu/2 ||W||^2, so that training descends on loss plus penalty."""
+    return cell.get("decay") == "coupled"

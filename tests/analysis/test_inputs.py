@@ -1,0 +1,156 @@
+"""What analyses are given, and that one file is enough to add an analysis, a rank rule or a bound."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from support import ROOT, a_cell
+
+from ranktwo.analysis.inputs import Inputs
+from ranktwo.data import dataset
+from ranktwo.data.labels import targets
+from ranktwo.errors import UserError
+from ranktwo.store import fingerprints, registry
+
+
+def test_an_analysis_has_the_cells_of_its_job_in_its_order(run_analysis):
+    wanted = [run_analysis.cells[1], run_analysis.cells[0]]
+    first, second, _ = run_analysis.records
+    assert run_analysis("truncation", wanted=wanted)["cell"].to_pylist() == [second, first]
+    rows = run_analysis("spectra", wanted=wanted)
+    per_cell = 2 * 4  # matrices, and snapshots at the steps 0, 1, 7 and 50
+    assert rows["cell"].to_pylist() == [second] * per_cell + [first] * per_cell
+    assert rows["step"].to_pylist() == [0, 1, 7, 50] * 4
+
+
+def test_a_cell_that_was_not_trained_is_named(run_analysis):
+    with pytest.raises(UserError, match="lacks 1 cells, .*wd0.5.* for one; run snakemake with .--forcerun train"):
+        run_analysis("spectra", wanted=[a_cell(weight_decay=0.5)])
+
+
+def test_training_data_are_those_of_training(run_analysis):
+    noise = dataset.training_data(list(run_analysis.records.values())[1].cell, run_analysis.data)[1]
+    clean = targets(run_analysis.data.train_y[:80], "multiclass", 3)
+    assert (noise != clean).any(1).sum() == 16
+
+
+def test_an_analysis_without_its_data_set_says_what_to_name():
+    with pytest.raises(UserError, match="toy: this analysis reads the data set; name its file with --dataset"):
+        Inputs(stack="toy", records={}).dataset()
+
+
+def test_the_marks_say_what_each_analysis_reads_and_has_rows_of():
+    found = {name: entry.settings for name, entry in registry.entries("analysis").items()}
+    assert {name: facts["rows"] for name, facts in found.items()} == {
+        "bounds": "cell",
+        "certificates": "cell, snapshot and matrix",
+        "spectra": "cell, snapshot and matrix",
+        "truncation": "cell",
+    }
+    assert [name for name, facts in found.items() if not facts.get("data", True)] == ["spectra"]
+    assert {name: facts["settings"] for name, facts in found.items() if "settings" in facts} == {"bounds": "bounds"}
+
+
+def test_the_code_that_counts_for_an_analysis_is_its_own():
+    own = {
+        "spectra": {"spectra", "ranks", "rules.fractions", "rules.noise", "updates"},
+        "bounds": {"bounds.table", "bounds.register", "bounds.net"}
+        | {f"bounds.{name}" for name in ("rates", "counts", "margins", "measures")},
+        "truncation": {"truncation"},
+        "certificates": {"critical", "updates"}
+        | {f"certificates.{name}" for name in ("table", "chain", "passes", "norms", "batches", "directions", "pairs")}
+        | {f"certificates.{name}" for name in ("trajectory", "collapse")},
+    }
+    for name, modules in own.items():
+        found = fingerprints.reached("analysis", analysis=name)
+        reached = {module.removeprefix("analysis.") for module in found if module.startswith("analysis.")}
+        assert reached == modules | {"inputs"}, name
+        assert not any(module.startswith(("training", "evidence", "report")) for module in found), name
+
+
+FILES = {
+    "analysis/corners.py": """
+import pyarrow
+from ranktwo.analysis.inputs import Inputs, analysis
+from ranktwo.store import columns
+from ranktwo.store.columns import REAL, column
+from ranktwo.store.records import CELL
+
+COLUMNS = {"corner": column(REAL, "The first entry of V after training.", headline=True)}
+
+
+def schema():
+    return columns.schema({**CELL, **COLUMNS})
+
+
+@analysis(rows="cell", schema=schema, data=False)
+def first_corners(inputs: Inputs) -> pyarrow.Table:
+    \"\"\"The first entry of V.\"\"\"
+    rows = [{"cell": name, "corner": float(record.net(-1)[0][0, 0])} for name, record in inputs.cells("corners")]
+    return pyarrow.Table.from_pylist(rows, schema=schema())
+""",
+    "analysis/rules/half.py": """
+from ranktwo.analysis.ranks import above, rule
+
+
+@rule
+def over_half(spectra):
+    \"\"\"Number of s_i > s_1/2.\"\"\"
+    return above(spectra.s, spectra.s[:, 0] / 2)
+""",
+    "analysis/bounds/dull.py": """
+from ranktwo.analysis.bounds.register import bound
+
+
+@bound()
+def dull_bound(net):
+    \"\"\"Nobody 2099: 7.\"\"\"
+    return 7
+""",
+}
+LOOK = """
+import sys
+from pathlib import Path
+
+import torch
+from ranktwo.analysis.inputs import Inputs
+from ranktwo.store import columns, files, fingerprints, registry
+from ranktwo.store.records import Record
+
+for name in ("spectra", "bounds", "certificates", "truncation"):
+    print(name, fingerprints.fingerprint("analysis", analysis=name))
+if "first-corners" not in registry.entries("analysis"):
+    sys.exit()
+v = torch.tensor([[[0.0, 0.0], [0.0, 0.0]], [[4.0, 0.0], [0.0, 3.0]]])
+cell = {axis: None for axis in registry.load("analysis", "spectra").__globals__["CELL_COLUMNS"]}
+cell |= {"outputs": 1, "decay_rule": "constant"}
+inputs = Inputs(stack="it", records={"a": Record(cell=cell, identity="", steps=[0, 9], weights={"V": v})})
+path, corners = Path(sys.argv[1]), registry.load("analysis", "first-corners")
+files.write_parquet(path, corners(inputs), {"provenance": {"stage": "it"}})
+print("corner", files.read_parquet(path, "it")[0].to_pylist())
+print("rank", registry.load("analysis", "spectra")(inputs)["rank_over_half"].to_pylist())
+from ranktwo.analysis.bounds import table
+print("kind", columns.kinds(table.schema())["dull_bound"])
+"""
+
+
+def test_one_file_adds_an_analysis_a_rank_rule_or_a_bound(tmp_path):
+    package = shutil.copytree(ROOT / "src" / "ranktwo", tmp_path / "ranktwo")
+
+    def look() -> dict[str, str]:
+        command = [sys.executable, "-c", LOOK, str(tmp_path / "corners.parquet")]
+        environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return dict(line.split(" ", 1) for line in done.stdout.splitlines())
+
+    before = look()
+    for name, text in FILES.items():
+        (package / name).write_text(f'"""An addition."""\n{text}')
+    after = look()
+    assert after.pop("corner") == "[{'cell': 'a', 'corner': 4.0}]"
+    assert after.pop("rank") == "[None, 2]"
+    assert after.pop("kind") == "bound"
+    assert {name for name, fingerprint in after.items() if fingerprint != before[name]} == {"spectra", "bounds"}

@@ -1,0 +1,60 @@
+"""The bound by pairs of samples against all pairs."""
+
+import itertools
+
+import pytest
+import torch
+from textbook import (
+    HIDDEN,
+    INPUTS,
+    SAMPLES,
+    STATES,
+    TASKS,
+    decays_for,
+    frobenius,
+    normal,
+    residual,
+    sample_gradients,
+    setting,
+)
+
+from ranktwo.analysis.certificates.chain import layer_certificates
+from ranktwo.analysis.certificates.pairs import pair_certificate
+
+
+@pytest.mark.parametrize(("block", "candidates"), [(5, 1), (256, 1), (256, 32)])
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("state", STATES[:3])
+def test_pair_certificate_is_the_minimum_over_all_pairs(state, task, block, candidates):
+    x, targets, weights = setting(state, task, 2)
+    decays = decays_for(x, "input-norm")
+    decays[:, 7] = decays[:, 3]  # an equal pair has to be passed over
+    pairs = pair_certificate(weights, x, targets, task, decays=decays, block=block, candidates=candidates)
+    for w, g, actual in zip(weights, sample_gradients(weights, x, targets, task), pairs, strict=True):
+        brute = [
+            frobenius(w + (g[:, i] - g[:, j]) / (decays[:, i] - decays[:, j])[:, None, None])
+            for i, j in itertools.combinations(range(SAMPLES), 2)
+            if {i, j} != {3, 7}
+        ]
+        torch.testing.assert_close(actual, torch.stack(brute).amin(0), rtol=1e-9, atol=0)
+        assert (residual(w, 2) <= actual * (1 + 1e-12)).all()
+    assert all(p.isnan().all() for p in pair_certificate(weights, x, targets, task, decays=decays_for(x, "constant")))
+
+
+def test_pair_certificate_is_tight_where_two_gradients_make_the_matrix():
+    """V = -(g_0 - g_1)/(c_0 - c_1) exactly, of rank two: orthogonal x_0, x_1 that excite different units."""
+    x = normal(SAMPLES, INPUTS, seed=1)
+    x[0], x[1] = torch.eye(INPUTS, dtype=torch.float64)[:2]
+    u = normal(1, HIDDEN, seed=2)
+    v = 0.7 * torch.outer(u[0].clamp_min(0), x[0]) - 0.4 * torch.outer(u[0].clamp_max(0), x[1])
+    decays = normal(1, SAMPLES, seed=3).abs() + 0.1
+    gap = decays[0, 0] - decays[0, 1]
+    targets = torch.relu(x @ v.T) @ u.T + normal(SAMPLES, 1, seed=4)
+    output = torch.relu(x[:2] @ v.T) @ u.T
+    # V = -(delta_0 x_0^T - delta_1 x_1^T)/gap needs output gradients 2 (f - y) of -0.7 gap and -0.4 gap
+    targets[0] = output[0] + 0.35 * gap
+    targets[1] = output[1] + 0.2 * gap
+    weights = [v[None], u[None]]
+    pair, _ = pair_certificate(weights, x, targets, "regression", decays=decays)
+    row = layer_certificates(weights, x, targets, "regression", weight_decay=decays, batch_size=4)[0]
+    assert pair < 1e-14 * row["norm"] and row["d_2"] < 1e-14 * row["norm"] and row["d_1"] > 0.1 * row["norm"]
