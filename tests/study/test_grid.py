@@ -9,7 +9,6 @@ from ranktwo.errors import UserError
 from ranktwo.study import grid, jobs
 from ranktwo.study.axes import AXES
 
-
 GRID = {
     "dataset": "toy",
     "learning_rate": 0.1,

@@ -12,7 +12,7 @@ from ranktwo.data import preparation
 from ranktwo.data.options import Options
 from ranktwo.store import files, provenance, records
 from ranktwo.study import jobs, plan
-from ranktwo.study.plan import ANALYSIS, START, Stack, UNITS
+from ranktwo.study.plan import ANALYSIS, START, UNITS, Stack
 
 
 def a_stack(count: int = 4, **axes: object) -> Stack:
