@@ -31,10 +31,10 @@ def jobs_of(study: dict[str, Any]) -> list[Job]:
     ]
 
 
-def write_dataset(results: Path, name: str, options: dict[str, Any]) -> None:
+def write_dataset(results: Path, name: str, options: dict[str, Any], checksum: str = "c0ffee") -> None:
     """A prepared data set of zeros."""
     tensors = {f"{part}_x": torch.zeros(SIZES[f"{part}_size"], SIZES["inputs"]) for part in ("train", "test")}
-    facts = {"name": name, "options": options, "task": "multiclass", "checksum": "c0ffee", **SIZES}
+    facts = {"name": name, "options": options, "task": "multiclass", "checksum": checksum, **SIZES}
     files.write_tensors(results / "datasets" / f"{name}.safetensors", tensors, {**facts, **origin("dataset")})
 
 
@@ -44,13 +44,17 @@ def write_runs(results: Path, job: Job, cells: list[Cell] | None = None, device:
     for cell in job.cells if cells is None else cells:
         name = grid.cell_name(cell, job.options)
         generator = torch.Generator().manual_seed(len(made))
-        weights = {"V": torch.randn(2, *cell.widths, SIZES["inputs"], generator=generator)}
+        steps = schedules.snapshot_steps(cell.steps, job.snapshots)
+        sizes = [SIZES["inputs"], *cell.widths, SIZES["outputs"]]
         made[name] = Record(
             cell=vars(cell) | {"widths": "-".join(map(str, cell.widths))},
             identity=grid.identity(cell, "c0ffee", job.snapshots),
-            steps=[0, cell.steps],
-            weights=weights,
-            history={"train_loss": [1.0, cell.weight_decay]},
+            steps=steps,
+            weights={
+                f"W{layer}": torch.randn(len(steps), outputs, inputs, generator=generator)
+                for layer, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False), start=1)
+            },
+            history={"train_loss": [cell.weight_decay + step for step in steps]},
             runs=[origin("train", device)["provenance"]],
         )
     folder = results / "runs" / job.stack
