@@ -1,24 +1,23 @@
 """Clean-up lists and deletes what no config asks for, and touches nothing else."""
 
+import contextlib
+import io
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 import torch
 import yaml
 from conftest import a_cell
+from made_up import jobs_of, write_analyses, write_dataset, write_runs
 
-from ranktwo.data import dataset, preparation
-from ranktwo.data.options import Options
-from ranktwo.progress import Progress
-from ranktwo.store import files, provenance, records
-from ranktwo.store.records import HISTORY
-from ranktwo.study import config, grid
-from ranktwo.study.cleanup import ANALYSES, Wanted
-from ranktwo.training import recording
-
+from ranktwo.stages import cleanup as stage
+from ranktwo.store import files, records, registry
+from ranktwo.study import config, grid, jobs
+from ranktwo.study.cleanup import Wanted
 
 STUDY = {
     "datasets": {"toy": {"source": "iris"}},
@@ -40,27 +39,27 @@ def study(**axes: object) -> dict:
     return STUDY | {"grids": [STUDY["grids"][0] | axes]}
 
 
+def by_rule(stack: str) -> list[str]:
+    """The logs and benchmarks of a stack's jobs."""
+    rules = ("train", *registry.entries("analysis"))
+    return [f"{kind}/{rule}/{stack}.{end}" for kind, end in (("logs", "log"), ("benchmarks", "tsv")) for rule in rules]
+
+
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """Results of the study, made as its jobs make them, beside files of somebody else."""
+    """Results of the study, as its jobs leave them, beside files of somebody else."""
     results = tmp_path / "results"
-    prepared = preparation.prepare("toy", Options(source="iris"), tmp_path, False)
+    found = jobs_of(STUDY)
     for name in ("toy", "old"):
-        tensors, metadata = prepared
-        files.write_tensors(results / "datasets" / f"{name}.safetensors", tensors, metadata | origin("datasets"))
-    data = dataset.load(results / "datasets" / "toy.safetensors")
-    read = config.read(STUDY, "test")
-    for stack, cells in grid.stacks(grid.expand(read["grids"]), read["stack"], read["datasets"]).items():
-        wanted = {grid.cell_name(cell, read["datasets"]["toy"]): cell for cell in cells}
-        bar = Progress(stack, 20 * len(cells), "cell-steps")
-        found = recording.train(wanted, data, snapshots=3, device="cpu", progress=bar)
-        at = results / "runs" / stack
-        records.write_records(at / "weights.safetensors", at / "history.parquet", found, origin("train")["provenance"])
-        for stage in ANALYSES:
-            files.write_parquet(results / stage / f"{stack}.parquet", HISTORY.empty_table(), origin(stage))
-        for path in (results / "logs" / "train" / f"{stack}.log", results / "benchmarks" / "train" / f"{stack}.tsv"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("said")
+        write_dataset(results, name, found[0].options)
+    jobs.write_stacks(results, [job.stack for job in found])
+    for job in found:
+        jobs.write(results, job)
+        write_runs(results, job)
+        write_analyses(results, job.stack)
+        for name in by_rule(job.stack):
+            (results / name).parent.mkdir(parents=True, exist_ok=True)
+            (results / name).write_text("said")
     (results / "runs" / "mine").mkdir()
     for name in (
         "runs/mine/notes.txt",
@@ -68,25 +67,26 @@ def folder(tmp_path) -> Path:
         "datasets/mine.safetensors",
         "notes.md",
         "logs/gaps.log",
+        "jobs/mine.json",
+        "logs/train/mine.log",
+        "logs/gaps/a_01234567.log",
     ):
+        (results / name).parent.mkdir(exist_ok=True)
         (results / name).write_text("mine")
     (results / "figures").mkdir()
     (results / "figures" / "mine.png").write_text("mine")
     return tmp_path
 
 
-def origin(stage: str) -> dict:
-    return {"provenance": provenance.circumstances(stage)}
-
-
 def run(folder: Path, *studies: dict, delete: bool = False) -> str:
     paths = [folder / f"study{number}.yaml" for number in range(len(studies))]
     for path, wanted in zip(paths, studies, strict=True):
         path.write_text(yaml.safe_dump(wanted))
-    command = [sys.executable, "-m", "ranktwo.cleanup", *map(str, paths), *(["--delete"] if delete else [])]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    output = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder), contextlib.redirect_stdout(output):
+        patch.setattr(sys, "argv", ["cleanup", *map(str, paths), *["--delete"] * delete])
+        stage.main()
+    return output.getvalue()
 
 
 def content(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -114,8 +114,10 @@ def test_a_stack_goes_whole_and_the_rest_stays_as_it_is(folder):
     gone = [name for name in before if name not in after]
     [stack] = {Path(name).stem for name in gone if name.startswith("results/spectra/")}
     assert "_w6_" in stack
-    assert all(stack in name or name == "results/datasets/old.safetensors" for name in gone)
-    assert len(gone) == 1 + 2 + len(ANALYSES) + 2
+    whole = [f"runs/{stack}/weights.safetensors", f"runs/{stack}/history.parquet", f"jobs/{stack}.json"]
+    whole += [f"{name}/{stack}.parquet" for name in registry.entries("analysis")]
+    whole += [*by_rule(stack), "datasets/old.safetensors"]
+    assert sorted(gone) == sorted(f"results/{name}" for name in whole)
     assert all(after[name] == before[name] for name in after)
     for name in gone:
         assert name in listed
@@ -134,6 +136,9 @@ def test_cells_within_a_stack_go_and_the_others_keep_their_bits_and_dates(folder
         for file in ("weights.safetensors", "history.parquet"):
             assert before[f"{name}/{file}"][1] == after[f"{name}/{file}"][1]
             (folder / file).write_bytes(before[f"{name}/{file}"][0])
+        kept = pyarrow.parquet.read_schema(weights.with_name("history.parquet")).remove_metadata()
+        whole = pyarrow.parquet.read_schema(folder / "history.parquet").remove_metadata()
+        assert kept.equals(whole, check_metadata=True)
         old = records.read_records(folder / "weights.safetensors", folder / "history.parquet")
         for cell, record in left.items():
             assert record.history == old[cell].history
@@ -148,6 +153,23 @@ def test_several_studies_of_one_folder_keep_what_any_of_them_asks_for(folder):
     assert {name for name in before if name not in content(folder)} == {"results/datasets/old.safetensors"}
     run(folder, study(widths=8), study(widths=6) | {"results": "other"}, delete=True)
     assert not list((folder / "results" / "spectra").glob("*_w6_*"))
+
+
+@pytest.mark.parametrize("delete", [False, True])
+def test_studies_of_one_folder_under_several_names_keep_what_any_of_them_asks_for(folder, delete):
+    (folder / "link").symlink_to("results")
+    (folder / "other").symlink_to(folder, target_is_directory=True)
+    before = content(folder)
+    names = ["results", "./results/", str(folder / "results"), "link", f"{folder}/other/link", "other/../results"]
+    studies = [study(widths=6 if number else 8) | {"results": name} for number, name in enumerate(names)]
+    said = run(folder, *studies, delete=delete)
+    after = content(folder)
+    assert {name for name in before if name not in after} == ({"results/datasets/old.safetensors"} if delete else set())
+    assert said.count("MB  ") == 1
+    for name in names[1:]:
+        said = run(folder, studies[0], studies[0] | {"results": name}, delete=False)
+        assert "_w6_" in said
+        assert "_w8_" not in said
 
 
 def test_what_killed_jobs_and_damage_left_is_listed(folder):
@@ -167,7 +189,7 @@ def test_a_bad_config_deletes_nothing(folder):
     before = content(folder)
     path = folder / "bad.yaml"
     path.write_text("datasets: {}")
-    command = [sys.executable, "-m", "ranktwo.cleanup", str(path), "--delete"]
+    command = [sys.executable, "-m", "ranktwo", "cleanup", str(path), "--delete"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith(f"ranktwo: {path}: ")

@@ -1,14 +1,11 @@
 """Cells and stacks: products, unions, names that stay."""
 
-from dataclasses import asdict
-
 import pytest
 from conftest import a_cell
 
 from ranktwo.errors import UserError
-from ranktwo.study import grid, jobs
-from ranktwo.study.axes import AXES
-
+from ranktwo.study import config, grid
+from ranktwo.study.axes import AXES, Cell
 
 GRID = {
     "dataset": "toy",
@@ -76,21 +73,59 @@ def test_names_are_readable_and_differ_with_any_axis_or_option():
     assert len({name, grid.cell_name(cell, {"source": "wine"}), *names}) == 2 + len(changed)
 
 
-def test_a_job_string_says_everything_about_its_cells():
-    cells = grid.expand([GRID | {"widths": [[8, 4]], "label_noise": [0, 0.5]}])
-    text = jobs.encode(cells, OPTIONS["toy"], snapshots=5, fingerprint="f")
-    decoded, options, settings = jobs.decode(text)
-    assert [asdict(cell) for cell in decoded] == [asdict(cell) for cell in cells]
-    assert options == OPTIONS["toy"]
-    assert settings == {"snapshots": 5, "fingerprint": "f"}
+# As they are in the results that users have: another name would have everything trained again.
+DIGITS = {"source": "digits", "scaling": "global"}
+PINNED = {
+    "digits_w128_sgd_b16_t10000_c3687038": (DIGITS, {"dataset": "digits"}),
+    "digits-3v8_w128_sgd_bfull_t10000_5032ef8f": (DIGITS | {"classes": [3, 8]}, {"batch_size": "full"}),
+    "breast-cancer_w128_sgd_b16_t10000_2a997028": (
+        {"source": "breast-cancer", "clip": 5, "bias": True},
+        {"dataset": "breast-cancer", "learning_rate": 0.05},
+    ),
+}
 
 
-def test_swapped_values_make_another_job_string():
-    one, other = (grid.expand([GRID | {"learning_rate": a, "weight_decay": b}]) for a, b in ((0.1, 0.01), (0.01, 0.1)))
-    assert jobs.encode(one, {}) != jobs.encode(other, {})
+@pytest.mark.parametrize("name", PINNED)
+def test_names_are_those_of_old(name):
+    options, axes = PINNED[name]
+    common = {"dataset": "digits-3v8", "learning_rate": 0.1, "batch_size": 16, "weight_decay": 0, "steps": 10000}
+    one = common | axes | {"seed": 0}
+    study = config.read({"datasets": {one["dataset"]: options}, "grids": [one]}, "test")
+    [stack] = grid.stacks(grid.expand(study["grids"]), study["stack"], study["datasets"])
+    assert stack == name
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"shared": {}, "axes": [], "cells": [[]], "options": {}}'])
-def test_a_string_that_is_no_job_is_one_sentence(text):
-    with pytest.raises(UserError, match="not those of a ranktwo job"):
-        jobs.decode(text)
+def test_the_name_of_a_cell_is_that_of_old():
+    options = config.read({"datasets": {"toy": DIGITS}, "grids": [GRID]}, "test")["datasets"]["toy"]
+    one = GRID | {"dataset": "digits", "weight_decay": 0, "steps": 10000, "seed": 0}
+    [cell] = grid.expand([one])
+    assert grid.cell_name(cell, options) == "digits_w128_sgd_lr0.1_b16_wd0_t10000_s0_f29eadb4"
+
+
+def test_cells_have_one_type_on_each_axis_however_a_config_writes_it():
+    written = {"train_size": 20.0, "label_noise": 1, "learning_rate": 1, "batch_size": 4.0, "weight_decay": 0}
+    written |= {"steps": 10.0, "seed": 3.0, "dataset": "toy", "widths": [[8, 4]]}
+    [cell] = grid.expand([written])
+    kinds = {"text": str, "choice": str, "whole": int, "real": float, "widths": tuple}
+    assert {name: type(value) for name, value in vars(cell).items()} == {
+        name: kinds[axis.kind] for name, axis in AXES.items()
+    }
+    assert cell.widths == (8, 4)
+
+
+def test_axes_left_out_have_their_defaults_and_full_batches_stay_a_word():
+    [cell] = grid.expand([GRID | {"weight_decay": 0.1, "seed": 1, "batch_size": "full"}])
+    assert cell == Cell(dataset="toy", learning_rate=0.1, batch_size="full", weight_decay=0.1, steps=10, seed=1)
+
+
+def test_a_cell_is_read_back_from_the_facts_of_its_record():
+    cell = a_cell(widths=(8, 4), train_size=40)
+    facts = vars(cell) | {"widths": "8-4", "task": "regression", "inputs": 3}
+    assert grid.cell_of(facts) == cell
+
+
+def test_a_stack_of_too_many_cells_is_refused():
+    cells = grid.expand([GRID | {"seed": list(range(grid.MOST_IN_STACK)), "weight_decay": [0, 0.1]}])
+    with pytest.raises(UserError, match="has 20,000 cells, and 10,000 are the most; take an axis"):
+        grid.stacks(cells, ["weight_decay", "seed"], OPTIONS)
+    assert len(grid.stacks(cells, ["seed"], OPTIONS)) == 2

@@ -1,25 +1,42 @@
-"""The plan's counts are those of the study, and nothing that is there is counted as new."""
+"""The plan's counts are those of the study, nothing that is there is counted as new, and no data are needed."""
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-import torch
-from conftest import a_cell, a_dataset
-from test_workflow import copy_project, run_study, with_axis
+from conftest import ROOT, a_cell
+from made_up import SIZES, jobs_of, write_analyses, write_dataset, write_runs
 
-from ranktwo.data import preparation
-from ranktwo.data.options import Options
-from ranktwo.store import files, provenance, records
-from ranktwo.study import jobs, plan
-from ranktwo.study.plan import ANALYSIS, START, Stack, UNITS
+from ranktwo.errors import UserError
+from ranktwo.store import registry
+from ranktwo.store.registry import Entry
+from ranktwo.study import config, jobs, plan
+from ranktwo.study.jobs import Job
+from ranktwo.study.plan import ANALYSIS, START, UNITS, DataSize, Stack
+
+DATA = DataSize(inputs=20, outputs=1, train_size=400, test_size=100)
+GRID = {
+    "dataset": ["toy", "other"],
+    "widths": 16,
+    "learning_rate": 0.1,
+    "batch_size": 16,
+    "weight_decay": [0, 0.3],
+    "steps": 200,
+    "seed": [0, 1],
+}
+STUDY = {
+    "datasets": {"toy": {"source": "iris"}, "other": {"source": "wine", "bias": True}},
+    "grids": [GRID],
+    "snapshots": 4,
+}
 
 
 def a_stack(count: int = 4, **axes: object) -> Stack:
-
-    data = a_dataset("regression", 1, torch.zeros(500, 20), torch.zeros(500, 1), 400)
     cells = [a_cell(seed=seed, **axes) for seed in range(count)]
-    return Stack(name="s", cells=cells, new=cells, missing=set(ANALYSIS), data=data, snapshots=5)
+    return Stack(name="s", cells=cells, new=cells, missing=set(ANALYSIS), data=DATA, snapshots=5)
 
 
 @pytest.mark.parametrize(
@@ -67,19 +84,26 @@ def test_the_gpu_time_of_what_is_new_follows_from_what_cells_took_on_a_gpu_here(
     assert "as NVIDIA X was with the 10 cells trained on it here" in said
 
 
-@pytest.mark.parametrize(("device", "cells"), [("cpu", 0), ("NVIDIA X", 3)])
-def test_what_cells_took_is_read_from_their_files(run_stage, tmp_path, device, cells):
-    options = {"source": "iris"}
-    here = provenance.circumstances("train", device=device) | {"seconds": 12.5}
-    trained = {name: replace(record, identity="x", runs=[here]) for name, record in run_stage.records.items()}
-    folder = tmp_path / "runs" / "s"
-    folder.mkdir(parents=True)
-    records.write_records(folder / "weights.safetensors", folder / "history.parquet", trained, here)
-    (tmp_path / "datasets").mkdir()
-    prepared = preparation.prepare("toy", Options(**options), tmp_path, False)
-    files.write_tensors(tmp_path / "datasets" / "toy.safetensors", *prepared)
-    found = plan.read("s", jobs.encode(run_stage.cells, options, snapshots=3), tmp_path)
-    assert found.on_gpu == run_stage.cells[:cells]
+def made(results: Path, study: dict) -> list[Job]:
+    """The jobs of a study, whose files are written."""
+    found = jobs_of(study)
+    for job in found:
+        jobs.write(results, job)
+    return found
+
+
+def planned(results: Path, found: list[Job]) -> str:
+    return plan.plan(results, [job.stack for job in found], "cpu")
+
+
+@pytest.mark.parametrize(("device", "cells"), [("cpu", 0), ("NVIDIA X", 4)])
+def test_what_cells_took_is_read_from_their_files(tmp_path, device, cells):
+    [job, _] = made(tmp_path, STUDY)
+    write_dataset(tmp_path, "toy", job.options)
+    write_runs(tmp_path, job, device=device)
+    found = plan.read(job, tmp_path)
+    assert found.new == []
+    assert found.on_gpu == job.cells[:cells]
     assert [run["seconds"] for run in found.gpu_runs] == [12.5] * bool(cells)
 
 
@@ -90,21 +114,136 @@ def rows(said: str) -> dict[str, tuple[int, float]]:
     return {stage: (int(jobs), float(size) * units[unit]) for stage, jobs, size, unit in found}
 
 
-def test_the_plan_counts_jobs_cells_and_bytes_of_what_is_new(tmp_path):
-    folder = copy_project(tmp_path)
-    study = with_axis("widths", [16, 300])
-    before = run_study(folder, study, "plan")
-    assert "8 cells in 2 stacks; 0 of them are trained, 8 are new." in before.stdout
-    planned = rows(before.stdout)
-    assert {jobs for jobs, _ in planned.values()} == {2}
-    assert run_study(folder, study, "--until", "train").returncode == 0
-    written = sum(path.stat().st_size for path in (folder / "results" / "runs").rglob("*.*"))
-    assert planned["train"][1] == pytest.approx(written, rel=0.2)
+def test_the_plan_counts_jobs_and_cells_of_what_is_new(tmp_path):
+    [one, other] = found = made(tmp_path, STUDY)
+    before = planned(tmp_path, found)
+    assert "8 cells in 2 stacks; 0 of them are trained, 8 are new." in before
+    assert {stage: count for stage, (count, _) in rows(before).items()} == dict.fromkeys(["train", *ANALYSIS], 2)
 
-    after = run_study(folder, study, "plan")
-    assert "8 of them are trained, 0 are new." in after.stdout
-    assert {stage: jobs for stage, (jobs, _) in rows(after.stdout).items()} == {"train": 0} | dict.fromkeys(
-        ANALYSIS, 2
+    for job in found:
+        write_dataset(tmp_path, job.cells[0].dataset, job.options)
+        write_runs(tmp_path, job)
+    after = planned(tmp_path, found)
+    assert "8 cells in 2 stacks; 8 of them are trained, 0 are new." in after
+    assert {stage: count for stage, (count, _) in rows(after).items()} == {"train": 0} | dict.fromkeys(ANALYSIS, 2)
+
+    write_analyses(tmp_path, one.stack)
+    write_runs(tmp_path, other, cells=other.cells[1:])
+    partly = planned(tmp_path, found)
+    assert "8 cells in 2 stacks; 7 of them are trained, 1 are new." in partly
+    assert {count for count, _ in rows(partly).values()} == {1}
+
+
+def test_the_plan_of_what_is_new_is_about_as_large_as_what_is_written(tmp_path):
+    [job, _] = found = made(tmp_path, STUDY | {"grids": [GRID | {"widths": 300, "seed": list(range(9))}]})
+    for each in found:
+        write_dataset(tmp_path, each.cells[0].dataset, each.options)
+    stack = plan.read(job, tmp_path)
+    write_runs(tmp_path, job)
+    written = sum(path.stat().st_size for path in (tmp_path / "runs").rglob("*.*"))
+    assert plan.bytes_written("train", stack) == pytest.approx(written, rel=0.2)
+
+
+@pytest.mark.parametrize("change", ["options", "checksum", "snapshots", "weights", "history"])
+def test_what_other_numbers_come_from_is_new(tmp_path, change):
+    [job, _] = made(tmp_path, STUDY)
+    options = job.options | {"clip": 3} if change == "options" else job.options
+    write_dataset(tmp_path, "toy", options, checksum="other" if change == "checksum" else "c0ffee")
+    write_runs(tmp_path, job)
+    if change == "snapshots":
+        job = replace(job, snapshots=5)
+    if change in ("weights", "history"):
+        [path] = (tmp_path / "runs" / job.stack).glob(f"{change}.*")
+        path.write_bytes(path.read_bytes()[:100])
+    files = sorted(tmp_path.rglob("*"))
+    assert plan.read(job, tmp_path).new == job.cells
+    assert sorted(tmp_path.rglob("*")) == files
+
+
+SIZES_BEFORE = {
+    ("digits", ()): (64, 10, 1348, 449),
+    ("digits", ("bias",)): (65, 10, 1348, 449),
+    ("diabetes", ()): (10, 1, 332, 110),
+    ("breast-cancer", ()): (30, 1, 427, 142),
+    ("mnist", ()): (784, 10, 60000, 10000),
+}
+
+
+@pytest.mark.parametrize(("source", "more"), SIZES_BEFORE)
+def test_before_a_data_set_is_prepared_its_source_says_its_size(source, more):
+    study = {"datasets": {"d": {"source": source} | dict.fromkeys(more, True)}, "grids": [GRID | {"dataset": "d"}]}
+    options = config.read(study, "test")["datasets"]["d"]
+    size = plan.source_size(options)
+    assert (size.inputs, size.outputs, size.train_size, size.test_size) == SIZES_BEFORE[source, more]
+    assert size.checksum is None
+    some = plan.source_size(options | {"test_size": 50})
+    assert some.test_size == 50
+    assert some.train_size + 50 * (source != "mnist") == size.train_size + size.test_size * (source != "mnist")
+
+
+def test_of_two_classes_the_rows_are_a_share_and_the_net_has_one_output():
+    study = {"datasets": {"toy": {"source": "mnist", "classes": [3, 8]}}, "grids": [GRID | {"dataset": "toy"}]}
+    options = config.read(study, "test")["datasets"]["toy"]
+    assert plan.source_size(options) == DataSize(inputs=784, outputs=1, train_size=12000, test_size=2000)
+    three = plan.source_size(options | {"classes": [1, 3, 8]})
+    assert (three.outputs, three.train_size) == (3, 18000)
+
+
+def test_a_prepared_file_goes_before_what_the_source_says(tmp_path):
+    [job, _] = made(tmp_path, STUDY)
+    assert plan.read(job, tmp_path).data == DataSize(inputs=4, outputs=3, train_size=112, test_size=38)
+    write_dataset(tmp_path, "toy", job.options)
+    assert plan.read(job, tmp_path).data == DataSize(**SIZES, checksum="c0ffee")
+
+
+def test_a_source_that_does_not_say_its_size_is_named_and_the_rest_is_planned(tmp_path, monkeypatch):
+    [toy, other] = found = made(tmp_path, STUDY)
+    entries = registry.entries
+
+    def silent(mark: str) -> dict[str, Entry]:
+        known = entries(mark)
+        return known | {"iris": replace(known["iris"], settings={})} if mark == "source" else known
+
+    monkeypatch.setattr(registry, "entries", silent)
+    said = planned(tmp_path, found)
+    assert "4 cells in 1 stacks; 0 of them are trained, 4 are new." in said
+    assert "The data set toy must be prepared before its 4 cells in 1 stacks can be planned" in said
+    assert said.endswith(f"snakemake --cores 1 {tmp_path}/datasets/toy.safetensors")
+    assert planned(tmp_path, [toy]).startswith("The data set toy must be prepared")
+    write_dataset(tmp_path, "toy", toy.options)
+    assert "8 cells in 2 stacks; 0 of them are trained, 8 are new." in planned(tmp_path, found)
+
+
+def test_what_has_no_calibration_costs_what_the_dearest_does():
+    stack, novel = a_stack(), a_stack(optimizer="novel")
+    dearest = max(ANALYSIS, key=lambda name: plan.analysis_seconds(name, stack))
+    assert plan.analysis_seconds("novel", stack) == plan.analysis_seconds(dearest, stack)
+    assert plan.bytes_written("novel", stack) == max(plan.bytes_written(name, stack) for name in ANALYSIS)
+    assert plan.training_seconds(novel) == plan.training_seconds(a_stack(optimizer="adamw"))
+
+
+def test_an_analysis_that_is_registered_is_planned(tmp_path, monkeypatch):
+    entries = registry.entries
+    novel = {"novel": Entry("novel", "ranktwo.analysis.novel", "novel", "")}
+    monkeypatch.setattr(registry, "entries", lambda mark: entries(mark) | (novel if mark == "analysis" else {}))
+    assert rows(planned(tmp_path, made(tmp_path, STUDY)))["novel"][0] == 2
+
+
+def test_the_command_needs_neither_torch_nor_data(tmp_path):
+    found = made(tmp_path, STUDY)
+    jobs.write_stacks(tmp_path, [job.stack for job in found])
+    arguments = ["--results", str(tmp_path), "--stacks", str(tmp_path / "jobs" / "all.json"), "--device", "auto"]
+    code = (
+        "import sys; sys.argv = ['plan', *sys.argv[1:]]; from ranktwo.stages.plan import main; main(); "
+        "print(sorted(name for name in sys.modules if name.split('.')[0] in ('torch', 'numba', 'scipy', 'pandas')))"
     )
-    grown = study | {"grids": [study["grids"][0] | {"seed": [0, 1, 2], "widths": 16}]}
-    assert "6 cells in 1 stacks; 4 of them are trained, 2 are new." in run_study(folder, grown, "plan").stdout
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "8 cells in 2 stacks; 0 of them are trained, 8 are new." in done.stdout
+    assert "GPU: 2 jobs ask for one each" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_stack_without_a_job_file_is_one_sentence(tmp_path):
+    with pytest.raises(UserError, match="a.json cannot be read"):
+        plan.plan(tmp_path, ["a"], "cpu")

@@ -1,26 +1,18 @@
-"""TODO stages.cleanup."""
+"""List, and on request delete, results that none of the studies named asks for. Nothing else is ever touched.
 
-import argparse
+These are stacks with all that was made of them, cells within stacks, data sets, and what killed jobs left. A file goes
+only if it lies where ranktwo puts it and says itself that ranktwo made it.
+"""
+
 from pathlib import Path
 
-from ranktwo.study import config
-from ranktwo.study.cleanup import Wanted, clean_folder
+from ranktwo.stages import parser
+from ranktwo.study import cleanup, config
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path, nargs="+", help="every study whose results are to stay")
-    parser.add_argument("--delete", action="store_true", help="delete what is listed; without it, nothing is changed")
-    arguments = parser.parse_args()
-    studies = [config.load(path) for path in arguments.config]
-    folders = {Path(study["results"]) for study in studies}
-    for results in sorted(folders):
-        wanted = Wanted()
-        for study in studies:
-            if Path(study["results"]) == results:
-                wanted.add(study)
-        clean_folder(results, wanted, delete=arguments.delete)
-
-
-if __name__ == "__main__":
-    run(main)
+    arguments = parser(__doc__)
+    arguments.add_argument("config", type=Path, nargs="+", help="every study whose results are to stay")
+    arguments.add_argument("--delete", action="store_true", help="delete what is listed, which is not done without")
+    given = arguments.parse_args()
+    cleanup.clean([config.load(path) for path in given.config], delete=given.delete)

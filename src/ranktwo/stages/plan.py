@@ -1,22 +1,16 @@
-"""TODO stages.plan."""
+"""Say what a study would take: jobs, cells, CPU time, memory and disk, of what is not there yet."""
 
-import argparse
-import json
 from pathlib import Path
 
+from ranktwo.stages import parser
 from ranktwo.study import jobs
-from ranktwo.study.plan import read, report
+from ranktwo.study.plan import plan
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", required=True, help="JSON, maybe packed: stack -> what its training is asked for")
-    parser.add_argument("--results", type=Path, required=True, help="folder of the study's results")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    arguments = parser.parse_args()
-    jobs = json.loads(jobs.unpacked(arguments.jobs))
-    print(report([read(name, job, arguments.results) for name, job in jobs.items()], arguments.device))
-
-
-if __name__ == "__main__":
-    run(main)
+    arguments = parser(__doc__)
+    arguments.add_argument("--results", type=Path, required=True, help="folder of the study's results")
+    jobs.add_stacks_argument(arguments)
+    arguments.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where nets are trained")
+    given = arguments.parse_args()
+    print(plan(given.results, jobs.stacks_of(given), given.device))

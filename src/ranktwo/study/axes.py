@@ -195,8 +195,8 @@ class Cell:
     )
     decay_rule: str = _axis(
         kind="choice",
-        help="Whether every sample decays the weights by mu, or sample i by mu ||x_i||^2 / mean ||x_j||^2, a batch by the "
-        "mean of its samples.",
+        help="Whether every sample decays the weights by mu, or sample i by mu ||x_i||^2 / mean ||x_j||^2, a batch by "
+        "the mean of its samples.",
         heading="decay rule",
         symbol="{} decay",
         slug="{}",
@@ -228,7 +228,7 @@ class Cell:
     )
 
     def slug(self, axes: tuple[str, ...]) -> str:
-        """Readable name of this cell's values on some axes; the defaults of axes that most studies leave out are too."""
+        """Readable name of this cell's values on some axes, without those at a default that most studies keep."""
         parts = []
         for name in axes:
             axis, value = AXES[name], getattr(self, name)

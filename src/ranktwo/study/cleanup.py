@@ -1,8 +1,6 @@
-"""List, and on request delete, results that none of the configs named asks for. Nothing else is ever touched.
+"""Finds and deletes results that no study asks for, and nothing else.
 
-`python -m ranktwo.cleanup CONFIG [CONFIG ...] [--delete]`: stacks with all that was made of them, cells within stacks,
-data sets, and what killed jobs left. A file goes only if it lies where ranktwo puts it and says itself that ranktwo
-made it.
+A file goes only if it lies where ranktwo puts it and says itself that ranktwo made it.
 """
 
 import contextlib
@@ -13,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ranktwo.errors import UserError
-from ranktwo.store import files, records
-from ranktwo.study import grid
+import pyarrow.parquet
 
-ANALYSES = ("spectra", "certificates", "bounds", "truncation")
-"""Stages that make a file of each stack, in a folder of their name."""
+from ranktwo.errors import UserError
+from ranktwo.store import files, records, registry
+from ranktwo.study import grid, jobs
+
 RUN_FILES = ("weights.safetensors", "history.parquet", "checkpoint*.safetensors", "lock")
 STACK = re.compile(r"_[0-9a-f]{8}$")
 """How the name of a stack ends."""
@@ -33,27 +31,47 @@ class Wanted:
     datasets: set[str] = field(default_factory=set)
 
     def add(self, study: dict[str, Any]) -> None:
+        """Add what a study asks for."""
         for stack, cells in grid.stacks(grid.expand(study["grids"]), study["stack"], study["datasets"]).items():
             options = study["datasets"][cells[0].dataset]
             self.stacks.setdefault(stack, set()).update(grid.cell_name(cell, options) for cell in cells)
             self.datasets.add(cells[0].dataset)
 
 
+def clean(studies: list[dict[str, Any]], *, delete: bool) -> None:
+    """List or delete what none of the studies asks for, in each folder of results that one of them names.
+
+    Studies share a folder whatever they call it: by a relative path, an absolute one, or through a symbolic link.
+    """
+    folders: dict[Path, list[dict[str, Any]]] = {}
+    for study in studies:
+        folders.setdefault(Path(study["results"]).resolve(), []).append(study)
+    for _, sharing in sorted(folders.items()):
+        wanted = Wanted()
+        for study in sharing:
+            wanted.add(study)
+        clean_folder(Path(sharing[0]["results"]), wanted, delete=delete)
+
+
 def unwanted(results: Path, wanted: Wanted) -> Iterator[tuple[Path, str]]:
     """Files of ours that nothing asks for, with the reason; cells of stacks that stay are not among them."""
     for path in sorted((results / "datasets").glob("*.safetensors")):
-        if path.stem not in wanted.datasets and _made_by(path, "datasets"):
+        if path.stem not in wanted.datasets and _made_by(path, "dataset"):
             yield path, "data set"
     for folder in sorted((results / "runs").glob("*")):
         found = [path for pattern in RUN_FILES for path in sorted(folder.glob(pattern))]
         if folder.name not in wanted.stacks and any(_made_by(path, "train") for path in found):
             yield from ((path, "stack") for path in found)
-    for stage in ANALYSES:
-        for path in sorted((results / stage).glob("*.parquet")):
-            if path.stem not in wanted.stacks and _made_by(path, stage):
+    analyses = list(registry.entries("analysis"))
+    for name in analyses:
+        for path in sorted((results / name).glob("*.parquet")):
+            if path.stem not in wanted.stacks and _made_by(path, name):
                 yield path, "stack"
+    for path in sorted((results / "jobs").glob("*.json")):
+        if path.stem not in wanted.stacks and _is_job(path):
+            yield path, "stack"
     for path in sorted([*(results / "logs").glob("*/*.log"), *(results / "benchmarks").glob("*/*.tsv")]):
-        if path.parent.name in ("train", *ANALYSES) and STACK.search(path.stem) and path.stem not in wanted.stacks:
+        if path.parent.name in ("train", *analyses) and STACK.search(path.stem) and path.stem not in wanted.stacks:
             yield path, "stack"
     for path in sorted(results.rglob("*.damaged")):
         yield path, "put aside as damaged"
@@ -78,7 +96,8 @@ def drop_cells(folder: Path, names: list[str]) -> None:
     with files.only_writer(folder):
         kept = {name: record for name, record in records.read_records(weights, history).items() if name not in names}
         times = {path: path.stat().st_mtime_ns for path in (weights, history)}
-        records.write_records(weights, history, kept, files.read_metadata(weights)["provenance"])
+        columns = pyarrow.parquet.read_schema(history)
+        records.write_records(weights, history, kept, columns, files.read_metadata(weights)["provenance"])
         # A newer date would have every analysis of the stack made anew.
         for path, time in times.items():
             os.utime(path, ns=(time, time))
@@ -90,7 +109,15 @@ def _made_by(path: Path, stage: str) -> bool:
     return False
 
 
+def _is_job(path: Path) -> bool:
+    """Whether a file is a stack's job file."""
+    with contextlib.suppress(UserError):
+        return jobs.read(path).stack == path.stem
+    return False
+
+
 def clean_folder(results: Path, wanted: Wanted, *, delete: bool) -> None:
+    """List what a folder of results has that is not wanted; delete it if asked to."""
     total = count = 0
     for path, reason in list(unwanted(results, wanted)):
         size = path.stat().st_size

@@ -1,24 +1,29 @@
-"""A study's config: checked against the closed schema, with defaults filled in; each error is one sentence."""
+"""Reads a study's config: checked against the model in `study.schema`, with every default filled in.
 
-import difflib
+Each error is one sentence: the key, its value, what is allowed, and a near miss if there is one.
+"""
+
 import functools
+import itertools
 import math
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from ranktwo.errors import UserError
-from ranktwo.store.registry import registered
+from ranktwo.store import registry
 from ranktwo.study import grid
+from ranktwo.study.axes import AXES
+from ranktwo.study.schema import Study, as_dicts
 
-SCHEMA_FILE = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
-
-# YAML 1.1 reads 1e-3 as text, since it wants 1.0e-3; nobody who writes 1e-3 in a config means text.
-_EXPONENT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
+Schema = dict[str, Any]
+"""The JSON schema of a part of a config."""
+MOST_SHOWN = 12
+"""Values that a sentence lists."""
 
 
 def read(config: dict[str, Any], where: str) -> dict[str, Any]:
@@ -26,18 +31,11 @@ def read(config: dict[str, Any], where: str) -> dict[str, Any]:
 
     Raises UserError with one sentence: the key, its value, what is allowed, and a near miss if there is one.
     """
-    known = schema()
-    study = _plain(config)
-    for path, number in _numbers(study):
-        if not math.isfinite(number):
-            raise UserError(f"{where}: {_path(path)} is {number}; it must be a finite number")
-    errors = jsonschema.Draft202012Validator(known).iter_errors(study)
-    error = min(errors, key=lambda error: (len(error.absolute_path), str(error.absolute_path)), default=None)
-    if error is not None:
-        raise UserError(f"{where}: {_sentence(error)}")
-    if "figures" in study:
-        study["figures"] = {name: {} if settings is None else settings for name, settings in study["figures"].items()}
-    _fill(study, known, known)
+    given = _plain(config)
+    try:
+        study = as_dicts(Study.model_validate(given))
+    except ValidationError as error:
+        raise UserError(f"{where}: {_first(error, given)}") from error
     try:
         _check(study)
     except UserError as error:
@@ -88,126 +86,127 @@ class _Strict(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-@functools.cache
-def schema() -> dict[str, Any]:
-    """The schema of a study: its file, with the sources and figures that are registered."""
-    content = yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
-    content["$defs"]["dataset"]["properties"]["source"]["enum"] = list(registered("source"))
-    figures = registered("figure")
-    content["properties"]["figures"] |= {
-        "default": {name: {} for name in figures},
-        "properties": {
-            name: {"$ref": "#/$defs/figure", "description": text.partition("\n")[0]} for name, text in figures.items()
-        },
-    }
-    return content
-
-
-def _numbers(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], float]]:
-    """Every floating-point number in a config, with the way to it."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        yield from _numbers(item, (*path, key))
-    if isinstance(value, float):
-        yield path, value
-
-
 def _plain(value: Any) -> Any:
-    """Plain dicts and lists, with numbers such as 1e-3 as numbers."""
+    """Plain dicts, with text for keys, and plain lists."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, str) and _EXPONENT.fullmatch(value):
-        return float(value)
-    return value
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def resolve(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
-    """The schema with what its `$ref` points to."""
-    if "$ref" not in schema:
-        return schema
-    return root["$defs"][schema["$ref"].removeprefix("#/$defs/")] | {k: v for k, v in schema.items() if k != "$ref"}
-
-
-def _fill(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> None:
-    """Set absent keys of objects to the schema's defaults, in place."""
-    schema = resolve(schema, root)
-    if isinstance(value, list):
-        for item in value:
-            _fill(item, schema.get("items", {}), root)
-    if not isinstance(value, dict):
-        return
-    properties = schema.get("properties", {})
-    for key, inner in properties.items():
-        if "default" in inner and key not in value:
-            value[key] = _plain(inner["default"])
-    other = schema.get("additionalProperties") or {}
-    for key, item in value.items():
-        _fill(item, properties.get(key, other), root)
+# What no single value shows.
 
 
 def _check(study: dict[str, Any]) -> None:
-    """What the schema cannot say."""
-    for key in ("results", "data_folder"):
-        if study[key] and (not study[key].isprintable() or set(study[key]) & set("{}")):
-            raise UserError(f"{key} is {shown(study[key])}; a folder's name has no braces and no control characters")
+    """Refuse data sets that are not there, batches larger than the training part, and figures of nothing."""
     names = list(study["datasets"])
-    for number, entry in enumerate(study["grids"]):
-        datasets = entry["dataset"]
-        for name in datasets if isinstance(datasets, list) else [datasets]:
+    for number, axes in enumerate(study["grids"]):
+        for place, name in _places(("grids", number, "dataset"), axes["dataset"]):
             if name not in names:
                 raise UserError(
-                    f"grids[{number}].dataset is {name!r}, which is not one of the study's datasets "
-                    f"({', '.join(names)}){_near(name, names)}"
+                    f"{_path(place)} is {shown(name)}, which is not one of the study's datasets "
+                    f"({', '.join(names)}){registry.near_miss(name, names)}"
                 )
-    for cell in grid.expand(study["grids"]):
-        if cell.train_size and cell.batch_size != "full" and cell.batch_size > cell.train_size:
-            raise UserError(
-                f"grids: batch_size {cell.batch_size} is more than train_size {cell.train_size}; "
-                "a batch has at most all training rows"
-            )
+    grid.check_count(study["grids"])
+    values = [grid.values(axes) for axes in study["grids"]]
+    for axes in values:
+        for size, batch in itertools.product(axes["train_size"], axes["batch_size"]):
+            if size and batch != "full" and batch > size:
+                raise UserError(
+                    f"grids: batch_size {batch} is more than train_size {size}; a batch has at most all training rows"
+                )
     for figure, settings in study["figures"].items():
         for axis, wanted in settings["where"].items():
-            asked = {value for entry in study["grids"] for value in _values(entry[axis])}
-            missing = [value for value in _values(wanted) if value not in asked]
-            if missing:
-                raise UserError(
-                    f"figures.{figure}.where.{axis} is {missing[0]!r}, which no grid has "
-                    f"({', '.join(sorted(map(str, asked)))}){_near(missing[0], map(str, asked))}"
-                )
+            known = list(dict.fromkeys(value for axes in values for value in axes[axis]))
+            for place, value in _places(("figures", figure, "where", axis), wanted):
+                if grid.typed(AXES[axis], value) not in known:
+                    texts = [str(list(one) if isinstance(one, tuple) else one) for one in known]
+                    some = ", ".join(texts[:MOST_SHOWN] + ["..."] * (len(texts) > MOST_SHOWN))
+                    raise UserError(
+                        f"{_path(place)} is {shown(value)}, which no grid has ({some})"
+                        f"{registry.near_miss(value, texts)}"
+                    )
 
 
-def _values(value: Any) -> list[Any]:
-    """The values of an axis, hashable."""
-    return [tuple(item) if isinstance(item, list) else item for item in (value if isinstance(value, list) else [value])]
+def _places(path: tuple[Any, ...], value: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """The values of an axis, each with the way to it."""
+    if isinstance(value, list):
+        yield from (((*path, number), item) for number, item in enumerate(value))
+    else:
+        yield path, value
 
 
-def _sentence(error: jsonschema.ValidationError) -> str:
-    """A schema violation as a sentence."""
-    path = _path(error.absolute_path)
-    rule, limit, value = error.validator, error.validator_value, error.instance
-    if rule == "additionalProperties" or (
-        rule in ("enum", "pattern") and "propertyNames" in error.absolute_schema_path
-    ):
-        known = list(error.schema.get("properties", {})) or (limit if isinstance(limit, list) else [])
-        unknown = next(key for key in value if key not in known) if isinstance(value, dict) else value
-        key = _path([*error.absolute_path, unknown])
-        if not known:
-            return f"{key} is not a valid name: use lower-case letters, digits and hyphens"
-        return f"{key} is not a known key; known are {', '.join(known)}{_near(unknown, known)}"
-    if rule == "required":
-        missing = next(key for key in limit if key not in value)
-        return f"{path + '.' if path else ''}{missing} is missing; it has to be given{_near(missing, value)}"
-    if rule in ("enum", "pattern"):
-        known = _words(limit) if rule == "pattern" else limit
-        numbers = "a whole number of at least 1 or " if "integer" in error.schema.get("type", []) else ""
-        return f"{path} is {shown(value)}; it must be {numbers}one of {', '.join(map(str, known))}{_near(value, known)}"
-    if rule in ("minItems", "minProperties"):
-        return f"{path} is empty; it needs at least {'one entry' if limit == 1 else f'{limit} entries'}"
-    if rule == "uniqueItems":
-        return f"{path} is {shown(value)}; no entry may stand twice"
-    return f"{path or 'the config'} is {shown(value)}; it must be {allowed(error.schema)}"
+# The model's errors as sentences.
+
+
+@functools.cache
+def schema() -> Schema:
+    """The JSON schema of a study."""
+    return Study.model_json_schema()
+
+
+def _first(error: ValidationError, config: Any) -> str:
+    """The sentence on the error that is nearest to the top; a key that is not known explains one that is missing."""
+    errors = error.errors(include_url=False, include_context=True)
+    return _sentence(min(errors, key=lambda one: (len(one["loc"]), one["type"] != "extra_forbidden")), config)
+
+
+def _sentence(error: ErrorDetails, config: Any) -> str:
+    parts, value, allowed_there, around = _place(error["loc"], config)
+    path, kind = _path(parts), error["type"]
+    if kind == "extra_forbidden" or (error["loc"][-1:] == ("[key]",) and "enum" in around.get("propertyNames", {})):
+        known = list(around.get("properties", {})) or around["propertyNames"]["enum"]
+        return f"{path} is not a known key; known are {', '.join(known)}{registry.near_miss(parts[-1], known)}"
+    if error["loc"][-1:] == ("[key]",):
+        return f"{path} is not a valid name: use lower-case letters, digits and hyphens"
+    if kind == "missing":
+        return f"{path} is missing; it has to be given"
+    what = f"{path or 'the config'} is {shown(value)}"
+    if kind == "refused":
+        return f"{what}; {error['msg']}"
+    if kind == "string_too_short":
+        return f"{path} is empty; it has to be given"
+    if kind == "too_short":
+        least = error["ctx"]["min_length"]
+        needed = f"{least} entries" if least > 1 else "one entry"
+        return f"{what if value else f'{path} is empty'}; it needs at least {needed}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{what}; it must be a finite number"
+    return f"{what}; it must be {allowed(allowed_there)}{registry.near_miss(value, _words(allowed_there))}"
+
+
+def _place(loc: tuple[int | str, ...], config: Any) -> tuple[list[int | str], Any, Schema, Schema]:
+    """Where an error is: the way to it through the config, the value there, its schema, and the schema around it.
+
+    pydantic also names the alternatives that it tried on the way; they are left out.
+    """
+    parts: list[int | str] = []
+    value, inner, around = config, schema(), schema()
+    for part in loc:
+        if isinstance(part, int):
+            around = next(one for one in _alternatives(inner) if "items" in one)
+            inner, value = around["items"], value[part]
+        elif part != "[key]" and (objects := [one for one in _alternatives(inner) if one.get("type") == "object"]):
+            [around] = objects
+            inner = around.get("properties", {}).get(part) or _any_entry(around)
+            value = value.get(part) if isinstance(value, dict) else None
+        else:
+            continue
+        parts.append(part)
+    return parts, value, inner, around
+
+
+def _alternatives(inner: Schema) -> list[Schema]:
+    """The schemas one of which a value has to fit, without references."""
+    if "$ref" in inner:
+        return [schema()["$defs"][inner["$ref"].removeprefix("#/$defs/")]]
+    several = inner.get("anyOf") or inner.get("oneOf")
+    return [found for one in several for found in _alternatives(one)] if several else [inner]
+
+
+def _any_entry(inner: Schema) -> Schema:
+    """The schema of an object's entries whose keys are the user's choice."""
+    entries = [*inner.get("patternProperties", {}).values(), inner.get("additionalProperties")]
+    return next((entry for entry in entries if isinstance(entry, dict)), {})
 
 
 _NOUNS = {
@@ -215,7 +214,6 @@ _NOUNS = {
     "number": "a number",
     "string": "text",
     "boolean": "true or false",
-    "array": "a list",
     "object": "a mapping of keys to values",
     "null": "null",
 }
@@ -227,27 +225,27 @@ _LIMITS = {
 }
 
 
-def allowed(schema: dict[str, Any]) -> str:
+def allowed(inner: Schema) -> str:
     """What a value may be, in words, from its schema."""
-    if "enum" in schema:
-        return "one of " + ", ".join(map(str, schema["enum"]))
-    types = schema.get("type", [])
-    types = [types] if isinstance(types, str) else types
-    limits = " and ".join(text.format(schema[key]) for key, text in _LIMITS.items() if key in schema)
-    words = []
-    for name in types:
-        noun = _NOUNS[name]
-        if name in ("integer", "number") and limits:
-            noun += " " + limits
-        if name == "string" and "pattern" in schema:
-            noun = " or ".join(_words(schema["pattern"]))
-        words.append(noun + (" of such values" if name == "array" and len(types) > 1 else ""))
-    return " or ".join(words) or f"other than it is ({schema.get('description', 'see the schema')})"
+    if "oneOf" in inner:
+        one = inner["oneOf"][0]
+        return f"{allowed(one)} or a list of such values"
+    if "anyOf" in inner:
+        return " or ".join(map(allowed, inner["anyOf"]))
+    if "$ref" in inner:
+        return allowed(*_alternatives(inner))
+    if "enum" in inner or "const" in inner:
+        words = _words(inner)
+        return f"one of {', '.join(words)}" if len(words) > 1 else words[0]
+    if inner["type"] == "array":
+        return f"a list (each entry {allowed(inner['items'])})"
+    limits = " and ".join(text.format(inner[key]) for key, text in _LIMITS.items() if key in inner)
+    return f"{_NOUNS[inner['type']]} {limits}".rstrip()
 
 
-def _words(pattern: str) -> list[str]:
-    """The words that a pattern of the schema, ^(one|other)$, stands for."""
-    return pattern.removeprefix("^(").removesuffix(")$").split("|")
+def _words(inner: Schema) -> list[str]:
+    """The words that a schema allows."""
+    return [word for one in _alternatives(inner) for word in one.get("enum", [one["const"]] if "const" in one else [])]
 
 
 def _path(parts: Any) -> str:
@@ -264,7 +262,42 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _near(word: Any, known: Any) -> str:
-    """A question that offers the nearest known word, or nothing."""
-    match = difflib.get_close_matches(str(word), [str(name) for name in known], n=1)
-    return f"; did you mean {match[0]}?" if match else ""
+# The page of keys.
+
+
+def keys() -> list[tuple[str, str, str, str]]:
+    """A row for each key of a config: the key, what it may be, its default, what it means; for docs/config.md.
+
+    `NAME` stands for a name of the user's choice and `[]` for every entry of a list. A default is `required` where the
+    key has to be given, and else Markdown.
+    """
+    return list(_rows(schema(), ""))
+
+
+def _rows(inner: Schema, prefix: str) -> Iterator[tuple[str, str, str, str]]:
+    for name, one in inner.get("properties", {}).items():
+        key = prefix + name
+        default = "required" if name in inner.get("required", []) else _default(one)
+        # A section's description is its model's.
+        meaning = one.get("description") or _alternatives(one)[0].get("description", "")
+        yield key, allowed(one), default, meaning
+        if key == "figures":
+            for figure in registry.entries("figure").values():
+                yield f"figures.{figure.name}", f"{_NOUNS['object']} or null", "", figure.summary
+        for part in _alternatives(one):
+            entry, mark = (part["items"], "[]") if "items" in part else (_any_entry(part), ".NAME")
+            entry = next((found for found in _alternatives(entry) if "properties" in found), {})
+            if name != "where":
+                yield from _rows(part, f"{key}.")
+                yield from _rows(entry, f"{key}{mark}.")
+
+
+def _default(one: Schema) -> str:
+    if "default" not in one:
+        return "all of them"
+    value = one["default"]
+    if isinstance(value, dict):
+        return "`{}`"
+    if isinstance(value, list):
+        return f"`[{', '.join(map(str, value))}]`"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{shown(value)}`"

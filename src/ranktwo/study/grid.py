@@ -2,14 +2,14 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 from ranktwo.errors import UserError
 from ranktwo.store.canonical import short_hash
 from ranktwo.store.fingerprints import fingerprint
-from ranktwo.study.axes import AXES, Cell
+from ranktwo.study.axes import AXES, Axis, Cell
 
 MOST_CELLS = 200_000
 MOST_IN_STACK = 10_000
@@ -17,48 +17,51 @@ MOST_IN_STACK = 10_000
 
 def cell_of(facts: Mapping[str, Any]) -> Cell:
     """The cell of a record's facts, with numbers for `all rows` and `full`, which train it alike."""
-    axes = {axis: facts[axis] for axis in AXES}
-    return Cell(**axes | {"widths": tuple(map(int, axes["widths"].split("-")))})
+    return Cell(**{name: _from_record(axis, facts[name]) for name, axis in AXES.items()})
+
+
+def _from_record(axis: Axis, value: Any) -> Any:
+    return tuple(map(int, value.split("-"))) if axis.kind == "widths" else value
 
 
 def cell_name(cell: Cell, options: dict[str, Any]) -> str:
     """The cell's name in every file: its axes, and a hash of them and of its data set's options."""
-    return f"{cell.slug(tuple(AXES))}_{short_hash([asdict(cell), options])}"
+    return f"{cell.slug(tuple(AXES))}_{short_hash([vars(cell), options])}"
 
 
 def expand(grids: list[dict[str, Any]]) -> list[Cell]:
-    """The union of grids, each the product of its axes' values, in order and without duplicates.
+    """The union of grids, each the product of its axes' values, in the axes' order and without duplicates.
 
     Raises UserError, before any memory is spent, if there are more than MOST_CELLS combinations.
     """
-    grids = [
-        {axis: values if isinstance(values, list) else [values] for axis, values in grid.items()} for grid in grids
-    ]
-    count = sum(math.prod(len(values) for values in grid.values()) for grid in grids)
+    check_count(grids)
+    cells: dict[Cell, None] = {}
+    for grid in map(values, grids):
+        points = itertools.product(*grid.values())
+        cells |= dict.fromkeys(Cell(**dict(zip(grid, point, strict=True))) for point in points)
+    return list(cells)
+
+
+def check_count(grids: list[dict[str, Any]]) -> None:
+    """Refuse grids of more than MOST_CELLS combinations."""
+    count = sum(math.prod(len(found) for found in values(grid).values()) for grid in grids)
     if count > MOST_CELLS:
         raise UserError(f"grids: {count:,} cells are asked for, and {MOST_CELLS:,} are the most; name fewer values")
-    cells = (Cell(**_typed(point)) for grid in grids for point in _product(grid))
-    return list(dict.fromkeys(cells))
 
 
-def _product(grid: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
-    for values in itertools.product(*grid.values()):
-        yield dict(zip(grid, values, strict=True))
+def values(grid: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The values of each axis that a grid names, as cells have them, in the axes' order."""
+    found = {name: grid[name] if isinstance(grid[name], list) else [grid[name]] for name in AXES if name in grid}
+    return {name: [typed(AXES[name], value) for value in given] for name, given in found.items()}
 
 
-def _typed(point: dict[str, Any]) -> dict[str, Any]:
-    """The point with one type an axis, so that 1 and 1.0, or 64 and [64], are the same value."""
-    point = dict(point)
-    for axis in ("label_noise", "learning_rate", "weight_decay"):
-        if axis in point:
-            point[axis] = float(point[axis])
-    for axis in ("train_size", "steps", "seed", "batch_size"):
-        if isinstance(point.get(axis), float):
-            point[axis] = int(point[axis])
-    if "widths" in point:
-        widths = point["widths"]
-        point["widths"] = tuple(widths) if isinstance(widths, list) else (widths,)
-    return point
+def typed(axis: Axis, value: Any) -> Any:
+    """A value with the one type of its axis, so that 1 and 1.0, or 64 and [64], are the same value."""
+    if axis.kind == "widths":
+        return tuple(map(int, value)) if isinstance(value, list | tuple) else (int(value),)
+    if value is None or isinstance(value, str):
+        return value
+    return {"real": float, "whole": int}.get(axis.kind, lambda same: same)(value)
 
 
 def stacks(cells: list[Cell], stacked: list[str], datasets: dict[str, dict[str, Any]]) -> dict[str, list[Cell]]:
@@ -67,15 +70,19 @@ def stacks(cells: list[Cell], stacked: list[str], datasets: dict[str, dict[str, 
     A stack's name depends on what its cells share, so that it stays when a stacked axis grows.
     """
     split = tuple(axis for axis in AXES if axis not in stacked)
-    result: dict[str, list[Cell]] = {}
+    members: dict[Any, list[Cell]] = {}
+    shared_by = attrgetter(*split)
     for cell in cells:
-        shared = {axis: value for axis, value in asdict(cell).items() if axis in split}
-        name = f"{cell.slug(split)}_{short_hash([shared, datasets[cell.dataset]])}"
-        result.setdefault(name, []).append(cell)
-    for name, members in result.items():
-        if len(members) > MOST_IN_STACK:
+        members.setdefault(shared_by(cell), []).append(cell)
+    result: dict[str, list[Cell]] = {}
+    for together in members.values():
+        first = together[0]
+        shared = {axis: getattr(first, axis) for axis in split}
+        name = f"{first.slug(split)}_{short_hash([shared, datasets[first.dataset]])}"
+        result[name] = together
+        if len(together) > MOST_IN_STACK:
             raise UserError(
-                f"stack: {name} has {len(members):,} cells, and {MOST_IN_STACK:,} are the most; "
+                f"stack: {name} has {len(together):,} cells, and {MOST_IN_STACK:,} are the most; "
                 "take an axis with many values out of `stack`"
             )
     return result
@@ -84,4 +91,4 @@ def stacks(cells: list[Cell], stacked: list[str], datasets: dict[str, dict[str, 
 def identity(cell: Cell, checksum: str, snapshots: int) -> str:
     """A hash of all that determines a cell's numbers: its axes, its data set's checksum, the snapshots and the code."""
     code = fingerprint("train", optimizer=cell.optimizer, schedule=cell.schedule, decay_rule=cell.decay_rule)
-    return short_hash([asdict(cell), checksum, snapshots, code])
+    return short_hash([vars(cell), checksum, snapshots, code])

@@ -8,7 +8,7 @@ content stops with a sentence. A file is rewritten only when its content changes
 import argparse
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,11 @@ class Job:
     @property
     def hash(self) -> str:
         """Eight hexadecimal digits that differ where the content does."""
-        return short_hash([self.stack, self.options, self.snapshots, [asdict(cell) for cell in self.cells]])
+        return short_hash([self.stack, self.options, self.snapshots, [vars(cell) for cell in self.cells]])
 
     def text(self) -> str:
         """The file's content."""
-        cells = ",\n".join(f"    {json.dumps(asdict(cell))}" for cell in self.cells)
+        cells = ",\n".join(f"    {json.dumps(vars(cell))}" for cell in self.cells)
         head = {"stack": self.stack, "snapshots": self.snapshots, "options": self.options}
         return json.dumps(head, indent=2).removesuffix("\n}") + f',\n  "cells": [\n{cells}\n  ]\n}}\n'
 
@@ -123,7 +123,7 @@ def _write(path: Path, text: str) -> None:
 
 def described(cells: list[Cell]) -> str:
     """The cells in a line for a log: how many, and the values of the axes in which they differ."""
-    rows = [asdict(cell) for cell in cells]
+    rows = [vars(cell) for cell in cells]
     differing = {}
     for axis in rows[0]:
         values = list(dict.fromkeys(row[axis] for row in rows))

@@ -1,22 +1,24 @@
-"""What a study will take, before any of it is submitted: jobs, cells, CPU time, memory and disk, of what is new."""
+"""What a study will take, before any of it is submitted: jobs, cells, CPU time, memory and disk, of what is new.
+
+The plan needs neither the data nor anything that trains: sizes of a data set come from its prepared file or, before it
+is prepared, from what its source says of itself.
+"""
 
 import contextlib
 import math
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tabulate
 
-from ranktwo.analysis.truncation import truncation_ranks
-from ranktwo.data import dataset
-from ranktwo.data.dataset import Dataset
 from ranktwo.errors import UserError
-from ranktwo.store import files
-from ranktwo.study import grid, jobs, schedule
+from ranktwo.store import files, registry
+from ranktwo.study import grid, jobs, schedules
 from ranktwo.study.axes import Cell
-from ranktwo.training import recording
+from ranktwo.study.jobs import Job
 
 # Calibration, on one core of an AMD EPYC (AVX-512) with torch 2.13.0 and other work beside. Of the steps, by
 # `benchmarks/plan.py`: least squares of relative errors over 77 runs of nets from 64-16-1 to 3072-128-10, B from 4 to
@@ -25,16 +27,9 @@ from ranktwo.training import recording
 STEP = {"product": 44.3e-6, "weight": 0.0384e-3, "activation": 0.554e-3, "cell": 1.25}
 """Microseconds of a step: a weight and sample; a weight; an activation; a cell."""
 OPTIMIZER = {"sgd": 0.0, "momentum": 0.158e-3, "adamw": 0.570e-3}
-"""Microseconds of a step for a weight on top of that."""
+"""Microseconds of a step for a weight on top of that. An optimizer that is not here costs what the dearest one does."""
 EVALUATION = {"product": 37.1e-6, "activation": 347e-6}
 """Microseconds of a snapshot: a weight and sample; an activation and sample."""
-ANALYSIS = {
-    "spectra": (450.0, 0.0, 1e-3),
-    "certificates": (1000.0, 340e-6, 6.7e-3),
-    "bounds": (300.0, 64e-6, 0.0),
-    "truncation": (540.0, 20e-6, 0.0),
-}
-"""Microseconds of each look at a cell: as such; for a weight and sample; for a product in its decompositions."""
 START, READ = 2.2, 5e-9
 """Seconds in which a job starts, Python and PyTorch; of reading, for each byte of data in float64."""
 WITHIN = {"training": 2.5, "analyses": 3}
@@ -47,6 +42,59 @@ UNITS = [("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)]
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataSize:
+    """What the plan has to know of a data set."""
+
+    inputs: int
+    """Features of a sample, the bias column included."""
+    outputs: int
+    """Of the net."""
+    train_size: int
+    test_size: int
+    checksum: str | None = None
+    """Of the prepared data set; None before it is prepared."""
+
+    @property
+    def bytes(self) -> int:
+        """The inputs in float64."""
+        return 8 * self.inputs * (self.train_size + self.test_size)
+
+
+def prepared_size(path: Path, options: dict[str, Any] | None = None) -> DataSize | None:
+    """Sizes of the data set in a file; None where there is none, or none that was prepared with these options."""
+    with contextlib.suppress(UserError, KeyError):
+        facts = files.read_metadata(path)
+        if options in (None, facts["options"]):
+            names = ("inputs", "outputs", "train_size", "test_size", "checksum")
+            return DataSize(**{name: facts[name] for name in names})
+    return None
+
+
+def source_size(options: dict[str, Any]) -> DataSize | None:
+    """Sizes of a data set before it is prepared; None where its source does not say them.
+
+    A source says `rows`, of all its data or of its training and its test part, `columns`, `kind` and, in
+    classification, `classes`. Of some classes the rows are taken to be their share of all rows.
+    """
+    facts = registry.entries("source")[options["source"]].settings
+    try:
+        rows, columns, classes = facts["rows"], facts["columns"], facts.get("classes", 1)
+        classification = facts["kind"] == "classification"
+    except KeyError:
+        return None
+    chosen = len(options["classes"] or []) or classes
+    parts = [round(count * chosen / classes) for count in rows]
+    own_test = len(parts) > 1
+    test_size = options["test_size"] or (parts[1] if own_test else round(parts[0] / 4))
+    return DataSize(
+        inputs=columns + options["bias"],
+        outputs=chosen if classification and chosen > 2 else 1,
+        train_size=parts[0] if own_test else max(1, parts[0] - test_size),
+        test_size=test_size,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stack:
     """A stack's cells, those of them to be trained, and the analyses to be made."""
 
@@ -54,8 +102,8 @@ class Stack:
     cells: list[Cell]
     new: list[Cell]
     missing: set[str]
-    """Stages after training whose file is not there, or has to be made again with the new cells."""
-    data: Dataset
+    """Analyses whose file is not there, or has to be made again with the new cells."""
+    data: DataSize
     snapshots: int
     """Recorded of each cell, the initial one included."""
     on_gpu: list[Cell] = field(default_factory=list)
@@ -64,18 +112,24 @@ class Stack:
     """The provenance of the runs on a GPU."""
 
     @property
+    def matrices(self) -> list[tuple[int, int]]:
+        """Inputs and outputs of W_1 .. W_L."""
+        sizes = [self.data.inputs, *self.cells[0].widths, self.data.outputs]
+        return list(zip(sizes, sizes[1:], strict=False))
+
+    @property
     def parameters(self) -> int:
         """Weights of one net."""
-        return sum(math.prod(pair) for pair in recording.shapes(self.cells[0], self.data))
+        return sum(map(math.prod, self.matrices))
 
     @property
     def train_size(self) -> int:
-        return self.cells[0].train_size or len(self.data.train_x)
+        return self.cells[0].train_size or self.data.train_size
 
     @property
     def samples(self) -> int:
         """Rows that one evaluation goes through."""
-        return self.train_size + len(self.data.test_x)
+        return self.train_size + self.data.test_size
 
     @property
     def activations(self) -> int:
@@ -85,21 +139,46 @@ class Stack:
     @property
     def values(self) -> int:
         """Sum over the matrices of (shorter side)^2 (longer side), as the cost of singular values is."""
-        return sum(min(pair) ** 2 * max(pair) for pair in recording.shapes(self.cells[0], self.data))
+        return sum(min(pair) ** 2 * max(pair) for pair in self.matrices)
 
     @property
     def start(self) -> float:
         """Seconds until a job can begin: Python, PyTorch, the data."""
-        return START + READ * self.data_bytes
-
-    @property
-    def data_bytes(self) -> int:
-        """The data set's inputs in float64."""
-        return 8 * self.data.inputs * (len(self.data.train_x) + len(self.data.test_x))
+        return START + READ * self.data.bytes
 
     def weight_bytes(self, cells: int) -> int:
         """What so many cells' snapshots take in memory and on disk."""
         return 4 * self.parameters * self.snapshots * cells
+
+
+class Analysis(NamedTuple):
+    """The cost of an analysis: microseconds of each look at a cell, how many looks there are, and what they leave."""
+
+    look: float
+    product: float = 0.0
+    """For a weight and sample."""
+    singular: float = 0.0
+    """For a product in its decompositions."""
+    looks: Callable[[Stack], int] = lambda stack: stack.snapshots
+    numbers: Callable[[Stack], int] = lambda stack: 0
+    """Numbers on disk of a cell, beside the few of any row."""
+
+
+def _ranks(stack: Stack) -> int:
+    """Ranks to which V is truncated: 0 to q of a V with a short shorter side q, and some 23 of others."""
+    q = min(stack.matrices[0])
+    return q + 1 if q <= 64 else 23
+
+
+ANALYSIS = {
+    "spectra": Analysis(
+        450.0, 0.0, 1e-3, numbers=lambda stack: stack.snapshots * sum(min(pair) for pair in stack.matrices)
+    ),
+    "certificates": Analysis(1000.0, 340e-6, 6.7e-3),
+    "bounds": Analysis(300.0, 64e-6, looks=lambda stack: 1),
+    "truncation": Analysis(540.0, 20e-6, looks=_ranks, numbers=lambda stack: 4 * stack.cells[0].widths[0]),
+}
+"""Analyses by name. One that is not here costs what the dearest of these does."""
 
 
 def training_seconds(stack: Stack) -> float:
@@ -112,10 +191,10 @@ def step_seconds(stack: Stack, cells: list[Cell]) -> float:
     if not cells:
         return 0.0
     first, count = cells[0], len(cells)
-    batch = stack.train_size if first.batch_size == "full" else first.batch_size
+    batch = stack.train_size if isinstance(first.batch_size, str) else first.batch_size
     step = (
         STEP["product"] * stack.parameters * batch
-        + (STEP["weight"] + OPTIMIZER[first.optimizer]) * stack.parameters
+        + (STEP["weight"] + OPTIMIZER.get(first.optimizer, max(OPTIMIZER.values()))) * stack.parameters
         + STEP["activation"] * stack.activations * batch
         + STEP["cell"]
     )
@@ -142,72 +221,95 @@ def gpu_sentence(stacks: list[Stack]) -> str:
     )
 
 
-def analysis_seconds(stage: str, stack: Stack) -> float:
-    """CPU seconds of a stage of one stack on one core."""
-    each, product, singular = ANALYSIS[stage]
-    # Bounds and truncation look at the trained net alone, truncation at each rank that it is cut to.
-    looks = stack.snapshots if stage in ("spectra", "certificates") else 1
-    if stage == "truncation":
-        looks = len(truncation_ranks(min(recording.shapes(stack.cells[0], stack.data)[0])))
-    work = product * stack.samples * stack.parameters + singular * stack.values
-    return stack.start + 1e-6 * looks * (each + work) * len(stack.cells)
+def analysis_seconds(name: str, stack: Stack) -> float:
+    """CPU seconds of an analysis of one stack on one core."""
+    costs = [ANALYSIS[name]] if name in ANALYSIS else ANALYSIS.values()
+    looking = max(
+        cost.looks(stack) * (cost.look + cost.product * stack.samples * stack.parameters + cost.singular * stack.values)
+        for cost in costs
+    )
+    return stack.start + 1e-6 * looking * len(stack.cells)
 
 
 def bytes_written(stage: str, stack: Stack) -> float:
-    """Size of what a stage leaves on disk for one stack."""
+    """Size of what training or an analysis leaves on disk for one stack."""
     if stage == "train":
         return EMPTY_FILE + stack.weight_bytes(len(stack.new))
-    lists = {
-        "spectra": stack.snapshots * sum(min(pair) for pair in recording.shapes(stack.cells[0], stack.data)),
-        "truncation": 4 * stack.cells[0].widths[0],
-    }
-    return EMPTY_FILE + 8 * lists.get(stage, 0) * len(stack.cells)
+    costs = [ANALYSIS[stage]] if stage in ANALYSIS else ANALYSIS.values()
+    return EMPTY_FILE + 8 * max(cost.numbers(stack) for cost in costs) * len(stack.cells)
 
 
 def bytes_in_memory(stack: Stack) -> float:
     """Most memory that one of the stack's jobs takes: its cells' snapshots, in part twice, and the data in float64."""
-    return PROCESS + 3 * stack.weight_bytes(len(stack.cells)) + 2 * stack.data_bytes
+    return PROCESS + 3 * stack.weight_bytes(len(stack.cells)) + 2 * stack.data.bytes
 
 
-def read(name: str, job: str, results: Path) -> Stack:
-    """A stack of the study as it is on disk; `job` is what its training is asked for."""
-    cells, options, settings = jobs.decode(job)
-    data = dataset.load(results / "datasets" / f"{cells[0].dataset}.safetensors")
-    folder, known = results / "runs" / name, {}
-    on_gpu: list[Cell] = []
-    gpu: list[dict[str, Any]] = []
-    if (folder / "weights.safetensors").exists() and (folder / "history.parquet").exists():
-        # A damaged file is no result: its cells are trained again.
-        with contextlib.suppress(UserError):
-            known = files.read_parquet(folder / "history.parquet", "train")[1]["identities"]
-            metadata = files.read_metadata(folder / "weights.safetensors")
-            gpu = [run for run in metadata["runs"] if run["device"] != "cpu"]
-            on_gpu = [
-                grid.cell_of(facts["cell"])
-                for facts in metadata["cells"].values()
-                if all(metadata["runs"][run] in gpu for run in facts["runs"])
-            ]
-    wanted = zip(cells, grid.identities(cells, data, settings), strict=True)
-    new = [cell for cell, identity in wanted if known.get(grid.cell_name(cell, options)) != identity]
-    missing = {stage for stage in ANALYSIS if new or not (results / stage / f"{name}.parquet").exists()}
-    snapshots = len(schedule.snapshot_steps(cells[0].steps, settings["snapshots"]))
+def read(job: Job, results: Path) -> Stack | None:
+    """A stack of the study as it is on disk; None where its data set has to be prepared before anything is known."""
+    path = results / "datasets" / f"{job.cells[0].dataset}.safetensors"
+    data = prepared_size(path, job.options) or source_size(job.options)
+    if data is None:
+        return None
+    identities, on_gpu, gpu_runs = _trained(results / "runs" / job.stack)
+    new = [
+        cell
+        for cell in job.cells
+        if data.checksum is None
+        or identities.get(grid.cell_name(cell, job.options)) != grid.identity(cell, data.checksum, job.snapshots)
+    ]
+    names = registry.entries("analysis")
     return Stack(
-        name=name,
-        cells=cells,
+        name=job.stack,
+        cells=job.cells,
         new=new,
-        missing=missing,
+        missing={name for name in names if new or not (results / name / f"{job.stack}.parquet").exists()},
         data=data,
-        snapshots=snapshots,
+        snapshots=len(schedules.snapshot_steps(job.cells[0].steps, job.snapshots)),
         on_gpu=on_gpu,
-        gpu_runs=gpu,
+        gpu_runs=gpu_runs,
     )
 
 
+def _trained(folder: Path) -> tuple[dict[str, str], list[Cell], list[dict[str, Any]]]:
+    """Of a stack's files: identities by cell's name; the cells trained on a GPU alone; the provenance of runs on it."""
+    # A damaged file is no result: its cells are trained again.
+    with contextlib.suppress(UserError, KeyError):
+        identities = files.read_metadata(folder / "history.parquet")["identities"]
+        metadata = files.read_metadata(folder / "weights.safetensors")
+        gpu = [run for run in metadata["runs"] if run["device"] != "cpu"]
+        cells = metadata["cells"]
+        on_gpu = [
+            grid.cell_of(facts["cell"])
+            for facts in cells.values()
+            if all(metadata["runs"][run] in gpu for run in facts["runs"])
+        ]
+        whole = {name: known for name, known in identities.items() if cells.get(name, {}).get("identity") == known}
+        return whole, on_gpu, gpu
+    return {}, [], []
+
+
+def plan(results: Path, names: list[str], device: str) -> str:
+    """The plan of the stacks of these names as text, by their job files."""
+    found = {job.stack: (job, read(job, results)) for job in (jobs.read(jobs.path_of(results, name)) for name in names)}
+    stacks = [stack for _, stack in found.values() if stack]
+    unknown: dict[str, list[Job]] = {}
+    for job, stack in found.values():
+        if stack is None:
+            unknown.setdefault(job.cells[0].dataset, []).append(job)
+    sentences = [
+        f"The data set {name} must be prepared before its {sum(len(job.cells) for job in those):,} cells in "
+        f"{len(those):,} stacks can be planned, because its source does not say how large it is:\n"
+        f"run snakemake --cores 1 {results}/datasets/{name}.safetensors"
+        for name, those in unknown.items()
+    ]
+    return "\n".join([*([report(stacks, device)] if stacks else []), *sentences])
+
+
 def report(stacks: list[Stack], device: str) -> str:
-    """The plan as text."""
-    cells, new = (sum(len(part) for part in parts) for parts in zip(*((s.cells, s.new) for s in stacks), strict=True))
+    """The plan of some stacks as text."""
+    cells, new = sum(len(stack.cells) for stack in stacks), sum(len(stack.new) for stack in stacks)
     rows, total = [], 0.0
-    for stage in ("train", *ANALYSIS):
+    for stage in ("train", *registry.entries("analysis")):
         if stage == "train":
             todo = {s.name: training_seconds(s) for s in stacks if s.new}
         else:
