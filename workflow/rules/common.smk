@@ -50,6 +50,12 @@ def runs() -> bool:
     return workflow.is_main_process and workflow.executor_plugin and not workflow.dryrun
 
 
+def cores() -> int:
+    """Cores among which stacks are shared. On a cluster each job has its own machine, and the profile says how many."""
+    local = workflow.local_exec and not workflow.remote_exec
+    return workflow.resource_settings.cores or 1 if local else 1
+
+
 def every(pattern: str) -> list[str]:
     """The file of each stack, and of each analysis where the pattern names one."""
     return expand(pattern, results=RESULTS, stack=RUN.stacks, analysis=RUN.analyses)

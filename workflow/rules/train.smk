@@ -12,12 +12,7 @@ rule train:
     benchmark:
         f"{RESULTS}/benchmarks/train/{{stack}}.tsv"
     priority: lambda wildcards: RUN.priorities[wildcards.stack]
-    # On a cluster each job has its own machine: one process, or what --set-threads or the profile says.
-    threads: lambda wildcards: (
-        RUN.processes(wildcards.stack, workflow.resource_settings.cores or 1)
-        if workflow.local_exec and not workflow.remote_exec
-        else 1
-    )
+    threads: lambda wildcards: RUN.processes(wildcards.stack, cores())
     resources:
         gpu=0 if RUN.study["device"] == "cpu" else 1,
     params:

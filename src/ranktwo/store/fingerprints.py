@@ -25,7 +25,7 @@ WITHOUT_NUMBERS = (
 
 Their own statements do not count. What they use in other modules does.
 """
-TEXTS = {"column": ("meaning", "unit"), "add_argument": ("help",)}
+TEXTS = {"column": ("meaning", "unit"), "analysis": ("rows",), "add_argument": ("help",)}
 """Calls with arguments that are text for people, and the names of those arguments; `column` takes it by place too."""
 DATA = re.compile(r"[\w.-]+\.(cu|html|md|tex|mplstyle)")
 """Names of data files; one that lies beside the module that names it counts as code."""
@@ -37,8 +37,8 @@ LOADS = {"load", "load_all"}
 def fingerprint(stage: str, **chosen: str) -> str:
     """Hash of all code that the numbers of a stage pass through, 16 hexadecimal digits.
 
-    Of functions registered under a decorator all count, unless `chosen` names the one that is used: with
-    `figure="ranks"` no other figure counts.
+    Of functions registered under a decorator all count, unless `chosen` names those that are used, with spaces between
+    them: with `figure="ranks"` no other figure counts.
     """
     digest = hashlib.sha256()
     for meaning in sorted(_meanings(f"stages.{stage}", chosen)):
@@ -72,8 +72,6 @@ class _Statement:
     """Its syntax tree, without text for people."""
     uses: tuple[tuple[str, str], ...]
     """(name, attribute) of every name it reads; the attribute is empty where the name stands alone."""
-    marks: tuple[tuple[str, str], ...]
-    """(decorator, registered name) for each name under which it registers a function."""
     loads: tuple[str, ...]
     """Decorators whose functions it takes from the registry."""
     files: tuple[Path, ...]
@@ -109,7 +107,7 @@ def _closure(start: str, chosen: dict[str, str]) -> list[tuple[str, _Statement]]
                 waiting.append((name, used))
         for mark in statement.loads:
             for entry in registry.entries(mark).values():
-                if chosen.get(mark, entry.name) == entry.name:
+                if entry.name in chosen.get(mark, entry.name).split():
                     waiting.append((entry.module.removeprefix("ranktwo."), entry.function))
 
     while waiting:
@@ -125,9 +123,7 @@ def _closure(start: str, chosen: dict[str, str]) -> list[tuple[str, _Statement]]
             waiting.append((module.imports[binding][0], module.imports[binding][1] or "*"))
         for statement in module.statements:
             if binding == "*" or binding in statement.binds:
-                other = any(chosen.get(mark, own) != own for mark, own in statement.marks)
-                if not other:
-                    reach(name, statement)
+                reach(name, statement)
     return list(found)
 
 
@@ -188,15 +184,11 @@ def _statement(module: str, node: ast.stmt) -> _Statement:
         for inner in ast.walk(node)
         if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load)
     }
-    decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
-    calls = [item.func if isinstance(item, ast.Call) else item for item in decorators]
-    marks = [item.id for item in calls if isinstance(item, ast.Name)]
     folder = (_path(module) or PACKAGE).parent
     return _Statement(
         binds=tuple(_bound(node)),
         meaning=ast.dump(_without_texts(node)),
         uses=tuple(uses),
-        marks=tuple((mark, name) for mark in marks for name in registry.names(node, mark)),
         loads=tuple(_loads(node)),
         files=tuple(_named_files(node, folder)),
     )

@@ -128,7 +128,7 @@ class Workflow:
         return short_hash(list(self.stacks))
 
     def training_identity(self, stack: str) -> str:
-        """Of a stack's training: its cells, and the code of the optimizers, schedules and decay rules that they use."""
+        """Of a stack's training: its cells, and the code of the optimizer, schedule and decay rule of each."""
         chosen = {(cell.optimizer, cell.schedule, cell.decay_rule) for cell in self.stacks[stack]}
         code = [
             fingerprint("train", optimizer=optimizer, schedule=schedule, decay_rule=decay_rule)
@@ -140,7 +140,11 @@ class Workflow:
         """Of one analysis of a stack."""
         section = registry.entries("analysis")[analysis].settings.get("settings")
         settings = short_hash(self.study[section]) if section else "none"
-        code = fingerprint("analysis", analysis=analysis)
+        used = {
+            axis: " ".join(sorted({getattr(cell, axis) for cell in self.stacks[stack]}))
+            for axis in ("schedule", "decay_rule")
+        }
+        code = fingerprint("analysis", analysis=analysis, **used)
         return _identity(job=self.job_hashes[stack], settings=settings, code=code)
 
     def analysis_settings(self, analysis: str) -> str:
