@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import REAL_DATA, needs_real
+from support import REAL_DATA, needs_real
 
 from ranktwo.data.options import Options
 from ranktwo.data.preparation import prepare

@@ -216,13 +216,14 @@ def test_a_results_folder_that_cannot_be_is_one_sentence(tmp_path, monkeypatch):
 
 
 SCRIPT = """
+from pathlib import Path
 from ranktwo.errors import UserError, run
 import sys
 def main():
     print("a line", file=sys.stderr)
     print("\\rlive", end="", file=sys.stderr)
     {end}
-run(main)
+run(main, Path(sys.argv[1]) if sys.argv[1:] else None)
 """
 
 
@@ -231,7 +232,7 @@ def command(end: str, *arguments: str) -> subprocess.CompletedProcess:
 
 
 def test_a_user_error_is_a_sentence_on_standard_error_and_in_the_log(tmp_path):
-    done = command('raise UserError("what, where, what to do")', "--log", str(tmp_path / "a" / "log"))
+    done = command('raise UserError("what, where, what to do")', str(tmp_path / "a" / "log"))
     assert done.returncode == 1
     assert "ranktwo: what, where, what to do" in done.stderr
     assert "Traceback" not in done.stderr
@@ -239,7 +240,7 @@ def test_a_user_error_is_a_sentence_on_standard_error_and_in_the_log(tmp_path):
 
 
 def test_an_error_of_ours_has_its_traceback_in_the_log_alone(tmp_path):
-    done = command("1 / 0", "--log", str(tmp_path / "log"))
+    done = command("1 / 0", str(tmp_path / "log"))
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert f"{tmp_path / 'log'} has its traceback" in done.stderr
@@ -248,10 +249,10 @@ def test_an_error_of_ours_has_its_traceback_in_the_log_alone(tmp_path):
 
 def test_a_log_on_a_full_disk_keeps_no_sentence_from_the_terminal():
     """/dev/full takes every file and refuses every byte."""
-    done = command('raise UserError("what, where, what to do")', "--log", "/dev/full")
+    done = command('raise UserError("what, where, what to do")', "/dev/full")
     assert done.returncode == 1
     assert "ranktwo: what, where, what to do" in done.stderr
     assert "Traceback" not in done.stderr
-    done = command("1 / 0", "--log", "/dev/full")
+    done = command("1 / 0", "/dev/full")
     assert "Traceback" not in done.stderr
     assert "ZeroDivisionError" in done.stderr

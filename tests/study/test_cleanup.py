@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 import torch
 import yaml
-from conftest import a_cell
+from support import a_cell
 from made_up import jobs_of, write_analyses, write_dataset, write_runs
 
 from ranktwo.stages import cleanup as stage

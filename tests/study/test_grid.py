@@ -1,7 +1,7 @@
 """Cells and stacks: products, unions, names that stay."""
 
 import pytest
-from conftest import a_cell
+from support import a_cell
 
 from ranktwo.errors import UserError
 from ranktwo.study import config, grid

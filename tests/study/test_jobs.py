@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import a_cell
+from support import a_cell
 
 from ranktwo.errors import UserError
 from ranktwo.store.canonical import short_hash

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, a_cell
+from support import ROOT, a_cell
 from made_up import SIZES, jobs_of, write_analyses, write_dataset, write_runs
 
 from ranktwo.errors import UserError

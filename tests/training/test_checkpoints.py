@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import a_cell
+from support import a_cell
 
 from ranktwo.data import dataset, preparation
 from ranktwo.data.dataset import Dataset

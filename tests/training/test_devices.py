@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from conftest import a_cell, a_dataset
+from support import a_cell, a_dataset
 from test_cluster import never_shared
 from test_workflow import SMALL, copy_project, environment, run_study
 

@@ -10,7 +10,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, a_cell
+from support import ROOT, a_cell
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ranktwo.data import labels

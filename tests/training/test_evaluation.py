@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import a_cell
+from support import a_cell
 from sklearn.metrics import accuracy_score, r2_score
 from test_engine import OUTPUTS, data
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import ROOT, a_cell
+from support import ROOT, a_cell
 from torch import Tensor
 from torch.utils import cpp_extension
 

@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 import torch
 import yaml
-from conftest import ROOT
+from support import ROOT
 from test_workflow import SMALL, checkout, environment, run_study, snakemake, trained  # noqa: F401, a fixture
 
 from ranktwo.store import files
