@@ -335,6 +335,7 @@ BAD = {
     "name of a data set": (["datasets", "Digits 2"], {"source": "digits"}, ["Digits 2", "lower-case"]),
     "not a number": (["grids", 0, "weight_decay"], math.nan, ["grids[0].weight_decay is nan", "finite"]),
     "infinite": (["grids", 0, "learning_rate"], math.inf, ["grids[0].learning_rate is inf", "finite"]),
+    "without end": (["checkpoint"], math.inf, ["checkpoint is inf", "finite"]),
     "huge": (["grids", 0, "learning_rate"], 10**400, ["grids[0].learning_rate is 1000", "at most 1000000"]),
     "threshold": (["status"], {"fit_accuracy": 90}, ["status.fit_accuracy is 90", "at most 1"]),
     "true for a number": (["grids", 0, "seed"], True, ["grids[0].seed is true", "a whole number"]),
