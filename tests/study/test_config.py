@@ -305,6 +305,8 @@ def test_the_table_of_keys_has_what_the_model_has():
 
 BAD = {
     "misspelt axis": (["grids", 0, "weigth_decay"], 0.1, ["grids[0].weigth_decay", "did you mean weight_decay?"]),
+    "key of a name": (["[key]"], 3, ["[key] is not a known key"]),
+    "data set of a name": (["datasets", "[key]"], {"source": "iris"}, ["datasets.[key] is not a valid name"]),
     "misspelt key": (["snapshot"], 3, ["snapshot is not a known key", "did you mean snapshots?"]),
     "negative decay": (["grids", 0, "weight_decay"], -0.1, ["grids[0].weight_decay is -0.1", "at least 0"]),
     "negative in a list": (["grids", 0, "weight_decay"], [0, -1], ["grids[0].weight_decay[1] is -1", "at least 0"]),
@@ -367,11 +369,28 @@ def test_a_missing_axis_is_named(key):
         config.read(changed(["grids", 0, key], None, drop=True), "test")
 
 
-ODD = [*"\0\n{}'\"$`é漢 ", "nan", "-0", "1e999", "null", "../..", "a" * 5000, "\u202e", "full", "all"]
+ODD = [
+    *"\0\n{}'\"$`é漢 ",
+    "nan",
+    "-0",
+    "1e999",
+    "null",
+    "../..",
+    "a" * 5000,
+    "\u202e",
+    "full",
+    "all",
+    "[key]",
+    "list",
+    "one",
+    "1e4",
+    "$X",
+]
 NUMBERS = [0, -1, 1, 2**63, -(2**63), 10**400, 1e308, 5e-324, -0.0, math.nan, math.inf, -math.inf, True, 0.5]
+KEYS = st.sampled_from(["[key]", "list", "one", "int", "where", "source", "gap"])
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from([*ODD, *NUMBERS]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8) | KEYS, inner, max_size=3),
     max_leaves=6,
 )
 PLACES = [
