@@ -8,7 +8,7 @@ import torch
 from ranktwo.store import files, records, registry
 from ranktwo.store.columns import REAL, column, schema
 from ranktwo.store.records import Record
-from ranktwo.study import config, grid
+from ranktwo.study import config, grid, schedules
 from ranktwo.study.axes import Cell
 from ranktwo.study.jobs import Job
 

@@ -4,10 +4,6 @@ import copy
 import dataclasses
 import json
 import math
-import os
-import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -21,7 +17,7 @@ from ranktwo.data.options import Options
 from ranktwo.errors import UserError
 from ranktwo.store import registry
 from ranktwo.study import config, grid, jobs
-from ranktwo.study.axes import AXES, Axis
+from ranktwo.study.axes import AXES
 from ranktwo.study.grid import MOST_CELLS
 
 SCHEMA = config.schema()
@@ -115,118 +111,6 @@ def test_yaml_exponents_without_a_point_are_numbers():
     assert study["grids"][0]["weight_decay"] == [1e-3, 1e-3, 100.0]
 
 
-def read_axis(axis: str, value: object) -> object:
-    """What a config's only grid has on an axis that was given this value."""
-    study = changed(["grids", 0, axis], value)
-    if axis == "dataset":
-        names = value if isinstance(value, list) else [value]
-        study["datasets"] |= {name: {"source": "digits"} for name in names if isinstance(name, str)}
-    return config.read(study, "test")["grids"][0][axis]
-
-
-def a_value(axis: Axis) -> object:
-    """A value that an axis may have."""
-    if axis.kind == "text":
-        return "other"
-    if axis.kind == "choice":
-        return axis.words()[-1]
-    return axis.least if axis.least else 64 if axis.name == "batch_size" else 1
-
-
-@pytest.mark.parametrize("axis", AXES.values(), ids=list(AXES))
-def test_an_axis_is_one_value_or_a_list_of_values_of_its_kind(axis):
-    value = a_value(axis)
-    if axis.name == "train_size":
-        value = 99  # no fewer than a batch has
-    good = [value, *axis.words(), *[None] * axis.optional]
-    bad: list[object] = [True, {}, [], [[]], [[[value]]], *[None] * (not axis.optional)]
-    if axis.kind != "text":
-        bad += ["\0", "many"]
-    if axis.kind in ("whole", "widths", "choice"):
-        bad += ["1e-3", 2.5]
-    if axis.least is not None:
-        bad.append(axis.least - 1)
-    if axis.above is not None:
-        bad.append(axis.above)
-    if axis.most is not None:
-        good.append(int(axis.most))
-        bad.append(axis.most + 1)
-    for one in good:
-        assert read_axis(axis.name, one) == one
-        assert read_axis(axis.name, [one]) == [one]
-    for one in bad:
-        with pytest.raises(UserError, match=rf"^test: grids\[0\]\.{axis.name}[0\[\]]* is "):
-            read_axis(axis.name, one)
-    with pytest.raises(UserError, match=rf"^test: grids\[0\]\.{axis.name}\[1\] is {{}}; it must be "):
-        read_axis(axis.name, [value, {}])
-    if axis.kind == "whole":
-        assert [type(one) for one in read_axis(axis.name, [float(value), "1e4"])] == [int, int]
-    if axis.kind == "real":
-        assert read_axis(axis.name, ["1e-3", 1]) == [0.001, 1]
-    if axis.words():
-        with pytest.raises(UserError, match=f"did you mean {axis.words()[0]}"):
-            read_axis(axis.name, axis.words()[0][:-1])
-
-
-def test_the_widths_of_deeper_nets_are_lists_in_the_list_of_values():
-    assert read_axis("widths", [64, [64, 32]]) == [64, [64, 32]]
-    with pytest.raises(UserError, match=r"widths\[1\]\[0\] is 0; it must be a whole number of at least 1 and of"):
-        read_axis("widths", [64, [0, 32]])
-    with pytest.raises(UserError, match=r"grids\[0\].widths\[0\] is empty; it needs at least one entry"):
-        read_axis("widths", [[]])
-
-
-NEW_AXIS = """
-    ramp: float = _axis(
-        kind="real",
-        help="Share of the steps over which the rate rises.",
-        heading="ramp",
-        symbol="ramp {}",
-        slug="ramp{:g}",
-        type=REAL,
-        stacks=True,
-        least=0,
-        most=1,
-        default=0.0,
-    )
-    seed: int = _axis("""
-USES_IT = """
-import json, sys
-from ranktwo.errors import UserError
-from ranktwo.study import config, grid
-study = json.load(sys.stdin)
-read = config.read(study, "test")
-stacks = grid.stacks(grid.expand(read["grids"]), read["stack"], read["datasets"])
-names = [grid.cell_name(cell, {}).rpartition("_")[0] for cells in stacks.values() for cell in cells]
-study["grids"][0]["ramp"] = 2
-try:
-    config.read(study, "test")
-except UserError as error:
-    sentence = str(error)
-print(json.dumps({"stacks": len(stacks), "names": names, "sentence": sentence, "keys": config.keys()}))
-"""
-
-
-def test_an_axis_that_is_declared_is_an_axis_of_the_config(tmp_path):
-    shutil.copytree(ROOT / "src" / "ranktwo", tmp_path / "ranktwo")
-    path = tmp_path / "ranktwo" / "study" / "axes.py"
-    path.write_text(path.read_text().replace("\n    seed: int = _axis(", NEW_AXIS))
-    study = changed(["grids", 0, "ramp"], [0, 0.5]) | {"stack": ["seed", "weight_decay", "ramp"]}
-    command = [sys.executable, "-c", USES_IT]
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(command, input=json.dumps(study), env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert said["stacks"] == 1
-    assert said["names"][:4] == [
-        f"digits_w128_sgd_lr0.1_b16_wd0_t10_{rest}" for rest in ("s0", "s1", "ramp0.5_s0", "ramp0.5_s1")
-    ]
-    assert said["sentence"].startswith("test: grids[0].ramp is 2; it must be a number of at least 0 and of at most 1")
-    row = [key for key in said["keys"] if key[0] == "grids[].ramp"]
-    values = "a number of at least 0 and of at most 1 or a list of such values"
-    assert row == [["grids[].ramp", values, "`0`", "Share of the steps over which the rate rises."]]
-
-
 @pytest.mark.parametrize("key", ["results", "data_folder"])
 def test_home_and_variables_in_a_folder_stand_for_what_they_do_in_a_shell(key, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -305,6 +189,8 @@ def test_the_table_of_keys_has_what_the_model_has():
 
 BAD = {
     "misspelt axis": (["grids", 0, "weigth_decay"], 0.1, ["grids[0].weigth_decay", "did you mean weight_decay?"]),
+    "key of a name": (["[key]"], 3, ["[key] is not a known key"]),
+    "data set of a name": (["datasets", "[key]"], {"source": "iris"}, ["datasets.[key] is not a valid name"]),
     "misspelt key": (["snapshot"], 3, ["snapshot is not a known key", "did you mean snapshots?"]),
     "negative decay": (["grids", 0, "weight_decay"], -0.1, ["grids[0].weight_decay is -0.1", "at least 0"]),
     "negative in a list": (["grids", 0, "weight_decay"], [0, -1], ["grids[0].weight_decay[1] is -1", "at least 0"]),
@@ -335,6 +221,7 @@ BAD = {
     "name of a data set": (["datasets", "Digits 2"], {"source": "digits"}, ["Digits 2", "lower-case"]),
     "not a number": (["grids", 0, "weight_decay"], math.nan, ["grids[0].weight_decay is nan", "finite"]),
     "infinite": (["grids", 0, "learning_rate"], math.inf, ["grids[0].learning_rate is inf", "finite"]),
+    "without end": (["checkpoint"], math.inf, ["checkpoint is inf", "finite"]),
     "huge": (["grids", 0, "learning_rate"], 10**400, ["grids[0].learning_rate is 1000", "at most 1000000"]),
     "threshold": (["status"], {"fit_accuracy": 90}, ["status.fit_accuracy is 90", "at most 1"]),
     "true for a number": (["grids", 0, "seed"], True, ["grids[0].seed is true", "a whole number"]),
@@ -366,11 +253,28 @@ def test_a_missing_axis_is_named(key):
         config.read(changed(["grids", 0, key], None, drop=True), "test")
 
 
-ODD = [*"\0\n{}'\"$`é漢 ", "nan", "-0", "1e999", "null", "../..", "a" * 5000, "\u202e", "full", "all"]
+ODD = [
+    *"\0\n{}'\"$`é漢 ",
+    "nan",
+    "-0",
+    "1e999",
+    "null",
+    "../..",
+    "a" * 5000,
+    "\u202e",
+    "full",
+    "all",
+    "[key]",
+    "list",
+    "one",
+    "1e4",
+    "$X",
+]
 NUMBERS = [0, -1, 1, 2**63, -(2**63), 10**400, 1e308, 5e-324, -0.0, math.nan, math.inf, -math.inf, True, 0.5]
+KEYS = st.sampled_from(["[key]", "list", "one", "int", "where", "source", "gap"])
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from([*ODD, *NUMBERS]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8) | KEYS, inner, max_size=3),
     max_leaves=6,
 )
 PLACES = [
@@ -428,50 +332,3 @@ def test_a_grid_of_any_size_is_expanded_or_its_count_is_named(sizes):
     elif count == 0 or count > MOST_CELLS:
         with pytest.raises(UserError, match="is empty" if count == 0 else f"{count:,} cells are asked for"):
             config.read(study, "test")
-
-
-def check(tmp_path, content: bytes) -> str | None:
-    path = tmp_path / "my.yaml"
-    path.write_bytes(content)
-    try:
-        config.check(path)
-    except UserError as error:
-        assert "\n" not in str(error)
-        assert str(path) in str(error)
-        return str(error)
-    return None
-
-
-TEXTS = {
-    b"a: 1\nb: 2\na: 3": "line 3: the key a stands twice",
-    b"grids:\n- {seed: 0, seed: 1}": "line 2: the key seed stands twice",
-    b"a: [1\nb: {": "line 2",
-    b"a: b: c": "line 1",
-    b"\ta: 1": "line 1",
-    b"- 1\n- 2": "has no keys",
-    b"": "has no keys",
-    b"\xff\xfe": "is not UTF-8 text",
-    b"a: \x00": "is not YAML",
-    b"a: &a [*a]": "refers to itself",
-    b"a: !!python/object/apply:os.system [ls]": "line 1",
-    b"[" * 5000: "nested too deeply",
-    b"a: 2020-13-45": "is not YAML",
-    b"? [1, 2]\n: 3": "line 1",
-}
-
-
-@pytest.mark.parametrize("text", TEXTS)
-def test_text_that_is_no_config_is_refused_in_a_sentence_that_says_where(tmp_path, text):
-    assert TEXTS[text] in (check(tmp_path, text) or "accepted")
-
-
-def test_yaml_that_means_one_thing_passes(tmp_path):
-    assert check(tmp_path, b"base: &b {x: 1, y: 2}\na: {<<: *b, x: 3}\n1e-3: 4\n") is None
-    with pytest.raises(UserError, match="nowhere.yaml cannot be read"):
-        config.check(tmp_path / "nowhere.yaml")
-
-
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=st.text(max_size=40) | st.text(alphabet="ab:-[]{}&*!|>#,'\"\n\t 01?%@`", max_size=40))
-def test_any_text_passes_or_is_refused_in_a_sentence(tmp_path, text):
-    check(tmp_path, text.encode("utf-8", "surrogatepass"))

@@ -144,12 +144,17 @@ def test_the_plan_of_what_is_new_is_about_as_large_as_what_is_written(tmp_path):
     assert plan.bytes_written("train", stack) == pytest.approx(written, rel=0.2)
 
 
-@pytest.mark.parametrize("change", ["options", "checksum", "snapshots", "weights", "history"])
+@pytest.mark.parametrize("change", ["options", "checksum", "snapshots", "weights", "history", "other weights"])
 def test_what_other_numbers_come_from_is_new(tmp_path, change):
     [job, _] = made(tmp_path, STUDY)
     options = job.options | {"clip": 3} if change == "options" else job.options
     write_dataset(tmp_path, "toy", options, checksum="other" if change == "checksum" else "c0ffee")
     write_runs(tmp_path, job)
+    if change == "other weights":
+        [history] = tmp_path.rglob("history.parquet")
+        kept = history.read_bytes()
+        write_runs(tmp_path, replace(job, snapshots=5))
+        history.write_bytes(kept)
     if change == "snapshots":
         job = replace(job, snapshots=5)
     if change in ("weights", "history"):
@@ -175,7 +180,7 @@ def test_before_a_data_set_is_prepared_its_source_says_its_size(source, more):
     options = config.read(study, "test")["datasets"]["d"]
     size = plan.source_size(options)
     assert (size.inputs, size.outputs, size.train_size, size.test_size) == SIZES_BEFORE[source, more]
-    assert size.checksum is None
+    assert size.checksum == ""
     some = plan.source_size(options | {"test_size": 50})
     assert some.test_size == 50
     assert some.train_size + 50 * (source != "mnist") == size.train_size + size.test_size * (source != "mnist")
@@ -220,6 +225,13 @@ def test_what_has_no_calibration_costs_what_the_dearest_does():
     assert plan.analysis_seconds("novel", stack) == plan.analysis_seconds(dearest, stack)
     assert plan.bytes_written("novel", stack) == max(plan.bytes_written(name, stack) for name in ANALYSIS)
     assert plan.training_seconds(novel) == plan.training_seconds(a_stack(optimizer="adamw"))
+
+
+def test_a_wide_net_is_truncated_to_some_ranks_and_a_narrow_one_to_each():
+    looks = ANALYSIS["truncation"].looks
+    assert looks(a_stack()) == 7
+    wide = replace(a_stack(widths=(300,)), data=replace(DATA, inputs=200))
+    assert looks(wide) == 23
 
 
 def test_an_analysis_that_is_registered_is_planned(tmp_path, monkeypatch):

@@ -104,7 +104,7 @@ def _check(study: dict[str, Any]) -> None:
             if name not in names:
                 raise UserError(
                     f"{_path(place)} is {shown(name)}, which is not one of the study's datasets "
-                    f"({', '.join(names)}){registry.near_miss(name, names)}"
+                    f"({_some(names)}){registry.near_miss(name, names)}"
                 )
     grid.check_count(study["grids"])
     values = [grid.values(axes) for axes in study["grids"]]
@@ -120,10 +120,9 @@ def _check(study: dict[str, Any]) -> None:
             for place, value in _places(("figures", figure, "where", axis), wanted):
                 if grid.typed(AXES[axis], value) not in known:
                     texts = [str(list(one) if isinstance(one, tuple) else one) for one in known]
-                    some = ", ".join(texts[:MOST_SHOWN] + ["..."] * (len(texts) > MOST_SHOWN))
                     raise UserError(
-                        f"{_path(place)} is {shown(value)}, which no grid has ({some})"
-                        f"{registry.near_miss(value, texts)}"
+                        f"{_path(place)} is {shown(value)}, which no grid has "
+                        f"({_some(texts)}){registry.near_miss(value, texts)}"
                     )
 
 
@@ -133,6 +132,10 @@ def _places(path: tuple[Any, ...], value: Any) -> Iterator[tuple[tuple[Any, ...]
         yield from (((*path, number), item) for number, item in enumerate(value))
     else:
         yield path, value
+
+
+def _some(texts: list[str]) -> str:
+    return ", ".join(texts[:MOST_SHOWN] + ["..."] * (len(texts) > MOST_SHOWN))
 
 
 # The model's errors as sentences.
@@ -151,12 +154,15 @@ def _first(error: ValidationError, config: Any) -> str:
 
 
 def _sentence(error: ErrorDetails, config: Any) -> str:
-    parts, value, allowed_there, around = _place(error["loc"], config)
-    path, kind = _path(parts), error["type"]
-    if kind == "extra_forbidden" or (error["loc"][-1:] == ("[key]",) and "enum" in around.get("propertyNames", {})):
+    loc, kind = error["loc"], error["type"]
+    # pydantic marks an error of a key, and not of its value, thus.
+    of_key = loc[-1:] == ("[key]",) and kind != "extra_forbidden"
+    parts, value, inner, around = _place(loc[:-1] if of_key else loc, config)
+    path = _path(parts)
+    if kind == "extra_forbidden" or (of_key and "enum" in around.get("propertyNames", {})):
         known = list(around.get("properties", {})) or around["propertyNames"]["enum"]
         return f"{path} is not a known key; known are {', '.join(known)}{registry.near_miss(parts[-1], known)}"
-    if error["loc"][-1:] == ("[key]",):
+    if of_key:
         return f"{path} is not a valid name: use lower-case letters, digits and hyphens"
     if kind == "missing":
         return f"{path} is missing; it has to be given"
@@ -171,7 +177,7 @@ def _sentence(error: ErrorDetails, config: Any) -> str:
         return f"{what if value else f'{path} is empty'}; it needs at least {needed}"
     if isinstance(value, float) and not math.isfinite(value):
         return f"{what}; it must be a finite number"
-    return f"{what}; it must be {allowed(allowed_there)}{registry.near_miss(value, _words(allowed_there))}"
+    return f"{what}; it must be {allowed(inner)}{registry.near_miss(value, _words(inner))}"
 
 
 def _place(loc: tuple[int | str, ...], config: Any) -> tuple[list[int | str], Any, Schema, Schema]:
@@ -185,7 +191,7 @@ def _place(loc: tuple[int | str, ...], config: Any) -> tuple[list[int | str], An
         if isinstance(part, int):
             around = next(one for one in _alternatives(inner) if "items" in one)
             inner, value = around["items"], value[part]
-        elif part != "[key]" and (objects := [one for one in _alternatives(inner) if one.get("type") == "object"]):
+        elif objects := [one for one in _alternatives(inner) if one.get("type") == "object"]:
             [around] = objects
             inner = around.get("properties", {}).get(part) or _any_entry(around)
             value = value.get(part) if isinstance(value, dict) else None

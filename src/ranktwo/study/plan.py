@@ -51,8 +51,8 @@ class DataSize:
     """Of the net."""
     train_size: int
     test_size: int
-    checksum: str | None = None
-    """Of the prepared data set; None before it is prepared."""
+    checksum: str = ""
+    """Of the prepared data set; empty before it is prepared, which is the checksum of none."""
 
     @property
     def bytes(self) -> int:
@@ -251,12 +251,8 @@ def read(job: Job, results: Path) -> Stack | None:
     if data is None:
         return None
     identities, on_gpu, gpu_runs = _trained(results / "runs" / job.stack)
-    new = [
-        cell
-        for cell in job.cells
-        if data.checksum is None
-        or identities.get(grid.cell_name(cell, job.options)) != grid.identity(cell, data.checksum, job.snapshots)
-    ]
+    wanted = {cell: grid.identity(cell, data.checksum, job.snapshots) for cell in job.cells}
+    new = [cell for cell in job.cells if identities.get(grid.cell_name(cell, job.options)) != wanted[cell]]
     names = registry.entries("analysis")
     return Stack(
         name=job.stack,
