@@ -86,4 +86,3 @@ def run_analysis(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., pyar
         Job(stack="toy", options=options, snapshots=3, cells=cells), folder / "weights", folder / "history"
     )
     return run
-

@@ -28,8 +28,6 @@ from ranktwo.training.checkpoints import Checkpoint, SHARE, SIGNALS
 from ranktwo.training.recording import Now
 
 
-
-
 OPTIONS = {"source": "iris"}
 VARIANTS = {
     "sgd": {"label_noise": 0.2},

@@ -16,7 +16,6 @@ from ranktwo.training import devices, divergence, recording
 from ranktwo.training.divergence import Training
 
 
-
 HOLD = (
     "import sys, time; from ranktwo import devices\n"
     "with devices.own_gpu() as gpu:\n"

@@ -24,7 +24,6 @@ from ranktwo.training.divergence import Training
 from ranktwo.training.stack import CHUNK
 
 
-
 N, INPUTS = 22, 5
 OUTPUTS = {"regression": 1, "binary": 1, "multiclass": 3}
 
@@ -278,7 +277,6 @@ def test_steps_that_are_recorded_and_repeated_are_those_that_are_taken(task, opt
 
 def test_kernels_compile_where_no_folder_could_keep_them(monkeypatch):
     numba = pytest.importorskip("numba")
-
 
     def njit(function, cache=False, **options):
         if cache:

@@ -36,9 +36,7 @@ def data(sizes: tuple[int, ...], task: str, rows: int = ROWS) -> tuple[Tensor, T
     return x, torch.randint(0, max(2, sizes[-1]), (rows,), generator=generator)
 
 
-def begun(
-    cells: list[Cell], sizes: tuple[int, ...], task: str, device: str = "cpu", rows: int = ROWS
-) -> Training:
+def begun(cells: list[Cell], sizes: tuple[int, ...], task: str, device: str = "cpu", rows: int = ROWS) -> Training:
     x, y = data(sizes, task, rows)
     return divergence.begin(cells, x.to(device), y, task, sizes[-1])
 
@@ -162,9 +160,7 @@ def test_a_stack_whose_nets_have_all_diverged_is_left_with_none(monkeypatch):
     launched: list[tuple[int, ...]] = []
     monkeypatch.setattr(gpu, "compiled", lambda kernel: lambda grid, *rest: launched.append(grid))
     kernel = gpu.kernel_for([5, 7, 3], 4, False, "sgd", "multiclass", HOPPER, GROUPS)
-    monkeypatch.setattr(
-        engine, "_fastest_steps", lambda s: Steps(kernel, s.memory, s.x, s.targets, s.recipe.seed_of)
-    )
+    monkeypatch.setattr(engine, "_fastest_steps", lambda s: Steps(kernel, s.memory, s.x, s.targets, s.recipe.seed_of))
     training = begun(grid((5, 7, 3), batch_size=4, label_noise=0.2, steps=10), (5, 7, 3), "multiclass")
     training.freeze(torch.ones(3, dtype=torch.bool), [1, 1, 1])
     training.advance_to(10)

@@ -14,7 +14,6 @@ from typing import Any
 
 import filelock
 import pyarrow
-import pyarrow.compute
 import pyarrow.parquet
 
 from ranktwo.errors import UserError
@@ -130,7 +129,7 @@ def read_parquet(path: Path, stage: str) -> tuple[pyarrow.Table, dict[str, Any]]
     A file that is damaged is put aside, so that the next run makes it anew.
     """
     try:
-        table = pyarrow.parquet.read_table(path, partitioning=None)
+        table = pyarrow.parquet.ParquetFile(path).read(use_threads=False)  # read_table plans a dataset: slower
         own = table.schema.metadata or {}
         text = own[b"ranktwo"].decode()
         if own[b"crc32"].decode() != _table_checksum(table, text):
@@ -146,6 +145,8 @@ def read_parquet(path: Path, stage: str) -> tuple[pyarrow.Table, dict[str, Any]]
 
 
 def _all_finite(table: pyarrow.Table) -> bool:
+    import pyarrow.compute  # a tenth of a second that a start of Snakemake need not spend
+
     for column in table.columns:
         values = column.combine_chunks()
         if pyarrow.types.is_list(values.type):

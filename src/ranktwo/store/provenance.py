@@ -5,7 +5,6 @@
 
 import hashlib
 import importlib.metadata
-import json
 import platform
 import shlex
 import subprocess

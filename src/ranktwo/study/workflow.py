@@ -166,7 +166,9 @@ class Workflow:
 
     def table_identity(self, table: str) -> str:
         """Of a table."""
-        return _identity(caption=short_hash(registry.entries("table")[table].text), code=fingerprint("table", table=table))
+        return _identity(
+            caption=short_hash(registry.entries("table")[table].text), code=fingerprint("table", table=table)
+        )
 
     def identity(self, stage: str, settings: Any = None) -> str:
         """Of a stage that reads files and settings alone."""
