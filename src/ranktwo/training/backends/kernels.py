@@ -40,7 +40,7 @@ REGRESSION, BINARY, MULTICLASS = range(3)
 TASKS = {"regression": REGRESSION, "binary": BINARY, "multiclass": MULTICLASS}
 FACTORS = ("rate", "decay", "shrinkage", "scale", "mean_rate", "root")
 RATE, DECAY, SHRINKAGE, SCALE, MEAN_RATE, ROOT = range(len(FACTORS))
-if FACTORS != Factors._fields:
+if Factors._fields != FACTORS:
     raise ImportError(f"kernels.py reads the factors {FACTORS} in this order, but there are {Factors._fields}")
 CONSTANTS = {"sgd": (), "momentum": ("BETA",), "adamw": ("BETA_1", "BETA_2", "REST_1", "REST_2", "EPSILON")}
 """Names of the optimizer's constants that `steps` is given, in this order."""
