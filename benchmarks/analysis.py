@@ -1,14 +1,15 @@
-"""CPU seconds of the analysis of a study that has been run, beside those of its training.
+"""CPU seconds of each analysis of a study that has been run, beside those of its training.
 
     python benchmarks/analysis.py [results]
 
-Each stage's work on every stack, done again in one process with one thread; nothing is written. A job of the pipeline
-takes as long and starts Python and torch besides, as does training, which is done again like the others.
+The work of training and of every analysis is done again for every stack, in one process with one thread; nothing is
+written. A job of the pipeline takes as long, and starts Python and torch besides.
 """
 
 import argparse
 import io
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,22 +18,14 @@ import pandas
 import tabulate
 import torch
 
-from ranktwo.analysis import spectra, truncation
-from ranktwo.analysis.bounds import table
-from ranktwo.analysis.certificates import table
-from ranktwo.data import dataset
-from ranktwo.data.dataset import Dataset
+from ranktwo.analysis.inputs import Inputs
+from ranktwo.data.dataset import Dataset, load_in_float64, training_data
 from ranktwo.progress import Progress
-from ranktwo.store import records
-from ranktwo.store.records import Record
+from ranktwo.store import registry
+from ranktwo.store.records import Record, read_records
 from ranktwo.study.grid import cell_of
 from ranktwo.training import recording
 from ranktwo.training.evaluation import Evaluation
-
-
-
-
-
 
 
 def evaluation(cells: dict[str, Record], data: Dataset) -> None:
@@ -41,7 +34,7 @@ def evaluation(cells: dict[str, Record], data: Dataset) -> None:
     size, noise = first.cell["train_size"], [record.cell["label_noise"] for record in cells.values()]
     x, test_x = data.train_x[:size].float(), data.test_x.float()
     measured = Evaluation(noise, data.task, data.outputs, x, data.train_y[:size], test_x, data.test_y)
-    targets = torch.stack([dataset.training_data(record.cell, data)[1].float() for record in cells.values()])
+    targets = torch.stack([training_data(record.cell, data)[1].float() for record in cells.values()])
     for snapshot in range(len(first.steps)):
         nets = zip(*(record.net(snapshot) for record in cells.values()), strict=True)
         stack = SimpleNamespace(x=x, targets=targets, weights=[torch.stack(layer).float() for layer in nets])
@@ -56,33 +49,38 @@ def training(cells: dict[str, Record], data: Dataset) -> None:
     recording.train(wanted, data, snapshots=snapshots, device="cpu", progress=Progress("", 1, "", io.StringIO()))
 
 
-STAGES = {
-    "training": training,
-    "evaluation": evaluation,
-    "spectra": lambda cells, data: [spectra.table(record, name) for name, record in cells.items()],
-    "certificates": table.table,
-    "truncation": lambda cells, data: [truncation.row(name, record, data) for name, record in cells.items()],
-    "bounds": lambda cells, data: [table.row(name, record, data, {}) for name, record in cells.items()],
-}
+def work() -> dict[str, Callable[[dict[str, Record], Dataset], object]]:
+    """What is done with a stack's cells, by name: training, evaluation, and each analysis with default settings."""
+    analyses = registry.load_all("analysis")
+    return {
+        "training": training,
+        "evaluation": evaluation,
+        **{
+            name: lambda cells, data, analyse=analyse: analyse(Inputs(stack="", records=cells, data=data))
+            for name, analyse in analyses.items()
+        },
+    }
 
 
 def analysis_rows(results: Path) -> list[dict[str, str]]:
-    """A row for each stack and one for all: CPU seconds of training, of evaluation (a part of it) and of each
-    analysis; `analysed` and `evaluated` are shares of training: spectra with certificates, and evaluation."""
+    """A row for each stack and one for all: CPU seconds of training, of evaluation (a part of it) and of each analysis.
+
+    Shares of training: `analysed`, of spectra with certificates; `evaluated`, of evaluation.
+    """
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # as training does
-    found = []
+    rows = []
     for run in sorted((results / "runs").iterdir()):
-        cells = records.read_records(run / "weights.safetensors", run / "history.parquet")
-        dataset = next(iter(cells.values())).cell["dataset"]
-        data = dataset.load_data(results / "datasets" / f"{dataset}.safetensors")
+        cells = read_records(run / "weights.safetensors", run / "history.parquet")
+        name = next(iter(cells.values())).cell["dataset"]
+        data = load_in_float64(results / "datasets" / f"{name}.safetensors")
         row = {"stack": run.name, "cells": len(cells)}
-        for stage, work in STAGES.items():
+        for stage, function in work().items():
             before = time.process_time()
-            work(cells, data)
+            function(cells, data)
             row[stage] = time.process_time() - before
-        found.append(row)
-    table = pandas.DataFrame(found)
+        rows.append(row)
+    table = pandas.DataFrame(rows)
     total = table.sum(numeric_only=True)
     table.loc[len(table)] = {"stack": "all", **total}
     table["analysed"] = (table["spectra"] + table["certificates"]) / table["training"]

@@ -1,4 +1,4 @@
-"""The plan's cost of a training step, measured and fitted anew, and what its estimates are worth on real results.
+"""The costs of a training step that the plan reckons with, measured and fitted anew, and its estimates of real results.
 
     python benchmarks/plan.py                       # fits plan.STEP and plan.OPTIMIZER; some five minutes
     python benchmarks/plan.py --results results     # compares training jobs with their estimates
@@ -21,10 +21,9 @@ from ranktwo.store.records import read_records
 from ranktwo.study import plan
 from ranktwo.study.axes import Cell
 from ranktwo.study.grid import cell_of
-from ranktwo.study.plan import Stack
+from ranktwo.study.plan import DataSize, Stack
 from ranktwo.training import divergence, recording
 from ranktwo.training.stack import CHUNK
-
 
 NETS = [
     (64, (16,), 1),
@@ -85,10 +84,7 @@ def fit() -> None:
 
 
 def compare(results: Path) -> None:
-    """What training jobs took, as Snakemake's benchmark files have it, beside the estimate for their stack."""
-
-
-
+    """What training jobs took, as Snakemake's benchmark files say, beside the estimate for their stack."""
     ratios = []
     for path in sorted((results / "benchmarks" / "train").glob("*.tsv")):
         header, values = (line.split("\t") for line in path.read_text().splitlines())
@@ -96,12 +92,15 @@ def compare(results: Path) -> None:
         folder = results / "runs" / path.stem
         records = list(read_records(folder / "weights.safetensors", folder / "history.parquet").values())
         cells = [cell_of(record.cell) for record in records]
+        data = dataset.load(results / "datasets" / f"{cells[0].dataset}.safetensors")
         stack = Stack(
             name=path.stem,
             cells=cells,
             new=cells,
             missing=set(),
-            data=dataset.load(results / "datasets" / f"{cells[0].dataset}.safetensors"),
+            data=DataSize(
+                inputs=data.inputs, outputs=data.outputs, train_size=len(data.train_x), test_size=len(data.test_x)
+            ),
             snapshots=len(records[0].steps),
         )
         ratios.append(plan.training_seconds(stack) / took)

@@ -34,7 +34,7 @@ from analysis import analysis_rows
 
 from ranktwo.store import files
 from ranktwo.training.backends.choice import KERNELS
-from ranktwo.training.stack import CHUNK
+from ranktwo.training.batches import CHUNK
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 0.15
@@ -121,7 +121,7 @@ def at_once(arguments: argparse.Namespace) -> Rows:
 def forms(arguments: argparse.Namespace) -> Rows:
     """Microseconds of a layer's products for K nets: by torch, and by SciPy's BLAS, whole and cut to small ones.
 
-    Which is the fastest decides FEW_OUTPUTS of nets.py and what kernels.py cuts.
+    Which is the fastest decides FEW_OUTPUTS of nets/mlp.py and what kernels.py cuts.
     """
     rows = []
     for inputs, outputs in training.LAYERS:
@@ -188,17 +188,18 @@ def _seconds(advance: training.Advance, count: int, device: str) -> float:
 
 GROWTH = """
 import resource, sys, time, torch
-from ranktwo import datasets, train
-from ranktwo.grid import Cell
-from ranktwo.progress import Progress
 from pathlib import Path
+from ranktwo.data import dataset
+from ranktwo.progress import Progress
+from ranktwo.study.axes import Cell
+from ranktwo.training import recording
 torch.set_num_threads(1); torch.set_flush_denormal(True)
 count, steps = int(sys.argv[1]), int(sys.argv[2])
-data = datasets.load(Path(sys.argv[3]))
+data = dataset.load(Path(sys.argv[3]))
 cells = {str(i): Cell(dataset="digits", widths=(128,), learning_rate=0.1, batch_size=16, weight_decay=1e-3, steps=steps,
                       seed=i) for i in range(count)}
 start = time.process_time()
-train.train(cells, data, snapshots=8, device="cpu", progress=Progress("", 1, "", open("/dev/null", "w")))
+recording.train(cells, data, snapshots=8, device="cpu", progress=Progress("", 1, "", open("/dev/null", "w")))
 print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
@@ -209,8 +210,8 @@ def growth(arguments: argparse.Namespace) -> Rows:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "digits.safetensors"
         options = json.dumps({"source": "digits", "scaling": "global"})
-        _python("-m", "ranktwo.datasets", "--name", "digits", "--options", options, "--folder", folder, "--no-download",
-                "--output", str(data))  # fmt: skip
+        named = ("--name", "digits", "--options", options, "--output", str(data))
+        _python("-m", "ranktwo", "dataset", *named, "--folder", folder, "--no-download")
         for cells, count in ((10, 1000), (10, 10_000), (10, 100_000), (30, 1000), (300, 1000), (1500, 1000)):
             seconds, memory = map(float, _python("-c", GROWTH, str(cells), str(count), str(data)).split())
             rows.append(
@@ -249,9 +250,9 @@ def _timed(work: Callable[[], object], rounds: int) -> tuple[list[float], list[f
 def start(arguments: argparse.Namespace) -> Rows:
     """Seconds until a job can begin: a process that imports what the stage needs and ends."""
     rows = []
-    for module in ("train", "spectra", "certificates", "gaps", "verdicts", "figures"):
-        walls, cpus = _timed(lambda module=module: _python("-c", f"import ranktwo.{module}"), arguments.rounds)
-        rows.append({"stage": module, "wall, s": spread(walls), "CPU, s": spread(cpus)})
+    for stage in ("train", "analysis", "gaps", "verdicts", "figure"):
+        walls, cpus = _timed(lambda stage=stage: _python("-c", f"import ranktwo.stages.{stage}"), arguments.rounds)
+        rows.append({"stage": stage, "wall, s": spread(walls), "CPU, s": spread(cpus)})
     return rows
 
 

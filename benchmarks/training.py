@@ -16,12 +16,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from ranktwo.nets import layout, mlp
 from ranktwo.study.axes import Cell
 from ranktwo.training import divergence, recording
-from ranktwo.training.backends import gpu, kernels
+from ranktwo.training.backends import gpu
 from ranktwo.training.backends.choice import KERNELS
-from ranktwo.training.backends.kernels import N, SGD, T, TASKS
-from ranktwo.training.optimizers import MOMENTUM
-from ranktwo.training.stack import CHUNK
-
+from ranktwo.training.batches import CHUNK
+from ranktwo.training.optimizers.momentum import MOMENTUM
 
 RATE, DECAY = 0.01, 1e-3
 SEEDS = 8
@@ -138,11 +136,11 @@ def stacked(net: Net, batch_size: int, optimizer: str, device: str, cells: int) 
 
 def by_torch(net: Net, batch_size: int, optimizer: str, device: str, cells: int) -> Advance:
     """The engine as it is where a GPU has no kernel for the nets: torch's operations, recorded and repeated."""
-    found, gpu.available = gpu.available, lambda *shape: None
+    available, gpu.available = gpu.available, lambda *shape: None
     try:
         return stacked(net, batch_size, optimizer, device, cells)
     finally:
-        gpu.available = found
+        gpu.available = available
 
 
 def at_once(net: Net, batch_size: int, device: str) -> int:
@@ -174,7 +172,7 @@ def _compiled_products(net: Net, batch_size: int, cells: int) -> Advance:
     """Net by net in the cache, as compiled steps are."""
     import numba
 
-
+    from ranktwo.training.backends import kernels
 
     @numba.njit
     def take(steps, blas, sizes, weights, starts, work, places):  # type: ignore[no-untyped-def]
@@ -214,9 +212,9 @@ def parts(net: Net, batch_size: int, cells: int) -> dict[str, Advance]:
     """Each part of a compiled step, SGD, by itself, on memory of the same shapes, net by net."""
     import numba
 
+    from ranktwo.training.backends import kernels
 
-
-    optimizer, task = SGD, TASKS[net.task]
+    optimizer, task, scale = kernels.SGD, kernels.TASKS[net.task], kernels.SCALE
 
     @numba.njit
     def take(part, steps, sizes, memory, starts, x, targets, rows, factors, constants, work, places):  # type: ignore[no-untyped-def]
@@ -234,7 +232,7 @@ def parts(net: Net, batch_size: int, cells: int) -> dict[str, Advance]:
                         kernels._relu(h)
                         kernels._relu_gradient(h, work[places[1, layer] : places[1, layer] + size])
                 elif part == 2:
-                    kernels._output_gradients(task, f, y, factors[3], batch, sizes[layers])
+                    kernels._output_gradients(task, f, y, factors[scale], batch, sizes[layers])
                 else:
                     for layer in range(layers):
                         if not kernels.adds(batch, sizes[layer]):
@@ -245,7 +243,7 @@ def parts(net: Net, batch_size: int, cells: int) -> dict[str, Advance]:
     x, y = torch.randn(net.rows, net.sizes[0]), torch.rand(net.rows, net.sizes[-1])
     rows = torch.randint(0, net.rows, (CHUNK, cells, batch_size))
     rest = [np.array(net.sizes), torch.zeros(1, cells, int(starts[-1])).numpy(), starts, x.numpy(), y.numpy()]
-    rest += [rows.numpy(), np.ones(6, np.float32), np.zeros(0, np.float32)]
+    rest += [rows.numpy(), np.ones(len(kernels.FACTORS), np.float32), np.zeros(0, np.float32)]
     rest += kernels.work(torch.float32, list(net.sizes), batch_size)
 
     def advance(part: int, steps: int) -> None:
@@ -287,7 +285,7 @@ def forms(inputs: int, outputs: int, batch_size: int, cells: int) -> dict[str, A
 
 
 def _rows(matrices: Tensor) -> NDArray[np.float32]:
-    """The memory of K matrices that `nets.aligned` made, [K, P]."""
+    """The memory of K matrices that `layout.aligned` made, [K, P]."""
     stride = matrices.stride(0)
     return matrices.as_strided((len(matrices), stride), (stride, 1)).numpy()
 
@@ -297,13 +295,13 @@ def _compiled_forms(
 ) -> dict[str, Callable[[], object]]:
     import numba
 
+    from ranktwo.training.backends import kernels
 
-
-    gemm = kernels.gemm
+    gemm, no, turned = kernels.gemm, kernels.N, kernels.T
 
     @numba.njit
     def take(kind, cut, blas, w, h, below, delta):  # type: ignore[no-untyped-def]
-        zero, no, turned = w.dtype.type(0), N, T
+        zero = w.dtype.type(0)
         for k in range(len(w)):
             if kind == 0 and cut:
                 kernels.outputs_of(blas, h[k], w[k], delta[k], batch, inputs, outputs)

@@ -1,4 +1,4 @@
-// Runs gpu.cu on a CPU: the threads of a net's blocks as fibers, which take turns where they wait for each other.
+// Runs gpu.cu on a CPU. The threads of a net's blocks are fibers, which take turns where they wait for each other.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -48,7 +48,7 @@ static void wait(Barrier& at, int all) {
 
 constexpr int WARPS_OF_NET = GROUP * THREADS / 32;
 static int block_number() { return net * GROUP + fiber / THREADS; }
-static Place here(float* shared) {
+static Place place_of_thread(float* shared) {
     const int thread = fiber % THREADS;
     return {shared, fiber / THREADS, thread, thread % 32, thread / 32};
 }

@@ -22,11 +22,10 @@ from ranktwo.progress import Progress
 from ranktwo.store import files, records
 from ranktwo.store.records import Record
 from ranktwo.study.axes import Cell
-from ranktwo.study.jobs import encode
-from ranktwo.training import recording
-from ranktwo.training.checkpoints import Checkpoint, SHARE, SIGNALS
-from ranktwo.training.recording import Now
-
+from ranktwo.study.jobs import Job
+from ranktwo.training import checkpoints, recording
+from ranktwo.training.checkpoints import SHARE, SIGNALS, Checkpoint
+from ranktwo.training.recording import ReadState
 
 OPTIONS = {"source": "iris"}
 VARIANTS = {
@@ -65,11 +64,11 @@ def broken_off(wanted, data, path: Path, pauses: int, **more) -> None:
     """Train, write a checkpoint at a pause, and go no further."""
     left = pauses
 
-    def pause(now: Now) -> None:
+    def pause(read_state: ReadState) -> None:
         nonlocal left
         left -= 1
         if not left:
-            records.write_checkpoint(path, *now(), {})
+            records.write_checkpoint(path, *read_state(), {})
             raise Killed
 
     with pytest.raises(Killed):
@@ -88,37 +87,37 @@ def same(one: Record, other: Record) -> None:
 def test_a_resumed_training_is_the_undisturbed_one_to_the_bit(variant, pauses, data, tmp_path):
     wanted = cells(variant)
     undisturbed = trained(wanted, data)
-    finished, begun = {}, {}
+    finished, unfinished = {}, {}
     for count in pauses:
         left = {name: cell for name, cell in wanted.items() if name not in finished}
-        broken_off(left, data, tmp_path / "checkpoint", count, begun=begun)
-        more, begun = records.read_checkpoint(tmp_path / "checkpoint")
+        broken_off(left, data, tmp_path / "checkpoint", count, unfinished=unfinished)
+        more, unfinished = records.read_checkpoint(tmp_path / "checkpoint")
         finished |= more
     left = {name: cell for name, cell in wanted.items() if name not in finished}
-    finished |= trained(left, data, begun=begun)
+    finished |= trained(left, data, unfinished=unfinished)
     for name, record in undisturbed.items():
         same(record, finished[name])
-    assert any(record.diverged for record in undisturbed.values()) or VARIANTS[variant].get("optimizer") == "adamw"
+    assert [name for name, record in undisturbed.items() if record.diverged is not None] == ["cell2"]
 
 
 def test_cells_of_a_checkpoint_go_on_beside_new_ones_and_without_those_no_longer_wanted(data, tmp_path):
     broken_off(cells("momentum"), data, tmp_path / "checkpoint", 5)
-    _, begun = records.read_checkpoint(tmp_path / "checkpoint")
-    assert begun.pop("cell1").step > 0
+    _, unfinished = records.read_checkpoint(tmp_path / "checkpoint")
+    assert unfinished.pop("cell1").step > 0
     wanted = cells("momentum") | {"new": a_cell(**VARIANTS["momentum"], steps=700, seed=9)}
     undisturbed = trained(wanted, data)
-    for name, record in trained(wanted, data, begun=begun).items():
+    for name, record in trained(wanted, data, unfinished=unfinished).items():
         same(record, undisturbed[name])
 
 
 def test_slices_that_were_finished_are_in_the_checkpoint_of_a_later_one(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "CPU_CELLS", 1)
+    monkeypatch.setattr(recording, "CPU_CELLS", 1)
     wanted = cells("sgd", label_noise=0.0)
     broken_off(wanted, data, tmp_path / "checkpoint", 16)
-    finished, begun = records.read_checkpoint(tmp_path / "checkpoint")
+    finished, unfinished = records.read_checkpoint(tmp_path / "checkpoint")
     assert list(finished) == ["cell0", "cell1"][: len(finished)]
     assert len(finished) >= 1
-    assert len(begun) == 1
+    assert len(unfinished) == 1
     undisturbed = trained(wanted, data)
     for name, record in finished.items():
         same(record, undisturbed[name])
@@ -150,17 +149,17 @@ def test_a_signal_asks_for_a_checkpoint_and_ends_training_in_a_sentence(name, da
     with Checkpoint(path, 1e6, {}) as checkpoint:
         count = iter(range(100))
 
-        def pause(now: Now) -> None:
+        def pause(read_state: ReadState) -> None:
             if next(count) == 4:
                 os.kill(os.getpid(), getattr(signal, name))
-            checkpoint.pause(now)
+            checkpoint.pause(read_state)
 
         with pytest.raises(UserError, match=f"stopped by {name} at step .* run snakemake again to go on"):
             trained(wanted, data, pause=pause)
     assert signal.getsignal(getattr(signal, name)) == before
-    finished, begun = records.read_checkpoint(path)
+    finished, unfinished = records.read_checkpoint(path)
     undisturbed = trained(wanted, data)
-    for cell, record in (finished | trained(wanted, data, begun=begun)).items():
+    for cell, record in (finished | trained(wanted, data, unfinished=unfinished)).items():
         same(record, undisturbed[cell])
 
 
@@ -199,11 +198,13 @@ def test_a_damaged_checkpoint_is_put_aside_and_said(tmp_path, capsys):
 
 def command(folder: Path, *arguments: str, **axes: object) -> subprocess.Popen:
     wanted = list(cells("momentum", steps=300_000, dataset="toy", **axes).values())
-    job = encode(wanted, OPTIONS, snapshots=8, fingerprint="x")
+    job = Job(stack=folder.name, options=OPTIONS, snapshots=8, cells=wanted)
+    job_file = folder.parent / f"{folder.name}.json"
+    job_file.write_text(job.text())
     paths = [f"--{name}={folder / name}" for name in ("weights", "history")]
     return subprocess.Popen(
-        [sys.executable, "-m", "ranktwo.train", "--job", job, "--dataset", str(folder.parent / "data"), *paths]
-        + ["--device=cpu", *arguments],
+        [sys.executable, "-m", "ranktwo", "train", "--job", str(job_file), "--job-hash", job.hash]
+        + ["--dataset", str(folder.parent / "data"), *paths, "--device=cpu", *arguments],
         stderr=subprocess.PIPE,
         text=True,
     )

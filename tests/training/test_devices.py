@@ -6,18 +6,17 @@ import sys
 
 import pytest
 import torch
-from support import a_cell, a_dataset
-from test_cluster import never_shared
-from test_workflow import SMALL, copy_project, environment, run_study
+from support import SMALL, a_cell, a_dataset, copy_project, run_study
 
+from ranktwo.data.dataset import Dataset
 from ranktwo.errors import UserError
 from ranktwo.progress import Progress
+from ranktwo.store.records import Record
 from ranktwo.training import devices, divergence, recording
 from ranktwo.training.divergence import Training
 
-
 HOLD = (
-    "import sys, time; from ranktwo import devices\n"
+    "import sys, time; from ranktwo.training import devices\n"
     "with devices.own_gpu() as gpu:\n"
     "    start = time.time(); print(gpu, start, flush=True); time.sleep(float(sys.argv[1])); print(time.time())\n"
 )
@@ -37,13 +36,21 @@ def two_gpus(tmp_path, monkeypatch) -> None:
 def hold(seconds: float, **variables: str) -> subprocess.Popen:
     command = [sys.executable, "-c", HOLD, str(seconds)]
     return subprocess.Popen(
-        command, env=environment(**variables), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, env=os.environ | variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+
+
+def never_shared(holds: list[list[str]]) -> None:
+    """Of holds (GPU, from, to), those of one GPU follow each other."""
+    for gpu in {hold[0] for hold in holds}:
+        times = sorted((float(start), float(end)) for name, start, end in holds if name == gpu)
+        assert all(end <= start for (_, end), (start, _) in zip(times, times[1:], strict=False)), times
 
 
 def test_two_gpus_are_held_by_two_of_six_jobs_at_a_time(two_gpus):
     jobs = [hold(0.4) for _ in range(6)]
     holds = [job.communicate(timeout=120)[0].split() for job in jobs]
+    assert [len(hold) for hold in holds] == [3] * 6
     assert {gpu for gpu, *_ in holds} == {"GPU-test-a", "GPU-test-b"}
     never_shared(holds)
 
@@ -92,13 +99,13 @@ def test_a_limit_of_no_gpu_is_refused_in_one_sentence(tmp_path):
     assert run_study(checkout, SMALL, "--resources", "gpu=2", "--dry-run").returncode == 0
 
 
-def toy() -> train.datasets.Dataset:
+def toy() -> Dataset:
     generator = torch.Generator().manual_seed(0)
     x, y = torch.randn(40, 5, generator=generator), torch.randint(0, 3, (40,), generator=generator)
     return a_dataset("multiclass", 3, x, y, 30)
 
 
-def trained(cells: int, device: str = "cpu") -> dict[str, train.Record]:
+def trained(cells: int, device: str = "cpu") -> dict[str, Record]:
     wanted = {f"cell{seed}": a_cell(seed=seed) for seed in range(cells)}
     bar = Progress("toy", 50 * cells, "cell-steps")
     return recording.train(wanted, toy(), snapshots=4, device=device, progress=bar)
@@ -112,7 +119,7 @@ def test_a_slice_too_large_for_the_memory_is_halved_and_its_numbers_stay(monkeyp
             raise torch.OutOfMemoryError("CUDA out of memory")
         return begin(cells, *arguments)
 
-    monkeypatch.setattr(engine, "begin", limited)
+    monkeypatch.setattr(divergence, "begin", limited)
     parts = trained(7)
     assert "7 nets at once do not fit into the GPU's memory; halved" in capsys.readouterr().err
     assert list(parts) == list(whole)
@@ -125,7 +132,7 @@ def test_a_net_that_does_not_fit_alone_ends_in_a_sentence(monkeypatch):
     def none(*arguments: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(engine, "begin", none)
+    monkeypatch.setattr(divergence, "begin", none)
     with pytest.raises(UserError, match="one net of toy with widths .6,. does not fit"):
         trained(3)
 

@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from support import a_cell
 from sklearn.metrics import accuracy_score, r2_score
-from test_engine import OUTPUTS, data
+from support import a_cell
+from training_support import OUTPUTS, toy_data, trained
 
 from ranktwo.data import labels
-from ranktwo.training import divergence
+from ranktwo.training import divergence, evaluation
 from ranktwo.training.evaluation import Evaluation
-
 
 LOSSES = {
     "regression": torch.nn.functional.mse_loss,
@@ -23,7 +22,7 @@ LOSSES = {
 @pytest.mark.parametrize("levels", [(0.0, 0.0), (0.3, 0.0), (0.1, 0.6)])
 def test_losses_and_scores_of_every_part(task, levels):
     outputs = OUTPUTS[task]
-    x, y = data(task)
+    x, y = toy_data(task)
     x, test_x, y, test_y = x[:14], x[14:], y[:14], y[14:]
     cells = [a_cell(label_noise=level, seed=seed) for seed, level in enumerate(levels)]
     training = divergence.begin(cells, x, y, task, outputs)
@@ -54,3 +53,31 @@ def test_losses_and_scores_of_every_part(task, levels):
             else:
                 scores = [accuracy_score(target.argmax(1), f.argmax(1)) for target in wanted]
             assert found[f"{part}_accuracy"][cell].item() == pytest.approx(np.mean(scores), **near)
+
+
+@pytest.mark.parametrize("task", OUTPUTS)
+def test_evaluation_is_a_mean_over_samples_whatever_the_slices(task, monkeypatch):
+    """A published tool divides summed batch means by the number of samples, so that its loss shrinks with the batch."""
+    training = trained([a_cell(seed=seed) for seed in (0, 1)], task)
+    x, y = toy_data(task)
+    wanted = labels.targets(y, task, OUTPUTS[task]).double()
+    outputs = x
+    for weight in training.stack.weights[:-1]:
+        outputs = (outputs @ weight[1].T).relu()
+    outputs = outputs @ training.stack.weights[-1][1].T
+    if task == "regression":
+        expected = torch.nn.functional.mse_loss(outputs, wanted)
+    elif task == "binary":
+        expected = torch.nn.functional.binary_cross_entropy_with_logits(outputs, wanted)
+    else:
+        expected = torch.nn.functional.cross_entropy(outputs, y)
+    for slice_elements in (2**21, 12 * 5):
+        monkeypatch.setattr(evaluation, "SLICE", slice_elements)
+        loss, accuracy = evaluation.evaluate(training.stack.weights, x, wanted, task)
+        assert loss[1].item() == pytest.approx(expected.item(), rel=1e-12)
+        if task == "binary":
+            assert accuracy[1].item() == ((outputs[:, 0] > 0) == (y == 1)).double().mean().item()
+        elif task == "multiclass":
+            assert accuracy[1].item() == (outputs.argmax(1) == y).double().mean().item()
+        else:
+            assert accuracy.isnan().all()

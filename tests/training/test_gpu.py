@@ -1,6 +1,7 @@
 """The kernel of a GPU: its source run on a CPU wherever there is a C++ compiler, and itself where there is a GPU."""
 
 import ctypes
+import dataclasses
 import itertools
 import shutil
 import subprocess
@@ -10,19 +11,20 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from support import ROOT, a_cell
+from support import a_cell
 from torch import Tensor
 from torch.utils import cpp_extension
 
 from ranktwo.study.axes import Cell
-from ranktwo.training import divergence
-from ranktwo.training.backends import gpu
-from ranktwo.training.backends.gpu import GROUPS, Kernel, SOURCE, Steps
+from ranktwo.training import divergence, stack
+from ranktwo.training.backends import choice, gpu
+from ranktwo.training.backends.gpu import GROUPS, SOURCE, Kernel, KernelSteps
 from ranktwo.training.divergence import Training
+from ranktwo.training.optimizers.base import named
 from ranktwo.training.stack import Stack
 
-
 COMPILER = shutil.which("g++")
+HARNESS = Path(__file__).with_name("gpu_on_a_cpu.cpp")
 ROWS = 37
 HOPPER = 232_448
 """Bytes of shared memory that a block of an H100 can have."""
@@ -36,7 +38,7 @@ def data(sizes: tuple[int, ...], task: str, rows: int = ROWS) -> tuple[Tensor, T
     return x, torch.randint(0, max(2, sizes[-1]), (rows,), generator=generator)
 
 
-def begun(cells: list[Cell], sizes: tuple[int, ...], task: str, device: str = "cpu", rows: int = ROWS) -> Training:
+def beginning(cells: list[Cell], sizes: tuple[int, ...], task: str, device: str = "cpu", rows: int = ROWS) -> Training:
     x, y = data(sizes, task, rows)
     return divergence.begin(cells, x.to(device), y, task, sizes[-1])
 
@@ -66,20 +68,25 @@ def difference(ours: Training, theirs: Training) -> float:
     return max(float((one.cpu() - other).norm() / other.norm()) for one, other in pairs)
 
 
-def take_on_a_cpu(kernel: Kernel, stack: Stack, rows: Tensor | None, factors: Tensor, folder: Path) -> None:
-    """The kernel's steps, by its source compiled for a CPU."""
+def compiled_for_a_cpu(kernel: Kernel, folder: Path) -> subprocess.CompletedProcess:
+    """Compile the kernel's source for a CPU, to kernel.so in the folder."""
     (folder / "constants.h").write_text(kernel.constants())
-    library = folder / "kernel.so"
     command = [COMPILER, "-std=c++20", "-O1", "-shared", "-fPIC", f'-DCONSTANTS="{folder}/constants.h"']
-    command += [f'-DKERNEL_SOURCE="{SOURCE}"', str(ROOT / "tests" / "gpu_on_a_cpu.cpp"), "-o", str(library)]
-    subprocess.run(command, check=True)
-    targets = stack.targets
-    apart, of_net = stack.memory[0].numel(), targets[0].numel() if targets.dim() == 3 else 0
+    command += [f'-DKERNEL_SOURCE="{SOURCE}"', str(HARNESS), "-o", str(folder / "kernel.so")]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def take_on_a_cpu(kernel: Kernel, nets: Stack, rows: Tensor | None, factors: Tensor, folder: Path) -> None:
+    """The kernel's steps, by its source compiled for a CPU."""
+    done = compiled_for_a_cpu(kernel, folder)
+    assert done.returncode == 0, done.stderr
+    targets = nets.targets
+    apart, of_net = nets.memory[0].numel(), targets[0].numel() if targets.dim() == 3 else 0
     rows = torch.empty(0, 0) if rows is None else rows
-    tensors = (stack.memory, stack.x, targets, stack.recipe.seed_of, rows, factors.contiguous())
+    tensors = (nets.memory, nets.x, targets, nets.recipe.seed_of, rows, factors.contiguous())
     memory, x, y, seed_of, chosen, by = (ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors)
-    arguments = (memory, apart, x, y, of_net, seed_of, chosen, rows.shape[1], by, len(factors), len(stack.weights[0]))
-    ctypes.CDLL(str(library)).launch(*arguments)
+    arguments = (memory, apart, x, y, of_net, seed_of, chosen, rows.shape[1], by, len(factors), len(nets.weights[0]))
+    ctypes.CDLL(str(folder / "kernel.so")).launch(*arguments)
 
 
 SHAPES = [
@@ -101,9 +108,9 @@ SHAPES = [
 def test_source_of_the_kernel_takes_the_steps_that_torch_takes(shape, tmp_path, monkeypatch):
     """Threads take turns here: what is out of order only by chance is found on a GPU alone."""
     sizes, batch_size, optimizer, task, noise, group, threads, slots_shared, buffers = shape
-    monkeypatch.setattr(engine, "KERNELS", False)
+    monkeypatch.setattr(choice, "KERNELS", False)
     cells = grid(sizes, optimizer=optimizer, batch_size=batch_size, label_noise=noise, steps=5)
-    expected, found = begun(cells, sizes, task), begun(cells, sizes, task)
+    expected, found = beginning(cells, sizes, task), beginning(cells, sizes, task)
     expected.advance_to(5)
     kernel = Kernel(
         sizes=sizes, batch_size=ROWS if batch_size == "full" else batch_size, whole=batch_size == "full",
@@ -112,8 +119,19 @@ def test_source_of_the_kernel_takes_the_steps_that_torch_takes(shape, tmp_path, 
     rows = found.batches.take(5)
     take_on_a_cpu(kernel, found.stack, rows, found.stack.factors(rows, 0, 5), tmp_path)
     assert difference(found, expected) < (1e-5 if optimizer == "adamw" else 1e-6)
-    started = begun(cells, sizes, task)
+    started = beginning(cells, sizes, task)
     assert all(not torch.equal(w, before) for w, before in zip(found.stack.weights, started.stack.weights, strict=True))
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no g++ here to run the kernel's source with")
+def test_source_of_the_kernel_does_not_compile_for_an_optimizer_that_it_does_not_know(tmp_path, monkeypatch):
+    record = dataclasses.replace(named("sgd"), name="sign")
+    monkeypatch.setattr(gpu, "named", lambda name: record)
+    kernel = gpu.kernel_for([5, 7, 3], 4, False, "sign", "multiclass", HOPPER, GROUPS)
+    assert kernel
+    done = compiled_for_a_cpu(kernel, tmp_path)
+    assert done.returncode
+    assert "gpu.cu has no step for this optimizer" in done.stderr
 
 
 def test_a_net_has_the_fewest_blocks_that_hold_it():
@@ -160,8 +178,8 @@ def test_a_stack_whose_nets_have_all_diverged_is_left_with_none(monkeypatch):
     launched: list[tuple[int, ...]] = []
     monkeypatch.setattr(gpu, "compiled", lambda kernel: lambda grid, *rest: launched.append(grid))
     kernel = gpu.kernel_for([5, 7, 3], 4, False, "sgd", "multiclass", HOPPER, GROUPS)
-    monkeypatch.setattr(engine, "_fastest_steps", lambda s: Steps(kernel, s.memory, s.x, s.targets, s.recipe.seed_of))
-    training = begun(grid((5, 7, 3), batch_size=4, label_noise=0.2, steps=10), (5, 7, 3), "multiclass")
+    monkeypatch.setattr(stack, "fastest_steps", lambda nets: KernelSteps(kernel, nets))
+    training = beginning(grid((5, 7, 3), batch_size=4, label_noise=0.2, steps=10), (5, 7, 3), "multiclass")
     training.freeze(torch.ones(3, dtype=torch.bool), [1, 1, 1])
     training.advance_to(10)
     assert len(training.alive) == 0 and not launched
@@ -192,7 +210,7 @@ def test_a_gpu_takes_the_steps_of_a_cpu(sizes, batch_size, optimizer):
     rows, task = 300, "multiclass" if sizes[-1] > 1 else "regression"
     rate = 0.001 if optimizer == "adamw" else 0.01
     cells = grid(sizes, count=5, optimizer=optimizer, batch_size=batch_size, learning_rate=rate, steps=40)
-    ours, theirs = (begun(cells, sizes, task, device, rows) for device in ("cuda", "cpu"))
+    ours, theirs = (beginning(cells, sizes, task, device, rows) for device in ("cuda", "cpu"))
     for training in (ours, theirs):
         training.advance_to(40)
     assert difference(ours, theirs) < (1e-3 if optimizer == "adamw" else 1e-5)
@@ -206,7 +224,7 @@ def test_on_a_gpu_a_cell_s_bits_do_not_depend_on_the_cells_beside_it(sizes, batc
     whole = batch_size == "full"
     if gpu.available(list(sizes), rows if whole else batch_size, whole, "sgd", task) is None:
         pytest.skip("steps are torch's here, whose products depend on the stack")
-    many, few = (begun(some, sizes, task, "cuda", rows) for some in (cells, cells[1:3]))
+    many, few = (beginning(some, sizes, task, "cuda", rows) for some in (cells, cells[1:3]))
     for training in (many, few):
         training.advance_to(700)
     for all_cells, two in zip(many.stack.weights, few.stack.weights, strict=True):
@@ -219,9 +237,9 @@ def test_on_a_gpu_a_diverged_cell_is_frozen_at_its_step_and_neighbours_never_not
     sizes, axes = (20, 48, 1), {"widths": (48,), "batch_size": batch_size, "steps": 3000}
     calm = [a_cell(weight_decay=mu, **axes) for mu in (0.0, 0.1)]
     wild = [a_cell(learning_rate=eta, seed=seed, **axes) for eta, seed in ((3.0, 0), (30.0, 3))]
-    mixed = begun([calm[0], wild[0], calm[1], wild[1]], sizes, "regression", "cuda", 300)
-    alone = begun(calm, sizes, "regression", "cuda", 300)
-    expected = begun(wild, sizes, "regression", "cpu", 300)
+    mixed = beginning([calm[0], wild[0], calm[1], wild[1]], sizes, "regression", "cuda", 300)
+    alone = beginning(calm, sizes, "regression", "cuda", 300)
+    expected = beginning(wild, sizes, "regression", "cpu", 300)
     for training in (mixed, alone, expected):
         training.advance_to(3000)
     assert mixed.alive.tolist() == [0, 2]

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -14,23 +13,22 @@ import pyarrow.parquet
 import pytest
 import torch
 import yaml
-from support import ROOT
-from test_workflow import SMALL, checkout, environment, run_study, snakemake, trained  # noqa: F401, a fixture
+from support import ROOT, SMALL, environment, run_study, snakemake, trained
 
 from ranktwo.store import files
 
 pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="what runs is read from /proc, which only Linux has")
 KILLS = [
-    *["datasets"] * 2,
+    *["dataset"] * 2,
     *["train"] * 10,
     *["spectra", "certificates", "bounds", "truncation"],
     *["gaps"] * 2,
-    *["verdicts", "predictors", "figures", "tables"],
-    *["spectra", "figures", "predictors"],
+    *["verdicts", "predictors", "figure", "table"],
+    *["spectra", "figure", "predictors"],
 ]
 """Stages in which a run is killed, in this order; a stage that was done before is forced to run again."""
-RULES = {"datasets": "dataset", "figures": "figure", "tables": "table"}
-"""The rule of a stage, where it has another name."""
+ANALYSES = ("spectra", "certificates", "bounds", "truncation")
+"""Stages that are made by the rule `analysis`."""
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
@@ -47,8 +45,9 @@ def jobs(folder: Path) -> set[str]:
         with contextlib.suppress(OSError):
             if process.joinpath("cwd").readlink() == folder:
                 words = process.joinpath("cmdline").read_bytes().split(b"\0")
-                if b"-m" in words:
-                    found |= set(re.findall(r"^ranktwo\.(\w+)", words[words.index(b"-m") + 1].decode()))
+                if b"ranktwo" in words:
+                    stage, what = [word.decode() for word in [*words, b"", b""][words.index(b"ranktwo") + 1 :][:2]]
+                    found.add(what if stage == "analysis" else stage)
     return found
 
 
@@ -62,7 +61,7 @@ def run_until(folder: Path, stage: str) -> subprocess.Popen:
         if process.poll() is None:
             return process
         assert process.returncode == 0, (folder / "said.txt").read_text()
-        force = ["--forcerun", RULES.get(stage, stage)]
+        force = ["--forcerun", "analysis" if stage in ANALYSES else stage]
 
 
 def kill(folder: Path, process: subprocess.Popen, how: signal.Signals) -> None:
@@ -102,7 +101,7 @@ def check_same(one: Path, other: Path) -> None:
             assert value == second[name], name
 
 
-def test_25_kills_at_random_moments_of_all_stages_lose_nothing(checkout):  # noqa: F811
+def test_25_kills_at_random_moments_of_all_stages_lose_nothing(checkout):
     axes = {"weight_decay": [0, 0.3], "steps": 160_000, "learning_rate": 0.05, "optimizer": "momentum"}
     study = SMALL | {"grids": [SMALL["grids"][0] | axes], "checkpoint": 0.2}
     assert trained(run_study(checkout, study)) == [4]
@@ -133,7 +132,7 @@ def test_25_kills_at_random_moments_of_all_stages_lose_nothing(checkout):  # noq
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_kill_write_a_checkpoint_at_once_and_the_next_run_goes_on(checkout, how):  # noqa: F811
+def test_ctrl_c_and_kill_write_a_checkpoint_at_once_and_the_next_run_goes_on(checkout, how):
     study = SMALL | {"grids": [SMALL["grids"][0] | {"steps": 800_000}], "checkpoint": 1e6}
     (checkout / "study.yaml").write_text(yaml.safe_dump(study))
     process = start(checkout, "results/gaps.parquet")

@@ -69,7 +69,7 @@ def test_an_added_figure_redraws_no_other_and_the_same_numbers_give_the_same_byt
     shared, added = package / "report" / "drawing" / "panels.py", package / "report" / "figures" / "another.py"
     text = shared.read_text()
     try:
-        shared.write_text(text.replace("flat = list(axes.flat)", "flat = [*axes.flat]"))
+        shared.write_text(text.replace("flat = list(drawn", "flat = list[object](drawn"))
         assert shared.read_text() != text
         done = subprocess.run(command, cwd=tutorial, env=environment(), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

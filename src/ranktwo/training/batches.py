@@ -29,8 +29,8 @@ class Batches:
         parts, drawn = [self._ahead], self._ahead.shape[1]
         while drawn < count:
             orders = [torch.randperm(self.train_size, generator=generator) for generator in self._generators]
-            orders = torch.stack(orders)[:, : batches_per_order * self.batch_size]
-            parts.append(orders.view(len(orders), batches_per_order, self.batch_size))
+            used = torch.stack(orders)[:, : batches_per_order * self.batch_size]
+            parts.append(used.view(len(orders), batches_per_order, self.batch_size))
             drawn += batches_per_order
         ahead = torch.cat(parts, dim=1) if len(parts) > 1 else self._ahead
         self._ahead = ahead[:, count:]

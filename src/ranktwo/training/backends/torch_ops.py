@@ -40,7 +40,7 @@ class TorchSteps:
         self._outputs = apart if nets.task == "binary" else None
         self._deltas = [None, *(layout.aligned(cells, batch, size, x) for size in sizes[1:-1])]
         self._batch_targets = x.new_empty(cells, batch, sizes[-1])
-        self._scratch = [[layout.aligned(*w.shape, w) for w in weights] for _ in nets.slots]
+        self._scratch = [[layout.aligned(cells, *w.shape[1:], like=w) for w in weights] for _ in nets.slots]
         self._gathered = x.new_empty(cells, batch, sizes[0])
         if full:
             self._activations[0] = x.expand(cells, *x.shape)

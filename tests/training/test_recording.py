@@ -1,0 +1,104 @@
+"""What training records of a cell, the numbers of a few cells, and the code that these numbers count as theirs."""
+
+import pytest
+import torch
+from support import a_cell, a_dataset
+from training_support import OPTIMIZERS
+
+from ranktwo.data.dataset import Dataset
+from ranktwo.progress import Progress
+from ranktwo.store.columns import schema
+from ranktwo.store.fingerprints import fingerprint, reached
+from ranktwo.store.records import Record
+from ranktwo.study.schedules import snapshot_steps
+from ranktwo.training import evaluation, recording
+
+GOLDEN = {
+    "sgd": [1.984128, 1.015025, 0.9819532, 1.008385],
+    "momentum": [1.916249, 1.731247, 0.7315675, 0.9450467],
+    "adamw": [2.56805, 1.214262, 0.8908529, 0.9530804],
+}
+"""Of each optimizer's net after 20 steps: ||V||, ||U||, training loss, test loss."""
+
+
+def digits() -> Dataset:
+    """80 samples of three classes, by arithmetic and not by a random generator."""
+    x = torch.sin(torch.arange(80 * 12, dtype=torch.float64).square()).reshape(80, 12)
+    y = (x[:, 0] + x[:, 1] * x[:, 2] > 0).long() + (x[:, 3] > 0.5).long()
+    return a_dataset("multiclass", 3, x.float(), y, 60)
+
+
+def record_of(snapshots: int = 3, **axes: object) -> Record:
+    """One cell's record after training on these samples."""
+    cells = {"cell": a_cell(**axes)}
+    bar = Progress("toy", 1, "cell-steps")
+    return recording.train(cells, digits(), snapshots=snapshots, device="cpu", progress=bar)["cell"]
+
+
+@pytest.mark.usefixtures("form")
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_numbers_of_training_are_those_they_have_always_been(optimizer):
+    rate = 0.02 if optimizer == "adamw" else 0.3
+    record = record_of(
+        optimizer=optimizer, widths=(16,), learning_rate=rate, weight_decay=0.05, batch_size=8, steps=20, seed=3,
+        schedule="cosine", label_noise=0.1, decay_rule="input-norm",
+    )  # fmt: skip
+    found = [float(record.weights[name][-1].double().norm()) for name in ("V", "U")]
+    found += [record.history[name][-1] for name in ("train_loss", "test_loss")]
+    assert found == pytest.approx(GOLDEN[optimizer], rel=1e-5), (
+        f"training by {optimizer} gives other numbers than before: {found}. "
+        "Update GOLDEN only if a change of numbers was meant, and say in CHANGELOG.md why"
+    )
+
+
+def test_a_record_says_what_a_reader_has_to_know_of_its_data_and_optimizer():
+    facts = record_of(optimizer="adamw", batch_size="full", widths=(7, 6), learning_rate=0.01).cell
+    expected = {"task": "multiclass", "inputs": 12, "outputs": 3, "train_size": 60, "batch_size": 60, "widths": "7-6"}
+    assert {name: facts[name] for name in expected} == expected
+    said = {name: record_of(optimizer=name, learning_rate=0.01).cell for name in OPTIMIZERS}
+    assert {name: (cell["decay"], cell["memory"]) for name, cell in said.items()} == {
+        "sgd": ("coupled", False),
+        "momentum": ("coupled", True),
+        "adamw": ("decoupled", True),
+    }
+
+
+def test_the_history_has_exactly_the_declared_columns():
+    record = record_of()
+    assert list(record.history) == list(recording.COLUMNS)
+    assert list(recording.COLUMNS) == [*evaluation.COLUMNS, "norm_before", "steps_before"]
+    assert all(field.type == "double" for field in schema(recording.COLUMNS))
+    assert all(len(values) == len(record.steps) for values in record.history.values())
+
+
+def test_norm_before_is_the_norm_of_v_as_many_steps_ago_as_see_fewer_samples_than_its_rank():
+    """V is 6 x 12 and a batch has 2 samples: two steps see 4 of them, three see 6."""
+    earlier = record_of(batch_size=2, steps=18, schedule="constant")
+    record = record_of(batch_size=2, steps=20, schedule="constant")
+    assert record.history["steps_before"][-1] == 2
+    assert record.history["norm_before"][-1] == float(torch.linalg.matrix_norm(earlier.weights["V"][-1].double()))
+    assert record.history["steps_before"][0] == 0
+    assert record.history["norm_before"][0] == float(torch.linalg.matrix_norm(record.weights["V"][0].double()))
+
+
+def test_snapshots_are_log_spaced_with_first_and_last():
+    assert snapshot_steps(10_000, 5) == [0, 1, 10, 100, 1000, 10_000]
+    assert snapshot_steps(3, 12) == [0, 1, 2, 3]
+    assert snapshot_steps(7, 1) == [0, 7]
+
+
+def test_the_code_of_a_cell_is_what_its_numbers_pass_through_and_nothing_else():
+    found = reached("train", optimizer="sgd", schedule="constant", decay_rule="constant")
+    ours = {name.removeprefix("training."): names for name, names in found.items() if name.startswith("training.")}
+    assert set(ours) == {
+        *("recording", "evaluation", "divergence", "stack", "batches", "optimizers.base", "optimizers.sgd"),
+        *(f"backends.{name}" for name in ("base", "choice", "cpu", "gpu", "kernels", "torch_ops")),
+    }
+    assert {"_Slice", "train", "set_up_process", "COLUMNS"} <= set(ours["recording"])
+    assert "steps" in ours["backends.kernels"]
+    others = {name for name in found if not name.startswith("training.")}
+    assert {"nets.losses", "nets.mlp", "nets.initial", "nets.streams", "data.labels", "study.schedules"} <= others
+    assert found["study.schedules"].count("cosine") == 0
+    assert found["data.decay_rules"].count("input_norm") == 0
+    chosen = {"schedule": "constant", "decay_rule": "constant"}
+    assert len({fingerprint("train", optimizer=name, **chosen) for name in OPTIMIZERS}) == len(OPTIMIZERS)

@@ -1,0 +1,29 @@
+"""What the tests of training share: small data for each task, and cells trained on them."""
+
+import torch
+
+from ranktwo.study.axes import Cell
+from ranktwo.training import divergence
+from ranktwo.training.divergence import Training
+
+N, INPUTS = 22, 5
+OUTPUTS = {"regression": 1, "binary": 1, "multiclass": 3}
+"""Outputs of a net by task."""
+OPTIMIZERS = ("sgd", "momentum", "adamw")
+
+
+def toy_data(task: str, dtype: torch.dtype = torch.float64, inputs: int = INPUTS) -> tuple[torch.Tensor, torch.Tensor]:
+    """x [N, n] and labels of N random samples."""
+    generator = torch.Generator().manual_seed(7)
+    x = torch.randn(N, inputs, generator=generator, dtype=dtype)
+    if task == "regression":
+        return x, torch.randn(N, 1, generator=generator, dtype=dtype)
+    return x, torch.randint(0, 3 if task == "multiclass" else 2, (N,), generator=generator)
+
+
+def trained(cells: list[Cell], task: str, dtype: torch.dtype = torch.float64, inputs: int = INPUTS) -> Training:
+    """The cells after their last step on the toy data."""
+    x, y = toy_data(task, dtype, inputs)
+    training = divergence.begin(cells, x, y, task, OUTPUTS[task])
+    training.advance_to(cells[0].steps)
+    return training
