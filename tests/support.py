@@ -31,7 +31,7 @@ SGD_AXES = {
     "steps": 10,
 }
 """Axes of the cells of made-up tables, as gaps.parquet has them; a test sets the others."""
-SGD_FACTS = {"decay": "coupled", "memory": False}
+SGD_FACTS = {"decay": "coupled", "plain": True}
 """What a record says of plain SGD."""
 
 

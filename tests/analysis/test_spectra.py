@@ -138,9 +138,9 @@ def test_collapsed_and_non_finite_matrices_have_null_ranks():
 @pytest.mark.parametrize(
     ("optimizer", "schedule", "facts"),
     [
-        ("sgd", "constant", {"decay": "coupled", "memory": False}),
-        ("sgd", "cosine", {"decay": "coupled", "memory": False}),
-        ("adamw", "cosine", {"decay": "decoupled", "memory": True}),
+        ("sgd", "constant", {"decay": "coupled", "plain": True}),
+        ("sgd", "cosine", {"decay": "coupled", "plain": True}),
+        ("adamw", "cosine", {"decay": "decoupled", "plain": False}),
     ],
 )
 def test_remaining_noise_is_what_training_on_nothing_leaves(optimizer, schedule, facts):
@@ -157,13 +157,13 @@ def test_remaining_noise_is_what_training_on_nothing_leaves(optimizer, schedule,
 @pytest.mark.parametrize(
     "facts",
     [
-        {"decay": "coupled", "memory": True},
+        {"decay": "coupled", "plain": False},
         {},
         {"decay": "coupled"},
-        {"memory": False},
-        {"decay": "of another kind", "memory": False},
-        {"decay": "coupled", "memory": None},
-        {"decay": "decoupled", "memory": True, "decay_rule": "input-norm"},
+        {"plain": True},
+        {"decay": "of another kind", "plain": True},
+        {"decay": "coupled", "plain": None},
+        {"decay": "decoupled", "plain": False, "decay_rule": "input-norm"},
     ],
 )
 def test_remaining_noise_is_unknown_where_decay_alone_does_not_tell_it(facts):

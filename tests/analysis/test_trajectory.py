@@ -80,18 +80,18 @@ def test_no_bound_is_claimed_of_an_optimizer_that_remembers_or_is_not_known():
     x = torch.randn(40, 9, dtype=torch.float64)
     data = a_dataset("regression", 1, x, x[:, :1], 30)
     facts = [
-        {"decay": "coupled", "memory": False},
-        {"decay": "decoupled", "memory": False},
-        {"decay": "coupled", "memory": True},
-        {"decay": "decoupled", "memory": True},
-        {"decay": "coupled", "memory": None},
-        {"decay": "of another kind", "memory": False},
-        {"memory": False},
+        {"decay": "coupled", "plain": True},
+        {"decay": "decoupled", "plain": True},
+        {"decay": "coupled", "plain": False},
+        {"decay": "decoupled", "plain": False},
+        {"decay": "coupled", "plain": None},
+        {"decay": "of another kind", "plain": True},
+        {"plain": True},
         {},
     ]
     stack = [a_record([torch.ones(6, 9), torch.ones(1, 6)], data, optimizer="sgd", steps=50) for _ in facts]
     for record, known in zip(stack, facts, strict=True):
-        record.cell = {key: value for key, value in record.cell.items() if key not in ("decay", "memory")} | known
+        record.cell = {key: value for key, value in record.cell.items() if key not in ("decay", "plain")} | known
         record.history = {"norm_before": [None, 20.0], "steps_before": [0.0, 1.0]}
     found = trajectory_columns(stack, 1)
     assert set(found) == set(COLUMNS)

@@ -7,8 +7,8 @@ from support import SGD_FACTS, a_cell
 from ranktwo.analysis.updates import is_penalised, is_plain_descent, shrinks_geometrically
 
 SGD = SGD_FACTS
-MOMENTUM = {"decay": "coupled", "memory": True}
-ADAMW = {"decay": "decoupled", "memory": True}
+MOMENTUM = {"decay": "coupled", "plain": False}
+ADAMW = {"decay": "decoupled", "plain": False}
 
 
 def concluded(**facts: object) -> tuple[bool, bool, bool]:

@@ -11,8 +11,8 @@ import pyarrow.parquet
 import pytest
 import torch
 import yaml
-from support import a_cell
 from made_up import jobs_of, write_analyses, write_dataset, write_runs
+from support import a_cell
 
 from ranktwo.stages import cleanup as stage
 from ranktwo.store import files, records, registry

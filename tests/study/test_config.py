@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import ROOT
 
 from ranktwo.data.options import Options
 from ranktwo.errors import UserError

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support import ROOT, a_cell
 from made_up import SIZES, jobs_of, write_analyses, write_dataset, write_runs
+from support import ROOT, a_cell
 
 from ranktwo.errors import UserError
 from ranktwo.store import registry

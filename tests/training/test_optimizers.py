@@ -109,7 +109,7 @@ def test_what_a_record_says_can_be_read_without_an_import():
     entries = registry.entries("optimizer")
     said = {name: (entry.settings["slots"], entry.settings["decay"]) for name, entry in entries.items()}
     assert said == {"sgd": (0, "coupled"), "momentum": (1, "coupled"), "adamw": (2, "decoupled")}
-    assert {name: named(name).memory for name in entries} == {"sgd": False, "momentum": True, "adamw": True}
+    assert {name: named(name).plain for name in entries} == {"sgd": True, "momentum": False, "adamw": False}
     assert all(entry.settings["backends"] == ("cpu", "gpu") for entry in entries.values())
 
 

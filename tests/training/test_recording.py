@@ -56,10 +56,10 @@ def test_a_record_says_what_a_reader_has_to_know_of_its_data_and_optimizer():
     expected = {"task": "multiclass", "inputs": 12, "outputs": 3, "train_size": 60, "batch_size": 60, "widths": "7-6"}
     assert {name: facts[name] for name in expected} == expected
     said = {name: record_of(optimizer=name, learning_rate=0.01).cell for name in OPTIMIZERS}
-    assert {name: (cell["decay"], cell["memory"]) for name, cell in said.items()} == {
-        "sgd": ("coupled", False),
-        "momentum": ("coupled", True),
-        "adamw": ("decoupled", True),
+    assert {name: (cell["decay"], cell["plain"]) for name, cell in said.items()} == {
+        "sgd": ("coupled", True),
+        "momentum": ("coupled", False),
+        "adamw": ("decoupled", False),
     }
 
 

@@ -9,6 +9,7 @@ import matplotlib.image
 import pandas
 import pyarrow.parquet
 import yaml
+from evidence.made_up import REQUIRED
 from support import REAL_DATA, SMALL, environment, gaps, needs_real, run_study, snakemake, trained, with_axis
 
 

@@ -92,7 +92,7 @@ def remaining_noise(cell: dict[str, Any], inputs: int, steps: list[int]) -> Arra
     """sigma at each step: the sd of an initial entry times prod over t of |1 - eta_t mu|, the share that decay leaves.
 
     Exact where decay multiplies W by 1 - eta_t mu at each step. Nan where it does not, as with coupled decay and
-    memory and with a decay that depends on the batch, and where it is not known. [S].
+    momentum and with a decay that depends on the batch, and where it is not known. [S].
     """
     if not shrinks_geometrically(cell):
         return np.full(len(steps), np.nan)

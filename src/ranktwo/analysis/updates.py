@@ -1,9 +1,8 @@
 """What the analyses may know of the optimizer that trained a cell: two facts that the cell's record states.
 
 `decay` says how weight decay enters a step: `coupled` if mu W is added to the gradient, `decoupled` if the step
-multiplies W by 1 - eta mu. `memory` says whether a step depends on earlier batches: where it does not, the step moves W
-by -eta times the batch's mean gradient and by decay, W <- (1 - eta mu) W - eta g. An optimizer of which a fact is not
-known has neither property below that rests on it.
+multiplies W by 1 - eta mu. `plain` says whether a step is exactly W <- (1 - eta mu) W - eta g, with g the mean gradient
+of the batch's loss. Where a fact is not known, no property below that rests on it holds.
 """
 
 from typing import Any
@@ -15,13 +14,13 @@ CONSTANT = "constant"
 def is_plain_descent(cell: dict[str, Any]) -> bool:
     """Whether each step is W <- (1 - eta mu) W - eta g, with g the mean of B sample gradients and one mu for all."""
     known = cell.get("decay") in ("coupled", "decoupled")
-    return known and cell.get("memory") is False and cell["decay_rule"] == CONSTANT
+    return known and cell.get("plain") is True and cell["decay_rule"] == CONSTANT
 
 
 def shrinks_geometrically(cell: dict[str, Any]) -> bool:
     """Whether decay multiplies what is left of the initial W by 1 - eta mu at each step.
 
-    With coupled decay and memory it does not: an earlier step's mu W acts again.
+    With coupled decay and momentum it does not: an earlier step's mu W acts again.
     """
     return is_plain_descent(cell) or (cell.get("decay") == "decoupled" and cell["decay_rule"] == CONSTANT)
 

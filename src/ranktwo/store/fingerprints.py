@@ -151,7 +151,9 @@ def _read(name: str) -> _Module:
 
 @cache
 def _parsed(name: str, source: str) -> _Module:
-    statements, effects, imports = [], [], {}
+    statements: list[_Statement] = []
+    effects: list[_Statement] = []
+    imports: dict[str, tuple[str, str]] = {}
     tree = ast.parse(source)
     for node in ast.walk(tree):
         imports |= _imported(node)

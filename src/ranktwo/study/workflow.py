@@ -1,8 +1,7 @@
 """A study as the Snakefile needs it: its stacks, and for every job its identity, priority, processes and caption.
 
-An **identity** is a short text that changes exactly if a job's result would: hashes of what the job is asked for, and the
-fingerprint of the code that its numbers pass through. It is the job's one parameter for Snakemake, which runs a job
-again if a parameter has changed.
+An **identity** is a short text that changes exactly if a job's result would: hashes of what the job is asked for, and
+the fingerprint of the code that its numbers pass through. Snakemake runs a job again if its identity has changed.
 """
 
 import itertools
@@ -253,7 +252,7 @@ class Workflow:
         """
         said = failures(Path(self.results) / "logs", since)
         if not said:
-            return f"\nNo job of ranktwo says why the run failed: Snakemake's message above does. Logs: {self.results}/logs/"
+            return f"\nSnakemake's message above says what failed. Logs of the jobs: {self.results}/logs/"
         if not remote:
             return f"\nA line above that begins with `ranktwo:` says why. Logs: {self.results}/logs/"
         logs = f"Logs of all jobs: {self.results}/logs, and SLURM's own in .snakemake/slurm_logs"

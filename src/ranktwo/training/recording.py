@@ -261,11 +261,11 @@ def _facts(cell: Cell, data: Dataset, size: int) -> dict[str, Any]:
     """The facts that a reader of the record needs.
 
     They are the cell's axes, with numbers for `all rows` and `full`; the data's task, inputs and outputs; and of the
-    optimizer how it decays (`decay`: coupled or decoupled) and whether a step depends on earlier gradients (`memory`).
+    optimizer how it decays (`decay`: coupled or decoupled) and whether its step is plain gradient descent (`plain`).
     """
     facts = asdict(cell) | {"train_size": size, "widths": "-".join(map(str, cell.widths))}
     if cell.batch_size == "full":
         facts["batch_size"] = size
     optimizer = named(cell.optimizer)
     facts |= {"task": data.task, "inputs": data.inputs, "outputs": data.outputs}
-    return facts | {"decay": optimizer.decay, "memory": optimizer.memory}
+    return facts | {"decay": optimizer.decay, "plain": optimizer.plain}

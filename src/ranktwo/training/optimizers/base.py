@@ -29,7 +29,7 @@ class Factors(NamedTuple):
     shrinkage: Tensor
     """1 - eta mu."""
     scale: Tensor
-    """What the output gradients are multiplied by: -eta/B if the optimizer's step is `direct`, else 1/B."""
+    """What the output gradients are multiplied by: -eta/B if the optimizer is `plain`, else 1/B."""
     mean_rate: Tensor
     """eta / (1 - beta_1^t) at step t = 1, 2, ...; eta for an optimizer without running means."""
     root: Tensor
@@ -39,7 +39,7 @@ class Factors(NamedTuple):
 Step = Callable[[Tensor, list[Tensor], list[Tensor], Tensor, Tensor, Factors], None]
 """Changes W [K, out, in] and its slots (each like W) in place; the other arguments are as much scratch memory as slots,
 the output-side gradients delta times `scale` [K, B, out], the inputs h [K, B, in], and the factors of this step [K].
-The sum delta^T h over the batch is the gradient g of its mean loss, or -eta g if the step is direct."""
+The sum delta^T h over the batch is the gradient g of its mean loss, or -eta g if the optimizer is plain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,17 +54,12 @@ class Optimizer:
     """Coupled: mu W is added to the gradient. Decoupled: W is multiplied by 1 - eta mu apart from the gradient."""
     backends: tuple[str, ...] = ()
     """Fast backends that have code for it, of `cpu` and `gpu`; torch's operations train it wherever none has."""
-    direct: bool = False
-    """Whether a batch's step is -eta g itself, so that eta can be part of `scale`."""
+    plain: bool = False
+    """Whether a step is exactly W <- (1 - eta mu) W - eta g, so that eta can be part of `scale`."""
     betas: tuple[float, float] | None = None
     """Decay rates of its running means of g and g^2, if it corrects them for their start at zero (Adam)."""
     constants: Mapping[str, float] = field(default_factory=dict)
     """Numbers of its step by the names that the fast backends know them by."""
-
-    @property
-    def memory(self) -> bool:
-        """Whether a step depends on earlier gradients."""
-        return self.slots > 0
 
     def factors(self, rate: Tensor, decay: Tensor, first: int, batch_size: int, dtype: torch.dtype) -> Factors:
         """The factors of the steps first, first + 1, ..., from their rates and decays [count, K] float64."""
@@ -78,7 +73,7 @@ class Optimizer:
             rate=rounded,
             decay=decay.to(dtype),
             shrinkage=(1 - rate * decay).to(dtype),
-            scale=(-rounded if self.direct else torch.ones_like(rounded)) / batch_size,
+            scale=(-rounded if self.plain else torch.ones_like(rounded)) / batch_size,
             mean_rate=mean_rate,
             root=root,
         )
@@ -90,7 +85,7 @@ def optimizer(
     slots: int,
     decay: Literal["coupled", "decoupled"],
     backends: tuple[str, ...] = (),
-    direct: bool = False,
+    plain: bool = False,
     betas: tuple[float, float] | None = None,
     constants: Mapping[str, float] | None = None,
 ) -> Callable[[Step], Optimizer]:
@@ -103,7 +98,7 @@ def optimizer(
             slots=slots,
             decay=decay,
             backends=backends,
-            direct=direct,
+            plain=plain,
             betas=betas,
             constants=constants or {},
         )

@@ -5,7 +5,7 @@ from torch import Tensor
 from ranktwo.training.optimizers.base import Factors, each, optimizer
 
 
-@optimizer("sgd", slots=0, decay="coupled", backends=("cpu", "gpu"), direct=True)
+@optimizer("sgd", slots=0, decay="coupled", backends=("cpu", "gpu"), plain=True)
 def sgd(weight: Tensor, slots: list[Tensor], scratch: list[Tensor], delta: Tensor, h: Tensor, factors: Factors) -> None:
     """W <- (1 - eta mu) W - eta g."""
     weight.mul_(each(factors.shrinkage)).baddbmm_(delta.mT, h)
