@@ -21,6 +21,7 @@ SOURCES = {
         "from ranktwo.store import registry\n\n"
         "FACTOR = 2\nUNUSED = 3\nCOLUMNS = {'norm': column(float, 'The norm.', unit='1', headline=True)}\n\n"
         "def measure(x):\n    '''Doc.'''\n"
+        "    if x < 0:\n        raise UserError(f'{x} is below 0')\n"
         "    return own(x) * FACTOR + len(COLUMNS) + len(registry.load_all('rule'))\n\n"
         "def unused(x):\n    return x\n"
     ),
@@ -71,6 +72,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         ("analysis/ranks.py", "    return own(x)", "    # Why.\n    return own(x)"),
         ("analysis/ranks.py", "'The norm.'", "'Another text.'"),
         ("analysis/ranks.py", "unit='1'", "unit='2'"),
+        ("analysis/ranks.py", "is below 0", "must not be below 0"),
         ("analysis/ranks.py", "UNUSED = 3", "UNUSED = 4"),
         ("analysis/ranks.py", "return x\n", "return x + 1\n"),
         ("nets/losses.py", "def other(x):\n    return x", "def other(x):\n    return -x"),

@@ -25,8 +25,8 @@ WITHOUT_NUMBERS = (
 
 Their own statements do not count. What they use in other modules does.
 """
-TEXTS = {"column": ("meaning", "unit"), "analysis": ("rows",), "add_argument": ("help",)}
-"""Calls with arguments that are text for people, and the names of those arguments; `column` takes it by place too."""
+TEXTS = {"column": ("meaning", "unit"), "analysis": ("rows",), "UserError": (), "print": ()}
+"""Calls with text for people: every text among their unnamed arguments, and the named arguments listed here."""
 DATA = re.compile(r"[\w.-]+\.(cu|html|md|tex|mplstyle)")
 """Names of data files; one that lies beside the module that names it counts as code."""
 LOADS = {"load", "load_all"}
@@ -239,7 +239,7 @@ def _without_texts(tree: ast.stmt) -> ast.stmt:
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if name in TEXTS:
                 node.keywords = [keyword for keyword in node.keywords if keyword.arg not in TEXTS[name]]
-                node.args = [item for item in node.args if name != "column" or not _is_string(item)]
+                node.args = [item for item in node.args if not _is_string(item)]
     return tree
 
 
