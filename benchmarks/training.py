@@ -123,7 +123,7 @@ def careful(net: Net, batch_size: int, optimizer: str, device: str) -> Advance:
 
 
 def stacked(net: Net, batch_size: int, optimizer: str, device: str, cells: int) -> Advance:
-    """(c) The engine, with so many nets at once."""
+    """(c) The stacked steps of ranktwo, with this many nets at once."""
     x, y = random_data(net.sizes[0], net.sizes[-1], net.task, net.rows, device)
     axes = {"dataset": "random", "widths": net.sizes[1:-1], "learning_rate": RATE, "batch_size": batch_size}
     grid = [

@@ -6,7 +6,7 @@ from torch import Tensor
 from ranktwo.nets.streams import stream
 
 CHUNK = 128
-"""Steps that are prepared together. Where torch takes steps on a GPU, so many are recorded once and then repeated."""
+"""Steps that are prepared together. Where torch takes steps on a GPU, this many are recorded once and then repeated."""
 
 
 class Batches:

@@ -63,9 +63,9 @@ def _compiled(function: Callable[..., Any], inline: str = "never") -> Callable[.
         return numba.njit(function, **options)
 
 
-# Functions that compute with weights are compiled as a part of `steps` only. A second copy of one might round a x + b y
-# in another way: either product may be the one that is rounded together with the sum. A process that compiles the
-# functions would run one copy, and a process that finds them compiled the other.
+# A function with a sum of two products, a x + b y, is compiled as a part of `steps` only. Either product may be the one
+# that is rounded together with the sum, and a second copy of the function might choose the other. A process that
+# compiles the functions would run one copy, and a process that finds them compiled the other.
 _part_of_steps = functools.partial(_compiled, inline="always")
 
 
@@ -172,7 +172,7 @@ def adds(batch: int, inputs: int) -> bool:
     return inputs >= SMALL_TERMS and 16 * batch * inputs <= SMALL
 
 
-@_part_of_steps
+@_compiled
 def _output_gradients(task: int, f: Array, y: Array, scale: Any, batch: int, outputs: int) -> None:
     """f [B, c] <- scale times the gradient of each sample's loss by its outputs f, for targets y [B, c]."""
     one, two = f.dtype.type(1), f.dtype.type(2)
@@ -238,14 +238,14 @@ def _relu_gradient(h: Array, delta: Array) -> None:
         delta[i] = zero if h[i] <= zero else delta[i]
 
 
-@_part_of_steps
+@_compiled
 def _sgd(w: Array, g: Array, keep: Any) -> None:
     """W <- keep W + g."""
     for i in range(len(g)):
         w[i] = keep * w[i] + g[i]
 
 
-@_part_of_steps
+@_compiled
 def _momentum(w: Array, v: Array, g: Array, rate: Any, decay: Any, beta: Any) -> None:
     """v <- beta v + mu W + g, then W <- W - eta v."""
     for i in range(len(g)):
