@@ -51,6 +51,8 @@ onsuccess:
 
 onerror:
     print(
-        RUN.failed(STARTED, remote=workflow.executor_plugin.common_settings.non_local_exec),
+        RUN.failed(
+            STARTED, remote=workflow.executor_plugin.common_settings.non_local_exec
+        ),
         file=sys.stderr,
     )

@@ -13,12 +13,13 @@ rule analysis:
     benchmark:
         f"{RESULTS}/benchmarks/{{analysis}}/{{stack}}.tsv"
     params:
+        study=RUN.label,
         identity=lambda wildcards: RUN.analysis_identity(
             wildcards.analysis, wildcards.stack
         ),
-        job=lambda wildcards: RUN.write_job(wildcards.stack, write=runs()),
-        job_hash=lambda wildcards: RUN.job_hashes[wildcards.stack],
-        settings=lambda wildcards: RUN.analysis_settings(wildcards.analysis),
+        job=RUN.job_file,
+        job_hash=RUN.job_hash,
+        settings=lambda wildcards, output: RUN.analysis_settings(wildcards.analysis),
     shell:
         "python -m ranktwo analysis {wildcards.analysis:q}"
         " --job {params.job:q}"
@@ -29,5 +30,5 @@ rule analysis:
         " --settings {params.settings:q}"
         " --output {output:q}"
         " --identity {params.identity:q}"
-        " --study {STUDY:q}"
+        " --study {params.study:q}"
         " --log {log:q}"

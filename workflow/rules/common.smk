@@ -1,4 +1,4 @@
-"""Reads and checks the config. Gives every rule file the study as RUN, and the names RESULTS and STUDY."""
+"""Reads and checks the config. Gives every rule file the study as RUN, and its folder as RESULTS."""
 
 import os
 import sys
@@ -8,7 +8,10 @@ from pathlib import Path
 ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
 # Jobs run the package of this checkout, by the Python that runs Snakemake, whatever else is installed.
 sys.path.insert(0, str(ROOT / "src"))
-for variable, folder in (("PYTHONPATH", ROOT / "src"), ("PATH", Path(sys.executable).parent)):
+for variable, folder in (
+    ("PYTHONPATH", ROOT / "src"),
+    ("PATH", Path(sys.executable).parent),
+):
     os.environ[variable] = os.pathsep.join(
         [str(folder), *filter(None, [os.environ.get(variable)])]
     )
@@ -27,8 +30,17 @@ if not MODULE and not STUDY_FILES:
     configfile: STUDY_FILES[0]
 
 
-RUN = read_config(STUDY_FILES, config, where="the module's config" if MODULE else "")
-RESULTS, STUDY = RUN.results, RUN.label
+def runs() -> bool:
+    """Whether this is the Snakemake that starts jobs: no dry run, and not the one that runs a single job."""
+    return workflow.is_main_process and workflow.executor_plugin and not workflow.dryrun
+
+
+# Snakemake runs a job again if one of its parameters changes, unless the parameter's function takes `output`. So the
+# parameter `identity` alone decides in every rule.
+RUN = read_config(
+    STUDY_FILES, config, runs, where="the module's config" if MODULE else ""
+)
+RESULTS = RUN.results
 
 # Snakemake takes a limit of zero for no limit, and would start every training job at once on one GPU.
 if workflow.global_resources.get("gpu").value == 0:
@@ -45,17 +57,12 @@ wildcard_constraints:
     table=pattern(RUN.tables),
 
 
-def runs() -> bool:
-    """Whether this is the Snakemake that starts jobs: no dry run, and not the one that runs a single job."""
-    return workflow.is_main_process and workflow.executor_plugin and not workflow.dryrun
-
-
 def cores() -> int:
     """Cores among which stacks are shared. On a cluster each job has its own machine, and the profile says how many."""
     local = workflow.local_exec and not workflow.remote_exec
     return workflow.resource_settings.cores or 1 if local else 1
 
 
-def every(pattern: str) -> list[str]:
-    """The file of each stack, and of each analysis where the pattern names one."""
-    return expand(pattern, results=RESULTS, stack=RUN.stacks, analysis=RUN.analyses)
+def every(template: str) -> list[str]:
+    """The file of each stack, and of each analysis where the template names one."""
+    return expand(template, results=RESULTS, stack=RUN.stacks, analysis=RUN.analyses)

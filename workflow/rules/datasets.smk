@@ -12,15 +12,18 @@ rule dataset:
     priority: len(RUN.stacks) + 1
     localrule: True
     params:
+        study=RUN.label,
         identity=lambda wildcards: RUN.dataset_identity(wildcards.dataset),
-        options=lambda wildcards: RUN.options(wildcards.dataset),
+        options=lambda wildcards, output: RUN.options(wildcards.dataset),
+        folder=lambda wildcards, output: RUN.data_folder,
+        download=lambda wildcards, output: RUN.download,
     shell:
         "python -m ranktwo dataset"
         " --name {wildcards.dataset:q}"
         " --options {params.options:q}"
-        " --folder {RUN.data_folder:q}"
-        " {RUN.download}"
+        " --folder {params.folder:q}"
+        " {params.download}"
         " --output {output:q}"
         " --identity {params.identity:q}"
-        " --study {STUDY:q}"
+        " --study {params.study:q}"
         " --log {log:q}"

@@ -20,16 +20,18 @@ rule figure:
         f"{RESULTS}/benchmarks/figures/{{figure}}.tsv"
     localrule: True
     params:
+        study=RUN.label,
         identity=lambda wildcards: RUN.figure_identity(wildcards.figure),
-        stacks=lambda wildcards: RUN.write_jobs(write=runs()),
+        stacks=RUN.stacks_file,
         stacks_hash=RUN.stacks_hash,
-        where=lambda wildcards: RUN.where(wildcards.figure),
-        width=lambda wildcards: RUN.figures[wildcards.figure]["width"],
-        caption=lambda wildcards: RUN.caption(wildcards.figure),
+        results=lambda wildcards, output: RESULTS,
+        where=lambda wildcards, output: RUN.where(wildcards.figure),
+        width=lambda wildcards, output: RUN.figures[wildcards.figure]["width"],
+        caption=lambda wildcards, output: RUN.caption(wildcards.figure),
     shell:
         "python -m ranktwo figure {wildcards.figure:q}"
         " --gaps {input.gaps:q}"
-        " --results {RESULTS:q}"
+        " --results {params.results:q}"
         " --stacks {params.stacks:q}"
         " --stacks-hash {params.stacks_hash}"
         " --where {params.where:q}"
@@ -38,5 +40,5 @@ rule figure:
         " --png {output.png:q}"
         " --csv {output.csv:q}"
         " --identity {params.identity:q}"
-        " --study {STUDY:q}"
+        " --study {params.study:q}"
         " --log {log:q}"

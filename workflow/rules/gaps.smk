@@ -13,17 +13,19 @@ rule gaps:
         f"{RESULTS}/benchmarks/gaps.tsv"
     localrule: True
     params:
+        study=RUN.label,
         identity=RUN.gaps_identity,
-        stacks=lambda wildcards: RUN.write_jobs(write=runs()),
+        stacks=RUN.stacks_file,
         stacks_hash=RUN.stacks_hash,
-        status=RUN.section("status"),
+        status=lambda wildcards, output: RUN.section("status"),
+        results=lambda wildcards, output: RESULTS,
     shell:
         "python -m ranktwo gaps"
-        " --results {RESULTS:q}"
+        " --results {params.results:q}"
         " --stacks {params.stacks:q}"
         " --stacks-hash {params.stacks_hash}"
         " --status {params.status:q}"
         " --output {output:q}"
         " --identity {params.identity:q}"
-        " --study {STUDY:q}"
+        " --study {params.study:q}"
         " --log {log:q}"

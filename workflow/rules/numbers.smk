@@ -13,6 +13,7 @@ rule numbers:
         f"{RESULTS}/benchmarks/numbers.tsv"
     localrule: True
     params:
+        study=RUN.label,
         identity=RUN.identity("numbers"),
     shell:
         "python -m ranktwo numbers"
@@ -20,5 +21,5 @@ rule numbers:
         " --verdicts {input.verdicts:q}"
         " --output {output:q}"
         " --identity {params.identity:q}"
-        " --study {STUDY:q}"
+        " --study {params.study:q}"
         " --log {log:q}"

@@ -4,9 +4,11 @@
 rule plan:
     localrule: True
     params:
-        stacks=lambda wildcards: RUN.write_jobs(write=runs()),
+        results=RESULTS,
+        stacks=RUN.stacks_file,
+        device=RUN.study["device"],
     shell:
         "python -m ranktwo plan"
-        " --results {RESULTS:q}"
+        " --results {params.results:q}"
         " --stacks {params.stacks:q}"
-        " --device {RUN.study[device]}"
+        " --device {params.device}"

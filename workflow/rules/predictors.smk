@@ -21,6 +21,7 @@ rule predictors:
         f"{RESULTS}/benchmarks/predictors.tsv"
     localrule: True
     params:
+        study=RUN.label,
         identity=RUN.identity("predictors"),
     shell:
         "python -m ranktwo predictors"
@@ -31,5 +32,5 @@ rule predictors:
         " --tex {output.tex:q}"
         " --html {output.html:q}"
         " --identity {params.identity:q}"
-        " --study {STUDY:q}"
+        " --study {params.study:q}"
         " --log {log:q}"

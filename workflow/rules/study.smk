@@ -18,8 +18,9 @@ rule study:
         f"{RESULTS}/benchmarks/study.tsv"
     localrule: True
     params:
+        study=RUN.label,
         identity=RUN.identity("study", RUN.study),
-        config=RUN.as_run,
+        config=lambda wildcards, output: RUN.as_run,
     shell:
         "python -m ranktwo study"
         " --config {params.config:q}"
@@ -27,5 +28,5 @@ rule study:
         " --yaml {output.yaml:q}"
         " --html {output.html:q}"
         " --identity {params.identity:q}"
-        " --study {STUDY:q}"
+        " --study {params.study:q}"
         " --log {log:q}"

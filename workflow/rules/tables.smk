@@ -20,8 +20,9 @@ rule table:
         f"{RESULTS}/benchmarks/tables/{{table}}.tsv"
     localrule: True
     params:
+        study=RUN.label,
         identity=lambda wildcards: RUN.table_identity(wildcards.table),
-        caption=lambda wildcards: RUN.table_caption(wildcards.table),
+        caption=lambda wildcards, output: RUN.table_caption(wildcards.table),
     shell:
         "python -m ranktwo table {wildcards.table:q}"
         " --gaps {input:q}"
@@ -30,5 +31,5 @@ rule table:
         " --tex {output.tex:q}"
         " --html {output.html:q}"
         " --identity {params.identity:q}"
-        " --study {STUDY:q}"
+        " --study {params.study:q}"
         " --log {log:q}"

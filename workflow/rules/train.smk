@@ -16,9 +16,12 @@ rule train:
     resources:
         gpu=0 if RUN.study["device"] == "cpu" else 1,
     params:
+        study=RUN.label,
         identity=lambda wildcards: RUN.training_identity(wildcards.stack),
-        job=lambda wildcards: RUN.write_job(wildcards.stack, write=runs()),
-        job_hash=lambda wildcards: RUN.job_hashes[wildcards.stack],
+        job=RUN.job_file,
+        job_hash=RUN.job_hash,
+        device=lambda wildcards, output: RUN.study["device"],
+        checkpoint=lambda wildcards, output: RUN.study["checkpoint"],
     shell:
         "exec python -m ranktwo train"
         " --job {params.job:q}"
@@ -26,9 +29,9 @@ rule train:
         " --dataset {input:q}"
         " --weights {output.weights:q}"
         " --history {output.history:q}"
-        " --device {RUN.study[device]}"
+        " --device {params.device}"
         " --processes {threads}"
-        " --checkpoint {RUN.study[checkpoint]}"
+        " --checkpoint {params.checkpoint}"
         " --identity {params.identity:q}"
-        " --study {STUDY:q}"
+        " --study {params.study:q}"
         " --log {log:q}"

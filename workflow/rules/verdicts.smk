@@ -20,8 +20,9 @@ rule verdicts:
         f"{RESULTS}/benchmarks/verdicts.tsv"
     localrule: True
     params:
+        study=RUN.label,
         identity=RUN.identity("verdicts", RUN.study["verdicts"]),
-        thresholds=RUN.section("verdicts"),
+        thresholds=lambda wildcards, output: RUN.section("verdicts"),
     shell:
         "python -m ranktwo verdicts"
         " --gaps {input:q}"
@@ -31,5 +32,5 @@ rule verdicts:
         " --tex {output.tex:q}"
         " --html {output.html:q}"
         " --identity {params.identity:q}"
-        " --study {STUDY:q}"
+        " --study {params.study:q}"
         " --log {log:q}"

@@ -29,8 +29,8 @@ def circumstances(stage: str, inputs: Iterable[Path] = (), *, device: str = "cpu
     `command` repeats it. `inputs` gives each file it was made from the first 16 digits of its SHA-256. `datasets` and
     `code` hold the checksums of the data sets and the fingerprints of the stages behind it, those of the inputs
     included. `study` is the config that Snakemake ran with, and `identity` what it asked this job for; both are null
-    for a command run by hand. `commit` and `dirty` are null unless the package lies in a checkout of its own. Times are in
-    UTC and seconds. `chosen` names the registered functions that made it, as for `fingerprint`.
+    for a command run by hand. `commit` and `dirty` are null unless the package lies in a checkout of its own. Times are
+    in UTC and seconds. `chosen` names the registered functions that made it, as for `fingerprint`.
     """
     inputs, name = list(inputs), chosen.get("analysis", stage)
     datasets: dict[str, str] = {}

@@ -45,6 +45,11 @@ def path_of(results: Path, stack: str) -> Path:
     return results / "jobs" / f"{stack}.json"
 
 
+def list_of(results: Path) -> Path:
+    """Where the list of a study's stacks lies."""
+    return results / "jobs" / "all.json"
+
+
 def write(results: Path, job: Job) -> None:
     """Write a stack's job file, unless it is there as it should be."""
     _write(path_of(results, job.stack), job.text())
@@ -80,7 +85,7 @@ def of(arguments: argparse.Namespace) -> Job:
 def write_stacks(results: Path, stacks: Iterable[str]) -> None:
     """Write the list of a study's stacks, unless it is there as it should be."""
     names = ",\n".join(f"    {json.dumps(name)}" for name in stacks)
-    _write(results / "jobs" / "all.json", f'{{\n  "stacks": [\n{names}\n  ]\n}}\n')
+    _write(list_of(results), f'{{\n  "stacks": [\n{names}\n  ]\n}}\n')
 
 
 def read_stacks(path: Path, hash: str | None = None) -> list[str]:

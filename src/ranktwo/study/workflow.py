@@ -8,7 +8,7 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ DEFAULT_TRAIN_SIZE = 1000
 """Rows assumed of a data set that is not prepared yet, for the order of full-batch trainings."""
 
 
-def read_config(paths: Iterable[str], config: dict[str, Any], where: str = "") -> "Workflow":
-    """The study that Snakemake has read from these files and merged into `config`.
+def read_config(paths: Iterable[str], config: dict[str, Any], runs: Callable[[], bool], where: str = "") -> "Workflow":
+    """The study that Snakemake has read from these files and merged into `config`; `runs` as for `Workflow`.
 
     Ends Snakemake with one sentence where a file or the study is not as it should be.
     """
@@ -33,7 +33,7 @@ def read_config(paths: Iterable[str], config: dict[str, Any], where: str = "") -
     try:
         for path in paths:
             configuration.check(Path(path))
-        return Workflow(config, where or " and ".join(paths))
+        return Workflow(config, where or " and ".join(paths), runs)
     except UserError as error:
         sys.exit(f"ranktwo: {error}")
 
@@ -41,14 +41,17 @@ def read_config(paths: Iterable[str], config: dict[str, Any], where: str = "") -
 class Workflow:
     """One study, with every default filled in."""
 
-    def __init__(self, config: dict[str, Any], where: str) -> None:
-        """From a merged config; `where` says in errors and in provenance where it comes from."""
+    def __init__(self, config: dict[str, Any], where: str, runs: Callable[[], bool] = lambda: False) -> None:
+        """From a merged config; `where` says in errors and in provenance where it comes from.
+
+        `runs` says whether jobs are about to be started, so that job files have to be written.
+        """
         self.study = configuration.read(config, where=where)
         self.stacks = grid.stacks(grid.expand(self.study["grids"]), self.study["stack"], self.study["datasets"])
         self.results = os.path.normpath(self.study["results"])
         files.check_folder(Path(self.results))
-        self.label = canonical({"config": where, "hash": short_hash(self.study)})
-        """For provenance: which config the jobs were started for."""
+        self._label = canonical({"config": where, "hash": short_hash(self.study)})
+        self._runs = runs
 
     @cached_property
     def datasets(self) -> list[str]:
@@ -121,11 +124,6 @@ class Workflow:
         """The hash of each stack's job file."""
         return {stack: self.job(stack).hash for stack in self.stacks}
 
-    @cached_property
-    def stacks_hash(self) -> str:
-        """The hash of the list of stacks."""
-        return short_hash(list(self.stacks))
-
     def training_identity(self, stack: str) -> str:
         """Of a stack's training: its cells, and the code of the optimizer, schedule and decay rule of each."""
         chosen = {(cell.optimizer, cell.schedule, cell.decay_rule) for cell in self.stacks[stack]}
@@ -161,7 +159,9 @@ class Workflow:
     def figure_identity(self, figure: str) -> str:
         """Of a figure: its settings, the stacks that it reads, its caption and its code."""
         settings = short_hash([self.figures[figure], self.caption(figure)])
-        return _identity(stacks=self.stacks_hash, settings=settings, code=fingerprint("figure", figure=figure))
+        return _identity(
+            stacks=short_hash(list(self.stacks)), settings=settings, code=fingerprint("figure", figure=figure)
+        )
 
     def table_identity(self, table: str) -> str:
         """Of a table."""
@@ -173,21 +173,33 @@ class Workflow:
         """Of a stage that reads files and settings alone."""
         return _identity(settings=short_hash(settings), code=fingerprint(stage))
 
-    # Job files.
+    # Parameters of rules. Their functions take `output`, so that Snakemake runs no job again if they change.
 
-    def write_job(self, stack: str, *, write: bool) -> str:
-        """The path of a stack's job file, which is written if `write` is true and it is not as it should be."""
-        if write:
-            jobs.write(Path(self.results), self.job(stack))
-        return str(jobs.path_of(Path(self.results), stack))
+    def label(self, wildcards: Any, output: Any) -> str:
+        """For provenance: the config that a job was started for."""
+        return self._label
 
-    def write_jobs(self, *, write: bool) -> str:
-        """The path of the list of stacks; that list and every job file are written if `write` is true."""
-        if write:
+    def job_file(self, wildcards: Any, output: Any) -> str:
+        """The path of a stack's job file, which is written if jobs are about to be started."""
+        if self._runs():
+            jobs.write(Path(self.results), self.job(wildcards.stack))
+        return str(jobs.path_of(Path(self.results), wildcards.stack))
+
+    def job_hash(self, wildcards: Any, output: Any) -> str:
+        """The hash that a stack's job file has to have."""
+        return self.job_hashes[wildcards.stack]
+
+    def stacks_file(self, wildcards: Any, output: Any) -> str:
+        """The path of the list of stacks; it and all job files are written if jobs are about to be started."""
+        if self._runs():
             for stack in self.stacks:
-                self.write_job(stack, write=True)
+                jobs.write(Path(self.results), self.job(stack))
             jobs.write_stacks(Path(self.results), self.stacks)
-        return str(Path(self.results) / "jobs" / "all.json")
+        return str(jobs.list_of(Path(self.results)))
+
+    def stacks_hash(self, wildcards: Any, output: Any) -> str:
+        """The hash that the list of stacks has to have."""
+        return short_hash(list(self.stacks))
 
     # Order and size of training jobs.
 
