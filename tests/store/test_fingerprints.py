@@ -44,11 +44,6 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     monkeypatch.setattr(fingerprints, "PACKAGE", tmp_path)
     monkeypatch.setattr(registry, "PACKAGE", tmp_path)
 
-    def clear() -> None:
-        fingerprints.fingerprint.cache_clear()
-        fingerprints._parsed.cache_clear()
-        registry.entries.cache_clear()
-
     def with_edit(file: str = "", old: str = "", new: str = "", **chosen: str) -> str:
         shutil.rmtree(tmp_path)
         for name, source in (SOURCES | TEXTS).items():
@@ -58,11 +53,11 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
             source = (tmp_path / file).read_text() if (tmp_path / file).exists() else ""
             assert old in source
             (tmp_path / file).write_text(source.replace(old, new) if old else source + new)
-        clear()
+        fingerprints.clear()
         return fingerprints.fingerprint("measure", **chosen)
 
     yield with_edit
-    clear()
+    fingerprints.clear()
 
 
 @pytest.mark.parametrize(
@@ -127,9 +122,7 @@ def test_comments_in_a_kernel_do_not_count_and_its_code_does(package, tmp_path):
 
     def of(text: str) -> str:
         source.write_text(text)
-        fingerprints.fingerprint.cache_clear()
-        fingerprints._parsed.cache_clear()
-        registry.entries.cache_clear()
+        fingerprints.clear()
         return fingerprints.fingerprint("measure", figure="one")
 
     before = of("// sums\nint a = 1;\n")

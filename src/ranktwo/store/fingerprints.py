@@ -62,7 +62,7 @@ def _meanings(module: str, chosen: dict[str, str]) -> Iterator[str]:
             yield from (f"{name}: {_file(path)}" for path in statement.files)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Statement:
     """A top-level statement of a module."""
 
@@ -78,9 +78,10 @@ class _Statement:
     """Data files beside the module that it names."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Module:
-    statements: tuple[_Statement, ...]
+    definitions: dict[str, list[_Statement]]
+    """Name -> the statements that define it."""
     imports: dict[str, tuple[str, str]]
     """Local name -> (module of the package, name in it); the name is empty where the module itself is imported."""
     effects: tuple[_Statement, ...]
@@ -121,8 +122,8 @@ def _closure(start: str, chosen: dict[str, str]) -> list[tuple[str, _Statement]]
             reach(name, effect)
         if binding in module.imports:
             waiting.append((module.imports[binding][0], module.imports[binding][1] or "*"))
-        for statement in module.statements:
-            if binding == "*" or binding in statement.binds:
+        for defined in list(module.definitions) if binding == "*" else [binding]:
+            for statement in module.definitions.get(defined, []):
                 reach(name, statement)
     return list(found)
 
@@ -134,6 +135,7 @@ def _counts(module: str, statement: _Statement) -> bool:
     return module != "stages" and not (module.startswith("stages.") and statement.binds == ("main",))
 
 
+@cache
 def _path(module: str) -> Path | None:
     """The file of a module of the package, named without `ranktwo.`; None where there is none."""
     base = PACKAGE.joinpath(*module.split(".")) if module else PACKAGE
@@ -143,60 +145,87 @@ def _path(module: str) -> Path | None:
     return None
 
 
+@cache
 def _read(name: str) -> _Module:
+    """A module of the package, parsed once."""
     path = _path(name)
     assert path is not None, name
-    return _parsed(name, path.read_text(encoding="utf-8"))
-
-
-@cache
-def _parsed(name: str, source: str) -> _Module:
-    statements: list[_Statement] = []
+    definitions: dict[str, list[_Statement]] = {}
     effects: list[_Statement] = []
     imports: dict[str, tuple[str, str]] = {}
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        imports |= _imported(node)
-    for node in tree.body:
-        if isinstance(node, ast.Import | ast.ImportFrom) or _is_text(node):
-            continue
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            continue
-        statement = _statement(name, node)
-        (statements if statement.binds else effects).append(statement)
-    return _Module(tuple(statements), imports, tuple(effects))
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        statement = _statement(node, path.parent, imports)
+        if statement is not None and not statement.binds:
+            effects.append(statement)
+        elif statement is not None:
+            for name in statement.binds:
+                definitions.setdefault(name, []).append(statement)
+    return _Module(definitions, imports, tuple(effects))
 
 
-def _imported(node: ast.AST) -> dict[str, tuple[str, str]]:
-    """What an import statement takes from the package."""
-    found = {}
-    if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "ranktwo":
+def clear() -> None:
+    """Forget all modules, for a package whose files have changed."""
+    for cached in (fingerprint, _read, _path, registry.entries):
+        cached.cache_clear()
+
+
+def _imported(node: ast.ImportFrom) -> Iterator[tuple[str, tuple[str, str]]]:
+    """(local name, (module of the package, name in it)) for what an import statement takes from the package."""
+    if node.module and node.module.split(".")[0] == "ranktwo":
         origin = node.module.removeprefix("ranktwo").removeprefix(".")
         for alias in node.names:
             inner = f"{origin}.{alias.name}".removeprefix(".")
-            place = (inner, "") if _path(inner) else (origin, alias.name)
-            found[alias.asname or alias.name] = place
-    return found
+            yield alias.asname or alias.name, (inner, "") if _path(inner) else (origin, alias.name)
 
 
-def _statement(module: str, node: ast.stmt) -> _Statement:
-    owners = {id(inner.value): inner.attr for inner in ast.walk(node) if isinstance(inner, ast.Attribute)}
-    uses = {
-        (inner.id, owners.get(id(inner), "")): None
-        for inner in ast.walk(node)
-        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load)
-    }
-    folder = (_path(module) or PACKAGE).parent
+def _statement(node: ast.stmt, folder: Path, imports: dict[str, tuple[str, str]]) -> _Statement | None:
+    """A top-level statement, None for an import or a docstring; its imports from the package are added to `imports`."""
+    if isinstance(node, ast.Import) or _is_text(node) or (isinstance(node, ast.If) and _for_types(node)):
+        return None
+    if isinstance(node, ast.ImportFrom):
+        imports |= dict(_imported(node))
+        return None
+    uses: dict[tuple[str, str], None] = {}
+    loads: dict[str, None] = {}
+    named: dict[str, None] = {}
+    waiting: list[ast.AST] = [_without_texts(node)]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, ast.Attribute) and isinstance(inner.value, ast.Name):
+            uses[inner.value.id, inner.attr] = None
+            continue
+        if isinstance(inner, ast.Name):
+            if isinstance(inner.ctx, ast.Load):
+                uses[inner.id, ""] = None
+        elif isinstance(inner, ast.ImportFrom):
+            imports |= dict(_imported(inner))
+        elif isinstance(inner, ast.Call):
+            if _called(inner) in LOADS and inner.args and _is_string(inner.args[0]):
+                loads[inner.args[0].value] = None  # type: ignore[attr-defined]
+        elif isinstance(inner, ast.Constant) and isinstance(inner.value, str) and "." in inner.value:
+            named[inner.value] = None
+        waiting.extend(ast.iter_child_nodes(inner))
     return _Statement(
         binds=tuple(_bound(node)),
-        meaning=ast.dump(_without_texts(node)),
+        meaning=ast.dump(node),
         uses=tuple(uses),
-        loads=tuple(_loads(node)),
-        files=tuple(_named_files(node, folder)),
+        loads=tuple(loads),
+        files=tuple(path for name in named if DATA.fullmatch(name) for path in sorted(folder.rglob(name))),
     )
 
 
+def _for_types(node: ast.If) -> bool:
+    """Whether this is `if TYPE_CHECKING:`."""
+    return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def _called(call: ast.Call) -> str:
+    """The name of the function or method that is called."""
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
 def _bound(node: ast.stmt) -> list[str]:
+    """The names that a statement defines."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [node.name]
     if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.If | ast.Try | ast.With | ast.For):
@@ -204,20 +233,6 @@ def _bound(node: ast.stmt) -> list[str]:
             inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store)
         ]
     return []
-
-
-def _loads(node: ast.stmt) -> Iterator[str]:
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.Call) and inner.args and isinstance(inner.args[0], ast.Constant):
-            name = inner.func.attr if isinstance(inner.func, ast.Attribute) else getattr(inner.func, "id", "")
-            if name in LOADS and isinstance(inner.args[0].value, str):
-                yield inner.args[0].value
-
-
-def _named_files(node: ast.stmt, folder: Path) -> Iterator[Path]:
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.Constant) and isinstance(inner.value, str) and DATA.fullmatch(inner.value):
-            yield from sorted(folder.rglob(inner.value))
 
 
 def _file(path: Path) -> str:
@@ -235,11 +250,9 @@ def _without_texts(tree: ast.stmt) -> ast.stmt:
         if isinstance(body, list):
             # A bare string is a docstring of a module, class, function or field; it computes nothing anywhere.
             body[:] = [item for item in body if not _is_text(item)] or [ast.Pass()]
-        if isinstance(node, ast.Call):
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if name in TEXTS:
-                node.keywords = [keyword for keyword in node.keywords if keyword.arg not in TEXTS[name]]
-                node.args = [item for item in node.args if not _is_string(item)]
+        if isinstance(node, ast.Call) and (name := _called(node)) in TEXTS:
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg not in TEXTS[name]]
+            node.args = [item for item in node.args if not _is_string(item)]
     return tree
 
 
