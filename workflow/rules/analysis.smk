@@ -6,6 +6,7 @@ rule analysis:
         dataset=lambda wildcards: f"{RESULTS}/datasets/{RUN.dataset_of(wildcards.stack)}.safetensors",
         weights=f"{RESULTS}/runs/{{stack}}/weights.safetensors",
         history=f"{RESULTS}/runs/{{stack}}/history.parquet",
+        asked=RUN.asked("analysis"),
     output:
         f"{RESULTS}/{{analysis}}/{{stack}}.parquet",
     log:

@@ -2,6 +2,8 @@
 
 
 rule dataset:
+    input:
+        asked=RUN.asked("dataset"),
     output:
         f"{RESULTS}/datasets/{{dataset}}.safetensors",
     log:

@@ -5,6 +5,7 @@ rule figure:
     input:
         gaps=f"{RESULTS}/gaps.parquet",
         analyses=every("{results}/{analysis}/{stack}.parquet"),
+        asked=RUN.asked("figure"),
     output:
         pdf=f"{RESULTS}/figures/{{figure}}.pdf",
         png=report(

@@ -5,6 +5,7 @@ rule gaps:
     input:
         history=every("{results}/runs/{stack}/history.parquet"),
         analyses=every("{results}/{analysis}/{stack}.parquet"),
+        asked=RUN.asked("gaps"),
     output:
         f"{RESULTS}/gaps.parquet",
     log:

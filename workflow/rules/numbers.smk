@@ -5,6 +5,7 @@ rule numbers:
     input:
         gaps=f"{RESULTS}/gaps.parquet",
         verdicts=f"{RESULTS}/verdicts.parquet",
+        asked=RUN.asked("numbers"),
     output:
         f"{RESULTS}/numbers.tex",
     log:

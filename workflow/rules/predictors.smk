@@ -3,7 +3,8 @@
 
 rule predictors:
     input:
-        f"{RESULTS}/gaps.parquet",
+        gaps=f"{RESULTS}/gaps.parquet",
+        asked=RUN.asked("predictors"),
     output:
         parquet=f"{RESULTS}/predictors.parquet",
         csv=f"{RESULTS}/predictors.csv",
@@ -25,7 +26,7 @@ rule predictors:
         identity=RUN.identity("predictors"),
     shell:
         "python -m ranktwo predictors"
-        " --gaps {input:q}"
+        " --gaps {input.gaps:q}"
         " --output {output.parquet:q}"
         " --csv {output.csv:q}"
         " --md {output.md:q}"

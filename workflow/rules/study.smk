@@ -3,7 +3,8 @@
 
 rule study:
     input:
-        f"{RESULTS}/gaps.parquet",
+        gaps=f"{RESULTS}/gaps.parquet",
+        asked=RUN.asked("study"),
     output:
         yaml=f"{RESULTS}/study.yaml",
         html=report(
@@ -19,12 +20,12 @@ rule study:
     localrule: True
     params:
         study=RUN.label,
-        identity=RUN.identity("study", RUN.study),
+        identity=RUN.study_identity,
         config=lambda wildcards, output: RUN.as_run,
     shell:
         "python -m ranktwo study"
         " --config {params.config:q}"
-        " --gaps {input:q}"
+        " --gaps {input.gaps:q}"
         " --yaml {output.yaml:q}"
         " --html {output.html:q}"
         " --identity {params.identity:q}"

@@ -3,7 +3,8 @@
 
 rule table:
     input:
-        f"{RESULTS}/gaps.parquet",
+        gaps=f"{RESULTS}/gaps.parquet",
+        asked=RUN.asked("table"),
     output:
         csv=f"{RESULTS}/tables/{{table}}.csv",
         md=f"{RESULTS}/tables/{{table}}.md",
@@ -25,7 +26,7 @@ rule table:
         caption=lambda wildcards, output: RUN.table_caption(wildcards.table),
     shell:
         "python -m ranktwo table {wildcards.table:q}"
-        " --gaps {input:q}"
+        " --gaps {input.gaps:q}"
         " --csv {output.csv:q}"
         " --md {output.md:q}"
         " --tex {output.tex:q}"

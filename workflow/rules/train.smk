@@ -3,7 +3,8 @@
 
 rule train:
     input:
-        lambda wildcards: f"{RESULTS}/datasets/{RUN.dataset_of(wildcards.stack)}.safetensors",
+        dataset=lambda wildcards: f"{RESULTS}/datasets/{RUN.dataset_of(wildcards.stack)}.safetensors",
+        asked=RUN.asked("train"),
     output:
         weights=update(f"{RESULTS}/runs/{{stack}}/weights.safetensors"),
         history=update(f"{RESULTS}/runs/{{stack}}/history.parquet"),
@@ -12,7 +13,7 @@ rule train:
     benchmark:
         f"{RESULTS}/benchmarks/train/{{stack}}.tsv"
     priority: lambda wildcards: RUN.priorities[wildcards.stack]
-    threads: lambda wildcards: RUN.processes(wildcards.stack, cores())
+    threads: lambda wildcards: RUN.processes(wildcards.stack)
     resources:
         gpu=0 if RUN.study["device"] == "cpu" else 1,
     params:
@@ -26,7 +27,7 @@ rule train:
         "exec python -m ranktwo train"
         " --job {params.job:q}"
         " --job-hash {params.job_hash}"
-        " --dataset {input:q}"
+        " --dataset {input.dataset:q}"
         " --weights {output.weights:q}"
         " --history {output.history:q}"
         " --device {params.device}"

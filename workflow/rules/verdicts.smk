@@ -3,7 +3,8 @@
 
 rule verdicts:
     input:
-        f"{RESULTS}/gaps.parquet",
+        gaps=f"{RESULTS}/gaps.parquet",
+        asked=RUN.asked("verdicts"),
     output:
         parquet=f"{RESULTS}/verdicts.parquet",
         md=f"{RESULTS}/verdicts.md",
@@ -21,11 +22,11 @@ rule verdicts:
     localrule: True
     params:
         study=RUN.label,
-        identity=RUN.identity("verdicts", RUN.study["verdicts"]),
+        identity=RUN.verdicts_identity,
         thresholds=lambda wildcards, output: RUN.section("verdicts"),
     shell:
         "python -m ranktwo verdicts"
-        " --gaps {input:q}"
+        " --gaps {input.gaps:q}"
         " --thresholds {params.thresholds:q}"
         " --output {output.parquet:q}"
         " --md {output.md:q}"

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import jinja2
 import pandas
 
-from ranktwo.store import files
+from ranktwo.store import files, provenance
 
 Part: TypeAlias = str | pandas.DataFrame
 """A part of a page: a table, or a text. A text is a paragraph, a list (each line begins with a dash) or `code`."""
@@ -105,8 +105,18 @@ def _block(part: Part) -> tuple[str, object]:
     return "paragraph", lines
 
 
+COMMENTS = {".html": "<!-- {} -->", ".tex": "% {}", ".yaml": "# {}"}
+"""How a comment is written in a file, by its suffix."""
+
+
 def write(contents: dict[Path, str]) -> None:
-    """Write each text to its file; a file changes as a whole or not at all."""
+    """Write each text to its file; a file changes as a whole or not at all.
+
+    A file whose kind has comments says in its second line what it was made for.
+    """
     for path, content in contents.items():
+        if provenance.mark() and path.suffix in COMMENTS:
+            first, _, rest = content.partition("\n")
+            content = "\n".join([first, COMMENTS[path.suffix].format(provenance.mark()), rest])
         with files.replacing(path) as temporary:
             temporary.write_text(content, encoding="utf-8")

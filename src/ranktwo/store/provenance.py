@@ -6,6 +6,7 @@
 import hashlib
 import importlib.metadata
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ranktwo.errors import UserError
 from ranktwo.store import files
 from ranktwo.store.fingerprints import PACKAGE, fingerprint
 
@@ -61,6 +63,26 @@ def circumstances(stage: str, inputs: Iterable[Path] = (), *, device: str = "cpu
         "started": STARTED.isoformat(timespec="seconds"),
         "seconds": round((datetime.now(UTC) - STARTED).total_seconds(), 3),
     }
+
+
+def mark() -> str:
+    """What a page or picture says of the identity of the job that made it, `made for: [...]`; empty by hand."""
+    return f"made for: [{ASKED['identity']}]" if ASKED["identity"] else ""
+
+
+def identity_of(path: Path) -> str | None:
+    """The identity of the job that made a file; None where there is no such file, or it does not say.
+
+    Parquet and safetensors files say it in their metadata, other files by `mark` in their first bytes.
+    """
+    try:
+        if path.suffix in (".parquet", ".safetensors"):
+            return files.read_metadata(path)["provenance"].get("identity")
+        with open(path, "rb") as file:
+            found = re.search(rb"made for: \[([^\]]*)\]", file.read(8192))
+        return found[1].decode() if found else None
+    except (UserError, OSError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def file_hash(path: Path) -> str:

@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ranktwo.errors import UserError, failures
-from ranktwo.store import files, registry
+from ranktwo.errors import SIGN, UserError, failures
+from ranktwo.store import files, provenance, registry
 from ranktwo.store.canonical import canonical, ordered, short_hash
 from ranktwo.store.fingerprints import fingerprint
 from ranktwo.study import config as configuration
@@ -24,34 +24,57 @@ DEFAULT_TRAIN_SIZE = 1000
 """Rows assumed of a data set that is not prepared yet, for the order of full-batch trainings."""
 
 
-def read_config(paths: Iterable[str], config: dict[str, Any], runs: Callable[[], bool], where: str = "") -> "Workflow":
-    """The study that Snakemake has read from these files and merged into `config`; `runs` as for `Workflow`.
+def study_files(snakemake: Any, root: Path) -> list[str]:
+    """The config files of the study that Snakemake runs; none where another workflow uses this one as a module.
 
-    Ends Snakemake with one sentence where a file or the study is not as it should be.
+    A study is one file: --configfile replaces the default study. Several --configfile are merged by Snakemake. Without
+    one, it is config.yaml of the working folder or, where there is none, of the checkout.
     """
-    paths = [os.path.relpath(path) for path in paths]
+    if snakemake.modifier.skip_configfile:
+        return []
+    given = list(map(str, snakemake.overwrite_configfiles or []))
+    return given or ["config.yaml" if Path("config.yaml").exists() else str(root / "config.yaml")]
+
+
+def read_study(snakemake: Any, config: dict[str, Any], paths: list[str]) -> "Workflow":
+    """The study that Snakemake has read from these files and merged into `config`.
+
+    Ends Snakemake with one sentence where a file, the study or an option of Snakemake is not as it should be.
+    """
     try:
+        if snakemake.global_resources.get("gpu").value == 0:
+            raise UserError(
+                "--resources gpu=0 limits nothing, as Snakemake takes zero for no limit; give the number of GPUs, or set "
+                "`device: cpu` in the config"
+            )
+        paths = [os.path.relpath(path) for path in paths]
         for path in paths:
             configuration.check(Path(path))
-        return Workflow(config, where or " and ".join(paths), runs)
+        return Workflow(config, " and ".join(paths) or "the module's config", snakemake)
     except UserError as error:
-        sys.exit(f"ranktwo: {error}")
+        sys.exit(f"{SIGN}{error}")
 
 
 class Workflow:
     """One study, with every default filled in."""
 
-    def __init__(self, config: dict[str, Any], where: str, runs: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, config: dict[str, Any], where: str, snakemake: Any = None) -> None:
         """From a merged config; `where` says in errors and in provenance where it comes from.
 
-        `runs` says whether jobs are about to be started, so that job files have to be written.
+        `snakemake` is Snakemake's own workflow; without it no job file is written and no job forced to run.
         """
+        self._snakemake = snakemake
         self.study = configuration.read(config, where=where)
         self.stacks = grid.stacks(grid.expand(self.study["grids"]), self.study["stack"], self.study["datasets"])
         self.results = os.path.normpath(self.study["results"])
         files.check_folder(Path(self.results))
         self._label = canonical({"config": where, "hash": short_hash(self.study)})
-        self._runs = runs
+
+    @property
+    def _starts_jobs(self) -> bool:
+        """Whether this Snakemake is about to start jobs: it makes no dry run, and is not the one of a single job."""
+        own = self._snakemake
+        return bool(own and own.is_main_process and own.executor_plugin and not own.dryrun)
 
     @cached_property
     def datasets(self) -> list[str]:
@@ -169,9 +192,53 @@ class Workflow:
             caption=short_hash(registry.entries("table")[table].text), code=fingerprint("table", table=table)
         )
 
+    @cached_property
+    def verdicts_identity(self) -> str:
+        """Of the verdicts: their thresholds."""
+        return self.identity("verdicts", self.study["verdicts"])
+
+    @cached_property
+    def study_identity(self) -> str:
+        """Of the page of the config: the whole config."""
+        return self.identity("study", self.study)
+
     def identity(self, stage: str, settings: Any = None) -> str:
         """Of a stage that reads files and settings alone."""
         return _identity(settings=short_hash(settings), code=fingerprint(stage))
+
+    # Files that are there already.
+
+    def asked(self, rule: str) -> Callable[[Any], list[str]]:
+        """An input function of a rule that has its job run if the job's file was made for something else.
+
+        Snakemake knows what it made itself, by records in .snakemake. Where those are lost, or the folder was copied,
+        moved, linked or written by another Snakemake, the file's own word counts. The function names no input.
+        """
+        path_of, identity_of = {
+            "dataset": ("datasets/{dataset}.safetensors", lambda w: self.dataset_identity(w.dataset)),
+            "train": ("runs/{stack}/history.parquet", lambda w: self.training_identity(w.stack)),
+            "analysis": ("{analysis}/{stack}.parquet", lambda w: self.analysis_identity(w.analysis, w.stack)),
+            "gaps": ("gaps.parquet", lambda w: self.gaps_identity),
+            "verdicts": ("verdicts.parquet", lambda w: self.verdicts_identity),
+            "predictors": ("predictors.parquet", lambda w: self.identity("predictors")),
+            "figure": ("figures/{figure}.png", lambda w: self.figure_identity(w.figure)),
+            "table": ("tables/{table}.html", lambda w: self.table_identity(w.table)),
+            "numbers": ("numbers.tex", lambda w: self.identity("numbers")),
+            "study": ("study.yaml", lambda w: self.study_identity),
+        }[rule]
+
+        def check(wildcards: Any) -> list[str]:
+            path = f"{self.results}/{path_of.format(**wildcards)}"
+            if provenance.identity_of(Path(path)) not in (None, identity_of(wildcards)):
+                self._force(path)
+            return []
+
+        return check
+
+    def _force(self, path: str) -> None:
+        """Have the job of a file run, as `--forcerun` does."""
+        if self._snakemake and self._snakemake.is_main_process and self._snakemake.dag:
+            self._snakemake.dag.forcefiles.add(path)
 
     # Parameters of rules. Their functions take `output`, so that Snakemake runs no job again if they change.
 
@@ -181,7 +248,7 @@ class Workflow:
 
     def job_file(self, wildcards: Any, output: Any) -> str:
         """The path of a stack's job file, which is written if jobs are about to be started."""
-        if self._runs():
+        if self._starts_jobs:
             jobs.write(Path(self.results), self.job(wildcards.stack))
         return str(jobs.path_of(Path(self.results), wildcards.stack))
 
@@ -191,7 +258,7 @@ class Workflow:
 
     def stacks_file(self, wildcards: Any, output: Any) -> str:
         """The path of the list of stacks; it and all job files are written if jobs are about to be started."""
-        if self._runs():
+        if self._starts_jobs:
             for stack in self.stacks:
                 jobs.write(Path(self.results), self.job(stack))
             jobs.write_stacks(Path(self.results), self.stacks)
@@ -217,8 +284,13 @@ class Workflow:
         """Optimizer steps of all cells."""
         return sum(cell.steps for cells in self.stacks.values() for cell in cells)
 
-    def processes(self, stack: str, cores: int) -> int:
-        """Processes that train a stack: its share, by cells and steps, of the cores that this machine lends."""
+    def processes(self, stack: str) -> int:
+        """Processes that train a stack: its share, by cells and steps, of the cores that Snakemake may use.
+
+        On a cluster each job has its own machine: one process, or what --set-threads or the profile says.
+        """
+        own = self._snakemake
+        cores = own.resource_settings.cores or 1 if own.local_exec and not own.remote_exec else 1
         share = sum(cell.steps for cell in self.stacks[stack]) / self.cell_steps * cores
         return max(1, min(round(share), len(self.stacks[stack])))
 

@@ -13,7 +13,7 @@ from ranktwo.report.drawing import sidecar
 from ranktwo.report.drawing.data import Data, select
 from ranktwo.report.drawing.panels import finish
 from ranktwo.report.drawing.style import Width, colour_scale, ranktwo_style
-from ranktwo.store import registry
+from ranktwo.store import provenance, registry
 from ranktwo.store.files import replacing
 from ranktwo.study.axes import AXES
 
@@ -31,8 +31,9 @@ def draw(
 ) -> None:
     """Draw a registered figure of the cells that have one of the values of `where` on each axis.
 
-    `read` gives the rows of a table of the whole study. The files hold the same bytes whenever the numbers are the
-    same, whatever settings of matplotlib the user has. Raises UserError where `where` names no axis or no cell.
+    `read` gives the rows of a table of the whole study. The same numbers give the same files, whatever settings of
+    matplotlib the user has; the PNG says besides what it was made for. Raises UserError where `where` names no axis or
+    no cell.
     """
     rows = _chosen(name, cells.rows, where)
     source = f"{len(rows)} of {origin(cells.rows)}"
@@ -51,7 +52,7 @@ def draw(
             metadata = {"Title": name, "Subject": source, "Creator": "ranktwo", "CreationDate": None}
             drawn.savefig(temporary, metadata=metadata)
         with replacing(png) as temporary:
-            drawn.savefig(temporary, metadata={"Title": name, "Description": source})
+            drawn.savefig(temporary, metadata={"Title": name, "Description": source, "Comment": provenance.mark()})
 
 
 def _chosen(name: str, rows: pandas.DataFrame, where: dict[str, Any]) -> pandas.DataFrame:
