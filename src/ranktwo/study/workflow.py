@@ -44,8 +44,8 @@ def read_study(snakemake: Any, config: dict[str, Any], paths: list[str]) -> "Wor
     try:
         if snakemake.global_resources.get("gpu").value == 0:
             raise UserError(
-                "--resources gpu=0 limits nothing, as Snakemake takes zero for no limit; give the number of GPUs, or set "
-                "`device: cpu` in the config"
+                "--resources gpu=0 limits nothing in Snakemake; give the number of GPUs, or set `device: cpu` in the "
+                "config"
             )
         paths = [os.path.relpath(path) for path in paths]
         for path in paths:
@@ -237,8 +237,9 @@ class Workflow:
 
     def _force(self, path: str) -> None:
         """Have the job of a file run, as `--forcerun` does."""
-        if self._snakemake and self._snakemake.is_main_process and self._snakemake.dag:
-            self._snakemake.dag.forcefiles.add(path)
+        own = self._snakemake
+        if own and own.is_main_process and own.dag is not None:
+            own.dag.forcefiles.add(path)
 
     # Parameters of rules. Their functions take `output`, so that Snakemake runs no job again if they change.
 
