@@ -26,6 +26,7 @@ from support import ROOT, SMALL, copy_project, environment, gaps
 from ranktwo.store import records
 from ranktwo.store.records import Record
 
+pytestmark = pytest.mark.slow
 SLURM_UP = Path(os.environ.get("RANKTWO_SLURM_UP") or ROOT.parent / "shared" / "slurm" / "slurm-up")
 
 

@@ -12,6 +12,8 @@ from types import SimpleNamespace
 import pytest
 from support import ROOT, copy_project, environment
 
+from ranktwo.store import registry
+
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
@@ -40,6 +42,7 @@ def tutorial(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_what_the_tutorial_adds_is_in_its_results_and_its_report(tutorial):
     results = tutorial / "results" / "moons"
     verdicts = (results / "verdicts.md").read_text()
@@ -52,15 +55,17 @@ def test_what_the_tutorial_adds_is_in_its_results_and_its_report(tutorial):
     assert (results / "figures" / "norms.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_a_finished_run_says_the_verdicts_and_what_to_open(tutorial):
     said = (tutorial / "said.txt").read_text()
-    closing = said[said.index("Verdicts, by results/moons/verdicts.md:") :].splitlines()
+    closing = said[said.index("Verdicts, from results/moons/verdicts.md:") :].splitlines()
     claims = [line.split() for line in itertools.takewhile(lambda line: line.startswith("  "), closing[1:])]
     assert [words[1] for words in claims] == ["C1:", "C2:", "C3:", "C4:", "C5a:", "C5b:", "C6:"]
     assert {words[0] for words in claims} <= {"supported", "contradicted", "inconclusive"}
     assert closing[1 + len(claims)].startswith("Figures: results/moons/figures/")
 
 
+@pytest.mark.slow
 def test_an_added_figure_redraws_no_other_and_the_same_numbers_give_the_same_bytes(tutorial):
     command = ["snakemake", "--cores", "2", "--configfile", "moons.yaml"]
     figures = tutorial / "results" / "moons" / "figures"
@@ -108,6 +113,7 @@ PAPERS = {
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex (Debian: texlive-latex-recommended)")
 @pytest.mark.parametrize("paper", PAPERS)
+@pytest.mark.slow
 def test_a_document_with_a_figure_two_tables_and_the_macros_compiles(paper, tutorial, tmp_path):
     results = tutorial / "results" / "moons"
     body, pages = PAPERS[paper]
@@ -148,6 +154,7 @@ def opened(page, category: str) -> list[str]:
     return page.locator("table tbody tr").all_inner_texts()
 
 
+@pytest.mark.slow
 def test_the_report_opens_at_verdicts_first_and_every_item_loads(report, tmp_path):
     page = report.page
     page.wait_for_selector("text=1 Verdicts")
@@ -168,6 +175,7 @@ def test_the_report_opens_at_verdicts_first_and_every_item_loads(report, tmp_pat
     assert not report.errors
 
 
+@pytest.mark.slow
 def test_the_report_can_be_read_at_a_phones_width(report):
     page = report.page
     page.set_viewport_size({"width": 390, "height": 844})
@@ -182,10 +190,11 @@ def test_the_report_can_be_read_at_a_phones_width(report):
     assert not report.errors
 
 
+@pytest.mark.slow
 def test_the_report_holds_captions_config_and_graph_and_asks_for_no_network(tutorial):
     text = (tutorial / "moons.html").read_text()
     assert "a norm that falls where" in text.replace("\\n", " ")
-    assert "weight decay makes V smaller" in text or "C6" in text
+    assert "weight decay makes V smaller" in text
     assert not re.search(r"""<(?:script|link|img)[^>]+(?:src|href)=["']https?:""", text)
 
 
@@ -237,10 +246,9 @@ def test_commands_in_documents_exist(document, command, snakemake_help):
         if "--profile" in words:
             assert (ROOT / words[words.index("--profile") + 1]).exists(), command
     elif "-m" in words:
-        module = words[words.index("-m") + 1]
-        assert (ROOT / "src" / (module.replace(".", "/") + ".py")).exists() or module in ("venv", "pip", "pytest"), (
-            command
-        )
+        module, *rest = words[words.index("-m") + 1 :]
+        known = registry.stages() if module == "ranktwo" else ("venv", "pip", "pytest")
+        assert (rest[0] if module == "ranktwo" else module) in [*known, "--help", "STAGE"], command
     else:
         assert (ROOT / words[1]).exists(), command
 
@@ -266,11 +274,9 @@ def test_the_readme_is_short():
 
 
 LINTS = {
-    "Environment variable": "The workflow sets PYTHONPATH and PATH and may go without RANKTWO_DATA; it needs none.",
-    "No log directive defined": "The rule plan makes no file: what it says is for the screen.",
-    "Specify a conda environment": "The environment is requirements.lock: jobs run by the Python that runs Snakemake.",
-    "Shell command directly uses variable": "Where a job's files lie and what it runs on do not decide what it makes; "
-    "as parameters they would train a study again that is moved to a GPU.",
+    "Environment variable": "The workflow sets PYTHONPATH and PATH; it needs none.",
+    "No log directive defined": "The rule plan makes no file; it prints.",
+    "Specify a conda environment": "Jobs run by the Python that runs Snakemake: requirements.lock.",
 }
 """What `snakemake --lint` says that is so on purpose, and why."""
 
@@ -279,7 +285,7 @@ def test_the_linters_have_nothing_to_say_but_what_is_argued():
     done = subprocess.run(["snakemake", "--lint"], cwd=ROOT, env=environment(), capture_output=True, text=True)
     said = re.findall(r"^    \* (.*)$", done.stdout + done.stderr, flags=re.MULTILINE)
     assert [line for line in said if not line.startswith(tuple(LINTS))] == []
-    assert len(said) > 5
+    assert len(said) >= 3
 
 
 @pytest.mark.parametrize(

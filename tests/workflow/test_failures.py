@@ -13,6 +13,7 @@ from support import SMALL, gaps, make_gaps, run_study, snakemake, trained, with_
 from ranktwo.store import registry
 
 
+@pytest.mark.slow
 def test_damaged_files_are_said_put_aside_and_made_anew(checkout):
     """Truncated, flipped and deleted files in every folder; each run says one sentence a file, and repairs."""
     assert trained(make_gaps(checkout, SMALL)) == [4]
@@ -49,6 +50,7 @@ def test_a_folder_that_cannot_hold_results_is_one_sentence(checkout):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+@pytest.mark.slow
 def test_a_full_disk_is_said_in_a_sentence_and_more_space_is_all_it_takes(checkout):
     disk = checkout / "disk"
     disk.mkdir()
@@ -115,6 +117,7 @@ def test_a_bad_config_ends_in_one_sentence_and_leaves_nothing(checkout, sentence
     assert not (checkout / "results").exists()
 
 
+@pytest.mark.slow
 def test_absent_data_end_in_a_sentence_that_says_what_to_do(checkout):
     study = SMALL | {"datasets": {"digits-3v8": {"source": "mnist", "classes": [3, 8]}}, "data_folder": "nowhere"}
     done = run_study(checkout, study)

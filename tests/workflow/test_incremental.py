@@ -14,6 +14,7 @@ from support import SMALL, environment, gaps, make_gaps, planned, run_study, tra
 from ranktwo.store import files
 
 
+@pytest.mark.slow
 def test_only_what_is_new_is_trained_and_old_rows_stay(checkout):
     assert trained(make_gaps(checkout, SMALL)) == [4]
     first = gaps(checkout)
@@ -132,6 +133,7 @@ def test_nothing_runs_after_nothing_and_after_a_touch_of_every_file(finished_cop
 
 
 @pytest.mark.parametrize("change", NOTHING_RUNS)
+@pytest.mark.slow
 def test_nothing_runs_after_a_change_that_no_number_passes_through(change, finished_copy):
     apply(finished_copy, NOTHING_RUNS[change])
     assert planned(run_study(finished_copy, SMALL, "-n")) == {}
@@ -156,6 +158,7 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("change", CONFIGS)
+@pytest.mark.slow
 def test_what_a_change_of_the_config_runs(change, finished_copy):
     study, jobs = CONFIGS[change]
     assert planned(run_study(finished_copy, study, "-n")) == jobs
@@ -170,12 +173,14 @@ def test_a_dry_run_writes_nothing(checkout):
     assert files_there() - before == {checkout / "study.yaml"}
 
 
+@pytest.mark.slow
 def test_a_changed_step_trains_all_cells_again(finished_copy):
     sgd = finished_copy / PACKAGE / "training" / "stack.py"
     sgd.write_text(sgd.read_text().replace("np.arange(first, first + count)", "np.arange(first, first + count, 1)"))
     assert trained(make_gaps(finished_copy, SMALL)) == [4]
 
 
+@pytest.mark.slow
 def test_results_copied_into_a_fresh_clone_train_nothing_and_every_axis_grows_alone(checkout, tmp_path):
     """Values added to axes that stack and to axes that split."""
     study = SMALL | {"stack": ["seed"]}
@@ -193,6 +198,7 @@ def test_results_copied_into_a_fresh_clone_train_nothing_and_every_axis_grows_al
     pandas.testing.assert_frame_equal(gaps(checkout).loc[first.index], first, check_exact=True)
 
 
+@pytest.mark.slow
 def test_a_result_is_repeated_from_the_provenance_it_carries(checkout):
     """The printed command, run elsewhere with the results moved away, gives the same numbers."""
     trained(make_gaps(checkout, SMALL))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from support import SMALL, gaps, make_gaps, planned, run_study, with_axis
 
+pytestmark = pytest.mark.slow
 AFTER_GAPS = {"verdicts": 1, "predictors": 1, "figure": 1, "numbers": 1, "study": 1, "table": 2}
 ALL = {"dataset": 1, "train": 1, "analysis": 4, "gaps": 1, **AFTER_GAPS}
 STUDIES = {
@@ -57,7 +58,6 @@ def test_another_working_folder_finds_the_results_that_it_names(finished_copy, t
     assert planned(run_study(finished_copy, changed, "-n", "-d", str(elsewhere)))["gaps"] == 1
 
 
-@pytest.mark.slow
 def test_a_seed_more_without_records_ends_with_all_rows_and_then_nothing_is_to_be_done(finished_copy):
     shutil.rmtree(finished_copy / ".snakemake")
     first, study = gaps(finished_copy), with_axis("seed", [0, 1, 2])
@@ -69,7 +69,6 @@ def test_a_seed_more_without_records_ends_with_all_rows_and_then_nothing_is_to_b
     assert planned(run_study(finished_copy, study, "-n")) == {}
 
 
-@pytest.mark.slow
 def test_a_file_of_another_study_put_in_place_is_made_anew(finished_copy: Path):
     """Snakemake's records say that all is well: the file itself says that it was made for something else."""
     other = make_gaps(finished_copy, SMALL | {"status": {"fit_accuracy": 0.8}})

@@ -35,6 +35,7 @@ def check_chain(folder: Path) -> None:
     assert rows.loc[rows["weight_decay"] == 0, "null_reason"].str.contains("weight decay is zero").all()
 
 
+@pytest.mark.slow
 def test_default_study_by_make_figures_from_a_fresh_copy(checkout):
     """The main job: figures, tables, the columns, and the science that a wrong result would show in."""
     venv = Path(sys.prefix)
@@ -84,6 +85,7 @@ def test_default_study_by_make_figures_from_a_fresh_copy(checkout):
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
+@pytest.mark.slow
 def test_a_diverged_cell_is_a_row_and_its_neighbour_is_none_the_wiser(checkout):
     study = with_axis("learning_rate", [0.1, 1e5])
     trained(run_study(checkout, study))
@@ -98,6 +100,7 @@ def test_a_diverged_cell_is_a_row_and_its_neighbour_is_none_the_wiser(checkout):
     assert "diverged" in table
 
 
+@pytest.mark.slow
 def test_every_axis_goes_through_the_whole_pipeline(checkout):
     grid = SMALL["grids"][0] | {
         "widths": [8, [8, 6]],
@@ -122,6 +125,7 @@ def test_every_axis_goes_through_the_whole_pipeline(checkout):
 
 
 @needs_real("MNIST/raw", "cal_housing_py3.pkz")
+@pytest.mark.slow
 def test_a_slice_of_the_paper_study_on_the_real_data(checkout):
     """8,000 rows of the real files: California and MNIST's 3 against 8 fall to rank two, ten classes do not."""
     study = yaml.safe_load((checkout / "workflow" / "studies" / "paper.yaml").read_text())
