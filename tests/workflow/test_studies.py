@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib.image
 import pandas
 import pyarrow.parquet
+import pytest
 import yaml
 from evidence.made_up import REQUIRED
 from support import REAL_DATA, SMALL, environment, gaps, needs_real, run_study, snakemake, trained, with_axis
