@@ -1,10 +1,16 @@
 """What test files share: small cells, data sets and records, copies of the project, and runs of its workflow."""
 
+import contextlib
+import functools
+import math
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas
@@ -16,6 +22,7 @@ from ranktwo.data.dataset import Dataset
 from ranktwo.nets.mlp import matrix_names
 from ranktwo.store.records import Record
 from ranktwo.study.axes import Cell
+from ranktwo.training import divergence
 
 ROOT = Path(__file__).parents[1]
 REAL_DATA = Path(os.environ.get("RANKTWO_DATA") or ROOT.parent / "shared" / "data")
@@ -77,6 +84,58 @@ def a_record(weights: list[torch.Tensor], data: Dataset, **axes: object) -> Reco
     return Record(cell=vars(a_cell(**axes)) | facts | SGD_FACTS, identity="", steps=[0, 50], weights=snapshots)
 
 
+# Time. One machine is ten times as fast as another, and other work may run beside the tests.
+
+FAST_START, FAST_STEPS = 1.5, 90_000.0
+"""What a fast machine with nothing else to do makes of the two measurements: seconds, and steps a second."""
+
+
+@functools.cache
+def steps_per_second() -> float:
+    """Steps a second of four nets as in SMALL, on one core: the best of five short measurements."""
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(200, 64, generator=generator), torch.randint(0, 2, (200,), generator=generator)
+    cells = [a_cell(widths=(16,), batch_size=16, seed=seed) for seed in range(4)]
+    training, fastest = divergence.begin(cells, x, y, "binary", 1), 0.0
+    training.advance_to(10)
+    for _ in range(5):
+        step, start = training.stack.step, time.perf_counter()
+        training.advance_to(step + 500)
+        fastest = max(fastest, 500 / (time.perf_counter() - start))
+    return fastest
+
+
+def steps_in(seconds: float) -> int:
+    """Steps that a stack like SMALL's takes here in so many seconds of a core: the length of a training to disturb."""
+    return math.ceil(seconds * steps_per_second() / 1000) * 1000
+
+
+@functools.cache
+def slowness() -> float:
+    """How many times as long as on a fast machine things take here: a stage to start or a step, whichever is more."""
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "ranktwo", "train", "--help"]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    return max(1.0, (time.perf_counter() - start) / FAST_START, FAST_STEPS / steps_per_second())
+
+
+def patience(seconds: float) -> float:
+    """A time-out for what takes so many seconds on a fast machine with nothing else to do.
+
+    It is ten times what this machine should need: a test that hangs ends, and one that is slow does not.
+    """
+    return 10 * slowness() * seconds
+
+
+def wait_for(what: str, condition: Callable[[], object], seconds: float = 15) -> None:
+    """Wait until a condition holds that holds within so many seconds on a fast machine."""
+    limit = patience(seconds)
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, f"{what}: not within {limit:.0f} s"
+        time.sleep(0.05)
+
+
 # Runs of the workflow.
 
 SMALL = {
@@ -130,7 +189,9 @@ def environment(**more: str) -> dict[str, str]:
 def snakemake(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess:
     """`snakemake --cores 2 ...` in a folder, as a user types it."""
     command = ["snakemake", "--cores", "2", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment(**more), capture_output=True, text=True, timeout=900)
+    return subprocess.run(
+        command, cwd=folder, env=environment(**more), capture_output=True, text=True, timeout=patience(60)
+    )
 
 
 def run_study(folder: Path, study: dict, *arguments: str, **more: str) -> subprocess.CompletedProcess:
@@ -162,3 +223,77 @@ def planned(done: subprocess.CompletedProcess) -> dict[str, int]:
 def gaps(folder: Path) -> pandas.DataFrame:
     """The rows of a study in a folder, by cell."""
     return pandas.read_parquet(folder / "results" / "gaps.parquet").set_index("cell")
+
+
+# Runs that are disturbed. SLURM's one node is this machine, and so both kinds of run are found in /proc.
+
+
+def start(folder: Path, study: dict, *arguments: str) -> subprocess.Popen:
+    """Snakemake at work on a study, in a process group of its own as a shell starts it; `said` gives what it prints."""
+    (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    command = ["snakemake", *arguments, "--configfile", "study.yaml"]
+    with open(folder / "said.txt", "w") as output:
+        return subprocess.Popen(command, cwd=folder, env=environment(), stdout=output, stderr=output, process_group=0)
+
+
+def said(folder: Path) -> str:
+    """What the Snakemake that was started last in a folder has printed so far."""
+    return (folder / "said.txt").read_text()
+
+
+def processes_in(folder: Path) -> dict[int, list[str]]:
+    """The processes that work in a folder: the words of each one's command, by its number."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "cwd").readlink() == folder:
+                found[int(entry.name)] = (entry / "cmdline").read_bytes().decode().split("\0")[:-1]
+    return found
+
+
+def stages_in(folder: Path) -> dict[int, list[str]]:
+    """The processes in a folder that run a stage: the stage and its arguments, by the process's number."""
+    words = processes_in(folder).items()
+    return {number: command[3:] for number, command in words if command[1:3] == ["-m", "ranktwo"]}
+
+
+def signals(process: int, kind: str) -> set[int]:
+    """Signals that a process catches (SigCgt), or that wait for it (ShdPnd); none if the process is over."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return set()
+    mask = int(re.search(rf"^{kind}:\s*(\w+)$", status, flags=re.MULTILINE)[1], 16)
+    return {number for number in signal.Signals if mask >> (number - 1) & 1}
+
+
+def checkpoints_in(folder: Path) -> set[tuple[Path, int]]:
+    """Checkpoints below a folder and when each was written, in nanoseconds."""
+    found = set()
+    for path in folder.rglob("checkpoint*.safetensors"):
+        with contextlib.suppress(FileNotFoundError):
+            found.add((path, path.stat().st_mtime_ns))
+    return found
+
+
+@contextlib.contextmanager
+def training_halted(folder: Path) -> Iterator[list[int]]:
+    """Wait for a checkpoint that is written from now on; the training processes, which stand still for the block."""
+    before = checkpoints_in(folder)
+    wait_for("a checkpoint", lambda: checkpoints_in(folder) - before)
+    processes = [number for number, (stage, *_) in stages_in(folder).items() if stage == "train"]
+    for number in processes:
+        os.kill(number, signal.SIGSTOP)
+    try:
+        yield processes
+    finally:
+        for number in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGCONT)
+
+
+def never_shared(holds: list[list[str]]) -> None:
+    """Of holds (GPU, from, to), those of one GPU follow each other."""
+    for gpu in {hold[0] for hold in holds}:
+        times = sorted((float(begin), float(end)) for name, begin, end in holds if name == gpu)
+        assert all(end <= begin for (_, end), (begin, _) in zip(times, times[1:], strict=False)), times

@@ -1,6 +1,5 @@
 """A training that was broken off goes on from its checkpoint as if nothing had happened, to the last bit."""
 
-import contextlib
 import os
 import platform
 import random
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import a_cell
+from support import a_cell, checkpoints_in, patience, steps_in, wait_for
 
 from ranktwo.data import dataset, preparation
 from ranktwo.data.dataset import Dataset
@@ -197,7 +196,7 @@ def test_a_damaged_checkpoint_is_put_aside_and_said(tmp_path, capsys):
 
 
 def command(folder: Path, *arguments: str, **axes: object) -> subprocess.Popen:
-    wanted = list(cells("momentum", steps=300_000, dataset="toy", **axes).values())
+    wanted = list(cells("momentum", steps=steps_in(3), dataset="toy", **axes).values())
     job = Job(stack=folder.name, options=OPTIONS, snapshots=8, cells=wanted)
     job_file = folder.parent / f"{folder.name}.json"
     job_file.write_text(job.text())
@@ -217,25 +216,15 @@ def undisturbed(tmp_path_factory) -> Path:
     files.write_tensors(folder / "data", *prepared)
     (folder / "whole").mkdir()
     process = command(folder / "whole", "--checkpoint=1e6")
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=patience(30))
     assert process.returncode == 0, said
     assert "4 cells trained" in said
     return folder / "whole"
 
 
-def checkpoints_in(folder: Path) -> set[tuple[str, int]]:
-    """Checkpoints and when each was written, in nanoseconds."""
-    found = set()
-    for path in folder.glob("checkpoint*.safetensors"):
-        with contextlib.suppress(FileNotFoundError):
-            found.add((path.name, path.stat().st_mtime_ns))
-    return found
-
-
-def wait_for_new(folder: Path, process: subprocess.Popen, old: set[tuple[str, int]]) -> None:
-    """Wait until there is a checkpoint that there was not before."""
-    while process.poll() is None and checkpoints_in(folder) <= old:
-        time.sleep(0.01)
+def wait_for_new(folder: Path, process: subprocess.Popen, old: set[tuple[Path, int]]) -> None:
+    """Wait until there is a checkpoint that there was not before, or the process is over."""
+    wait_for("a checkpoint", lambda: process.poll() is not None or not checkpoints_in(folder) <= old)
 
 
 def same_files(one: Path, other: Path) -> None:
@@ -247,19 +236,20 @@ def same_files(one: Path, other: Path) -> None:
     assert sorted(os.listdir(one)) == sorted(os.listdir(other))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2, 3])
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGINT"])
 def test_a_killed_command_goes_on_and_leaves_the_same_numbers_and_nothing_else(name, processes, undisturbed):
     folder = undisturbed.parent / f"{name}-{processes}"
     folder.mkdir()
     chance = random.Random(name)
-    seen: set[tuple[str, int]] = set()
+    seen: set[tuple[Path, int]] = set()
     for _ in range(3):
         process = command(folder, "--checkpoint=0.05", f"--processes={processes}")
         wait_for_new(folder, process, seen)
         time.sleep(chance.uniform(0, 0.3))
         process.send_signal(getattr(signal, name))
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=patience(6))
         assert process.returncode == (-9 if name == "SIGKILL" else 1), said
         if name != "SIGKILL":
             assert f"ranktwo: training was stopped by {name} at step" in said
@@ -268,7 +258,7 @@ def test_a_killed_command_goes_on_and_leaves_the_same_numbers_and_nothing_else(n
         seen = checkpoints_in(folder)
     # Begun by that many processes, ended by another number of them.
     process = command(folder, "--checkpoint=0.05", f"--processes={4 - processes}")
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=patience(30))
     assert process.returncode == 0, said
     assert "from a checkpoint" in said
     same_files(undisturbed, folder)
@@ -276,6 +266,7 @@ def test_a_killed_command_goes_on_and_leaves_the_same_numbers_and_nothing_else(n
     assert all(len(record.runs) >= (2 if record.diverged is None else 1) for record in resumed.values())
 
 
+@pytest.mark.slow
 def test_one_of_several_processes_that_is_killed_stops_the_others_which_keep_what_they_have(undisturbed):
     folder = undisturbed.parent / "child"
     folder.mkdir()
@@ -284,32 +275,34 @@ def test_one_of_several_processes_that_is_killed_stops_the_others_which_keep_wha
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert len(children) == 2
     os.kill(int(children[0]), signal.SIGKILL)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=patience(6))
     assert process.returncode == 1
     assert "ranktwo: a training process ended with SIGKILL; if memory ran out, give" in said
-    _, said = command(folder, "--processes=2").communicate(timeout=300)
+    _, said = command(folder, "--processes=2").communicate(timeout=patience(30))
     assert "from a checkpoint" in said
     same_files(undisturbed, folder)
 
 
+@pytest.mark.slow
 def test_what_is_wrong_in_one_of_several_processes_is_said_once(undisturbed):
     folder = undisturbed.parent / "wrong"
     folder.mkdir()
     process = command(folder, "--processes=2", batch_size=10_000)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=patience(6))
     assert process.returncode == 1
     assert said.count("ranktwo:") == 1
     assert "ranktwo: batch_size 10000 is more than" in said
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_a_second_writer_waits_and_finds_everything_done(undisturbed):
     folder = undisturbed.parent / "two"
     folder.mkdir()
     first = command(folder, "--checkpoint=0.05")
     wait_for_new(folder, first, set())
     second = command(folder)
-    said = [process.communicate(timeout=300)[1] for process in (first, second)]
+    said = [process.communicate(timeout=patience(30))[1] for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), said
     assert "4 cells trained" in said[0]
     assert "waiting for another process" in said[1]

@@ -3,15 +3,20 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
-from support import SMALL, a_cell, a_dataset, copy_project, run_study
+from support import ROOT, SMALL, a_cell, a_dataset, copy_project, never_shared, patience, run_study
 
+from ranktwo.data import preparation
 from ranktwo.data.dataset import Dataset
+from ranktwo.data.options import Options
 from ranktwo.errors import UserError
 from ranktwo.progress import Progress
+from ranktwo.store import files, records
 from ranktwo.store.records import Record
+from ranktwo.study.jobs import Job
 from ranktwo.training import devices, divergence, recording
 from ranktwo.training.divergence import Training
 
@@ -40,16 +45,9 @@ def hold(seconds: float, **variables: str) -> subprocess.Popen:
     )
 
 
-def never_shared(holds: list[list[str]]) -> None:
-    """Of holds (GPU, from, to), those of one GPU follow each other."""
-    for gpu in {hold[0] for hold in holds}:
-        times = sorted((float(start), float(end)) for name, start, end in holds if name == gpu)
-        assert all(end <= start for (_, end), (start, _) in zip(times, times[1:], strict=False)), times
-
-
 def test_two_gpus_are_held_by_two_of_six_jobs_at_a_time(two_gpus):
     jobs = [hold(0.4) for _ in range(6)]
-    holds = [job.communicate(timeout=120)[0].split() for job in jobs]
+    holds = [job.communicate(timeout=patience(12))[0].split() for job in jobs]
     assert [len(hold) for hold in holds] == [3] * 6
     assert {gpu for gpu, *_ in holds} == {"GPU-test-a", "GPU-test-b"}
     never_shared(holds)
@@ -62,7 +60,7 @@ def test_a_killed_job_leaves_its_gpu_to_the_next(two_gpus):
     assert waiting.stderr.readline() == "waiting: other jobs hold the GPU\n"
     killed.kill()
     killed.communicate()
-    assert waiting.communicate(timeout=60)[0].startswith("GPU-test-b ")
+    assert waiting.communicate(timeout=patience(6))[0].startswith("GPU-test-b ")
 
 
 @pytest.mark.parametrize(
@@ -89,6 +87,41 @@ def test_a_gpu_that_pytorch_cannot_use_is_named_and_the_cpu_is_used(two_gpus, ca
     assert "GPU-test-a, GPU-test-b is not used: this PyTorch was built without CUDA" in capsys.readouterr().err
     with pytest.raises(UserError, match="device is cuda, but PyTorch sees no GPU"), devices.reserve("cuda"):
         pass
+
+
+def by_command(folder: Path, **variables: str) -> tuple[dict[str, Record], str]:
+    """What the command leaves of three cells on iris, and what it says."""
+    cells = [a_cell(train_size=80, seed=seed) for seed in range(3)]
+    job = Job(stack="toy", options={"source": "iris"}, snapshots=3, cells=cells)
+    folder.mkdir()
+    (folder / "job.json").write_text(job.text())
+    files.write_tensors(folder / "data", *preparation.prepare("toy", Options(source="iris"), folder, False))
+    paths = [f"--{option}={name}" for option, name in [("dataset", "data"), ("weights", "w"), ("history", "h")]]
+    done = subprocess.run(
+        [sys.executable, "-m", "ranktwo", "train", "--job=job.json", *paths, "--device=cpu"],
+        cwd=folder,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=patience(12),
+    )
+    assert done.returncode == 0, done.stderr
+    return records.read_records(folder / "w", folder / "h"), done.stderr
+
+
+def test_without_numba_the_nets_are_the_same_to_rounding_and_the_log_says_why_they_took_longer(tmp_path):
+    """50 steps are few enough for rounding to stay small; tolerance 1e-4, relative to the largest weight."""
+    # Python runs a file of this name at its start; a module that is None cannot be imported.
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['numba'] = sys.modules['llvmlite'] = None")
+    usual, said = by_command(tmp_path / "with")
+    without, said_without = by_command(tmp_path / "without", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT / 'src'}")
+    assert "numba" not in said
+    assert "numba is not installed: PyTorch's operations train the nets" in said_without
+    assert "to have that, install numba" in said_without
+    for name, record in usual.items():
+        for matrix, weights in record.weights.items():
+            difference = (weights - without[name].weights[matrix]).abs().max()
+            assert difference <= 1e-4 * weights.abs().max(), (name, matrix)
 
 
 def test_a_limit_of_no_gpu_is_refused_in_one_sentence(tmp_path):

@@ -20,27 +20,43 @@ from pathlib import Path
 import pandas
 import pytest
 import torch
-import yaml
-from support import ROOT, SMALL, copy_project, environment, gaps
+from support import (
+    ROOT,
+    SMALL,
+    copy_project,
+    environment,
+    gaps,
+    never_shared,
+    patience,
+    processes_in,
+    said,
+    signals,
+    stages_in,
+    start,
+    steps_in,
+    training_halted,
+    wait_for,
+    with_axis,
+)
 
 from ranktwo.store import records
 from ranktwo.store.records import Record
 
 pytestmark = pytest.mark.slow
 SLURM_UP = Path(os.environ.get("RANKTWO_SLURM_UP") or ROOT.parent / "shared" / "slurm" / "slurm-up")
-
-
-def longer(*steps: int) -> dict:
-    return SMALL | {"device": "cpu", "checkpoint": 0.5, "grids": [SMALL["grids"][0] | {"steps": list(steps)}]}
-
-
-LONG, LONGER = longer(800_000), longer(3_200_000)
-"""Stacks that train for long enough to be disturbed, and to be found by SLURM's half-minutely look at time limits."""
 ASKED_OFTEN = ("--slurm-init-seconds-before-status-checks", "4")
 
 
+def long() -> dict:
+    """A study whose training lasts for long enough to be disturbed twice."""
+    return with_axis("steps", steps_in(6)) | {"device": "cpu", "checkpoint": 0.2}
+
+
 def answers() -> bool:
-    return bool(shutil.which("sinfo")) and subprocess.run(["sinfo"], capture_output=True, timeout=60).returncode == 0
+    return (
+        bool(shutil.which("sinfo"))
+        and subprocess.run(["sinfo"], capture_output=True, timeout=patience(6)).returncode == 0
+    )
 
 
 @pytest.fixture(scope="session")
@@ -54,26 +70,20 @@ def cluster() -> Iterator[bool]:
         return
     if not SLURM_UP.exists():
         pytest.skip(f"no SLURM answers, and no {SLURM_UP} could start one; name its path in RANKTWO_SLURM_UP")
-    started = subprocess.run([SLURM_UP], env=os.environ | {"SLURM_UP_CPUS": "8", "SLURM_UP_GPUS": "2"}, timeout=600)
+    started = subprocess.run(
+        [SLURM_UP], env=os.environ | {"SLURM_UP_CPUS": "8", "SLURM_UP_GPUS": "2"}, timeout=patience(60)
+    )
     if started.returncode:
         pytest.skip(f"{SLURM_UP} could not start SLURM")
     yield True
-    subprocess.run([SLURM_UP.with_name("slurm-down")], check=True, timeout=120)
-
-
-def start(folder: Path, study: dict, *arguments: str) -> subprocess.Popen:
-    """Snakemake in a copy of the project, its output in a file there."""
-    (folder / "study.yaml").write_text(yaml.safe_dump(study))
-    command = ["snakemake", "--configfile", "study.yaml", *arguments]
-    with open(folder / "output.txt", "a") as output:
-        return subprocess.Popen(command, cwd=folder, env=environment(), stdout=output, stderr=output)
+    subprocess.run([SLURM_UP.with_name("slurm-down")], check=True, timeout=patience(12))
 
 
 def finish(folder: Path, process: subprocess.Popen) -> str:
     """What Snakemake said."""
-    code, said = process.wait(timeout=600), (folder / "output.txt").read_text()
-    assert code == 0, said
-    return said
+    code = process.wait(timeout=patience(100))
+    assert code == 0, said(folder)
+    return said(folder)
 
 
 def jobs(folder: Path) -> dict[str, str]:
@@ -82,20 +92,6 @@ def jobs(folder: Path) -> dict[str, str]:
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     rows = [line.split("|") for line in lines]
     return {number: state for number, state, where in rows if where == str(folder)}
-
-
-def wait_for(what: str, condition: Callable[[], object], seconds: float = 150) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"{what}: not within {seconds} s"
-        time.sleep(0.1)
-
-
-def training_under_way(folder: Path) -> None:
-    """Wait for a checkpoint that is written from now on."""
-    now = time.time()
-    found = "results/runs/*/checkpoint.safetensors"
-    wait_for("a checkpoint", lambda: any(path.stat().st_mtime > now for path in folder.glob(found)))
 
 
 def slurm(folder: Path, study: dict, *arguments: str) -> subprocess.Popen:
@@ -111,61 +107,61 @@ def whole_study_locally(folder: Path) -> str:
 
 
 def undisturbed(folder: Path) -> str:
-    return finish(folder, start(folder, longer(800_000, 3_200_000), "--cores", "2", "--until", "train"))
+    return finish(folder, start(folder, long(), "--cores", "2", "--until", "train"))
 
 
 def out_of_time(folder: Path) -> str:
-    """Once training is under way its limit becomes two minutes, so that SLURM's next look within 30 s ends it."""
-    signal = "train:slurm_extra='--signal=TERM@110'"
-    process = slurm(folder, LONGER, "--until", "train", "--set-resources", signal)
-    training_under_way(folder)
-    (number,) = jobs(folder)
-    subprocess.run(["scontrol", "update", f"JobId={number}", "TimeLimit=2"], check=True)
+    """Once training is under way its limit becomes two minutes, so that SLURM's next look within 30 s ends it.
+
+    SLURM warns a job whose two minutes are not yet over, and ends another at once.
+    """
+    process = slurm(folder, long(), "--until", "train", "--set-resources", "train:slurm_extra='--signal=TERM@110'")
+    with training_halted(folder) as [training]:
+        (number,) = jobs(folder)
+        subprocess.run(["scontrol", "update", f"JobId={number}", "TimeLimit=2"], check=True)
+        wait_for("the signal", lambda: {signal.SIGTERM} <= signals(training, "ShdPnd") or not stages_in(folder), 40)
     return finish(folder, process)
 
 
 def requeued_and_cancelled(folder: Path) -> str:
-    process = slurm(folder, LONG, "--until", "train")
-    training_under_way(folder)
-    (number,) = jobs(folder)
-    subprocess.run(["scontrol", "requeue", number], check=True)
-    wait_for("the job in the queue again", lambda: jobs(folder) == {number: "PENDING"})
+    process = slurm(folder, long(), "--until", "train")
+    with training_halted(folder):
+        (number,) = jobs(folder)
+        subprocess.run(["scontrol", "requeue", number], check=True)
+        wait_for("the job in the queue again", lambda: jobs(folder) == {number: "PENDING"})
     # A requeued job waits for two minutes or so, unless told otherwise.
     subprocess.run(["scontrol", "update", f"JobId={number}", "StartTime=now"], check=True)
-    training_under_way(folder)
-    assert jobs(folder) == {number: "RUNNING"}
-    subprocess.run(["scancel", number], check=True)
+    with training_halted(folder):
+        assert jobs(folder) == {number: "RUNNING"}
+        subprocess.run(["scancel", number], check=True)
     return finish(folder, process)
 
 
 def twice_at_once(folder: Path) -> str:
     """As after a killed Snakemake whose job is still in SLURM: a second job with the same command."""
-    process = slurm(folder, LONGER, "--until", "train")
-    training_under_way(folder)
-    command = next(
-        words
-        for words in ((entry / "cmdline").read_bytes().decode().split("\0")[:-1] for entry in processes_in(folder))
-        if words[1:4] == ["-m", "ranktwo", "train"]
-    )
-    environ = environment(PYTHONPATH=str(folder / "src"))
-    again = ["sbatch", f"--chdir={folder}", "--output=again.txt", f"--wrap={shlex.join(command)}"]
-    subprocess.run(again, check=True, env=environ, cwd=folder, capture_output=True)
-    wait_for("two jobs at once", lambda: list(jobs(folder).values()) == ["RUNNING"] * 2)
-    said = finish(folder, process)
+    process = slurm(folder, long(), "--until", "train")
+    with training_halted(folder) as [training]:
+        command = processes_in(folder)[training]
+        environ = environment(PYTHONPATH=str(folder / "src"))
+        again = ["sbatch", f"--chdir={folder}", "--output=again.txt", f"--wrap={shlex.join(command)}"]
+        subprocess.run(again, check=True, env=environ, cwd=folder, capture_output=True)
+        output = folder / "again.txt"
+        wait_for("two jobs at once", lambda: output.exists() and "waiting for another" in output.read_text(), 60)
+    printed = finish(folder, process)
     wait_for("the end of both", lambda: list(jobs(folder).values()) == ["COMPLETED"] * 2)
-    return said
+    return printed
 
 
 def failed_node(folder: Path) -> str:
     """The one node is down until nothing of the job is left on it. Not a scenario that others can run beside."""
-    process = slurm(folder, LONG, "--until", "train")
-    training_under_way(folder)
-    (number,) = jobs(folder)
-    where = ["squeue", "--noheader", f"--jobs={number}", "--format=%N"]
-    node = subprocess.run(where, capture_output=True, text=True, check=True).stdout.strip()
-    update = ["scontrol", "update", f"NodeName={node}"]
-    subprocess.run([*update, "State=DOWN", "Reason=test"], check=True)
-    wait_for("the job in the queue again", lambda: jobs(folder) == {number: "PENDING"})
+    process = slurm(folder, long(), "--until", "train")
+    with training_halted(folder):
+        (number,) = jobs(folder)
+        where = ["squeue", "--noheader", f"--jobs={number}", "--format=%N"]
+        node = subprocess.run(where, capture_output=True, text=True, check=True).stdout.strip()
+        update = ["scontrol", "update", f"NodeName={node}"]
+        subprocess.run([*update, "State=DOWN", "Reason=test"], check=True)
+        wait_for("the job in the queue again", lambda: jobs(folder) == {number: "PENDING"})
     watcher = ["pgrep", "--full", rf"slurmstepd: \[{number}\."]
     wait_for("the end of the job", lambda: subprocess.run(watcher, capture_output=True).returncode == 1)
 
@@ -184,19 +180,11 @@ def failed_node(folder: Path) -> str:
     return finish(folder, process)
 
 
-def processes_in(folder: Path) -> Iterator[Path]:
-    """Entries in /proc of the processes that work in a folder: SLURM's one node is this machine."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if (entry / "cwd").readlink() == folder:
-                yield entry
-
-
 def kill_all(folder: Path) -> None:
     """What a scenario that failed left behind, or the first Snakemake on a node that was only said to be down."""
-    for entry in processes_in(folder):
-        with contextlib.suppress(OSError):
-            os.kill(int(entry.name), signal.SIGKILL)
+    for process in processes_in(folder):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 SCENARIOS = (whole_study, whole_study_locally, undisturbed, out_of_time, requeued_and_cancelled, twice_at_once)
@@ -215,9 +203,9 @@ def runs(cluster, tmp_path_factory) -> Iterator[Callable[[Callable[[Path], str]]
         kill_all(folder)
 
 
-def trained_records(folder: Path, steps: str = "t") -> dict[str, Record]:
-    """What the training of the study's one stack left, or of its stack with this number of steps."""
-    (stack,) = (folder / "results" / "runs").glob(f"*_{steps}*")
+def trained_records(folder: Path) -> dict[str, Record]:
+    """What the training of the study's one stack left."""
+    (stack,) = (folder / "results" / "runs").iterdir()
     assert not (stack / "checkpoint.safetensors").exists()
     return records.read_records(stack / "weights.safetensors", stack / "history.parquet")
 
@@ -238,27 +226,27 @@ def processes(folder: Path) -> int:
 
 
 def test_a_study_on_slurm_is_the_local_one_to_the_bit(runs):
-    folder, said = runs(whole_study)
+    folder, printed = runs(whole_study)
     local, _ = runs(whole_study_locally)
     equal_bits(trained_records(folder), trained_records(local))
     pandas.testing.assert_frame_equal(gaps(folder), gaps(local), check_exact=True)
     assert (folder / "results" / "figures" / "spectrum.pdf").exists()
-    assert len(re.findall("has been submitted with SLURM jobid", said)) == len(jobs(folder)) == 2
+    assert len(re.findall("has been submitted with SLURM jobid", printed)) == len(jobs(folder)) == 2
 
 
 def test_a_job_that_runs_out_of_time_goes_on_in_its_next_attempt(runs):
-    folder, said = runs(out_of_time)
-    assert "Trying to restart job" in said
+    folder, printed = runs(out_of_time)
+    assert "Trying to restart job" in printed
     assert processes(folder) > 1
-    equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0], "t3200000"))
+    equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0]))
 
 
 def test_a_requeued_and_then_cancelled_job_goes_on(runs):
-    folder, said = runs(requeued_and_cancelled)
-    assert "Trying to restart job" in said
+    folder, printed = runs(requeued_and_cancelled)
+    assert "Trying to restart job" in printed
     assert sorted(jobs(folder).values()) == ["CANCELLED", "COMPLETED"]
     assert processes(folder) == 3
-    equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0], "t800000"))
+    equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0]))
 
 
 def test_the_second_of_two_jobs_on_one_stack_waits_and_trains_nothing(runs):
@@ -268,7 +256,7 @@ def test_the_second_of_two_jobs_on_one_stack_waits_and_trains_nothing(runs):
     again = (folder / "again.txt").read_text()
     assert "waiting for another process" in again
     assert ": 0 cells trained in" in again
-    equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0], "t3200000"))
+    equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0]))
 
 
 def test_a_job_whose_node_fails_starts_again_when_the_node_is_back(cluster, runs, tmp_path):
@@ -284,25 +272,20 @@ def test_a_job_whose_node_fails_starts_again_when_the_node_is_back(cluster, runs
         kill_all(folder)
     assert list(jobs(folder).values()) == ["COMPLETED"]
     assert processes(folder) == 2
-    equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0], "t800000"))
+    equal_bits(trained_records(folder), trained_records(runs(undisturbed)[0]))
 
 
 def test_jobs_of_slurm_keep_the_gpu_that_it_gave_them_and_never_share_it(cluster, tmp_path):
     program = (
-        "import os, time; from ranktwo import devices\n"
+        "import os, time; from ranktwo.training import devices\n"
         "with devices.own_gpu() as gpu:\n"
         "    start = time.time(); time.sleep(2); print(gpu, start, time.time())\n"
     )
     (tmp_path / "job.sh").write_text(f"#!/bin/sh\nexec {sys.executable} -c '{program}'\n")
     command = ["sbatch", "--parsable", "--wait", "--gpus=1", "--mem=500", "-D", str(tmp_path), "-o", "%j.out", "job.sh"]
-    started = [subprocess.Popen(command, cwd=tmp_path, env=environment()) for _ in range(3)]
-    assert [job.wait(timeout=200) for job in started] == [0] * 3
-    never_shared([path.read_text().split() for path in tmp_path.glob("*.out")])
-
-
-def never_shared(holds: list[list[str]]) -> None:
-    """Of three holds (GPU, from, to), those of one GPU follow each other."""
-    assert len(holds) >= 3
-    for gpu in {hold[0] for hold in holds}:
-        times = sorted((float(begin), float(end)) for name, begin, end in holds if name == gpu)
-        assert all(end <= begin for (_, end), (begin, _) in zip(times, times[1:], strict=False)), times
+    environ = environment(PYTHONPATH=str(ROOT / "src"))
+    started = [subprocess.Popen(command, cwd=tmp_path, env=environ) for _ in range(3)]
+    assert [job.wait(timeout=patience(30)) for job in started] == [0] * 3
+    holds = [path.read_text().split() for path in tmp_path.glob("*.out")]
+    assert [len(hold) for hold in holds] == [3] * 3
+    never_shared(holds)

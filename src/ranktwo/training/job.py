@@ -17,7 +17,9 @@ from ranktwo.study.axes import Cell
 from ranktwo.study.grid import cell_name, identity
 from ranktwo.study.jobs import Job
 from ranktwo.training import devices
+from ranktwo.training.backends import choice
 from ranktwo.training.checkpoints import Checkpoint
+from ranktwo.training.optimizers.base import named
 from ranktwo.training.processes import side_by_side
 from ranktwo.training.recording import COLUMNS, ReadState, State, even_slices, set_up_process, train
 
@@ -50,6 +52,12 @@ def _train_stack(
     """`train_stack` on a device that is this process's own."""
     data = dataset.load(data_path)
     wanted = {cell_name(cell, job.options): cell for cell in job.cells}
+    if device == "cpu" and not choice.KERNELS and any("cpu" in named(cell.optimizer).backends for cell in job.cells):
+        print(
+            "numba is not installed: PyTorch's operations train the nets, two to five times as slowly as numba's code "
+            "would; to have that, install numba",
+            file=sys.stderr,
+        )
     run = _Run(
         data=data,
         snapshots=job.snapshots,

@@ -1,23 +1,41 @@
 """The real Snakemake, killed again and again: what the docs say to type gives what an undisturbed run would give."""
 
-import contextlib
 import os
 import random
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet
 import pytest
 import torch
-import yaml
-from support import ROOT, SMALL, environment, run_study, snakemake, trained
+from support import (
+    ROOT,
+    SMALL,
+    checkpoints_in,
+    patience,
+    run_study,
+    said,
+    signals,
+    slowness,
+    snakemake,
+    stages_in,
+    start,
+    steps_in,
+    trained,
+    wait_for,
+    with_axis,
+)
 
 from ranktwo.store import files
 
-pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="what runs is read from /proc, which only Linux has")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc").exists(), reason="what runs is read from /proc, which only Linux has"),
+]
 KILLS = [
     *["dataset"] * 2,
     *["train"] * 10,
@@ -31,44 +49,33 @@ ANALYSES = ("spectra", "certificates", "bounds", "truncation")
 """Stages that are made by the rule `analysis`."""
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen:
-    """Snakemake in a process group of its own, as a shell starts it."""
-    command = ["snakemake", "--cores", "2", *arguments, "--configfile", "study.yaml"]
-    with open(folder / "said.txt", "w") as said:
-        return subprocess.Popen(command, cwd=folder, env=environment(), stdout=said, stderr=said, process_group=0)
+def stages(folder: Path) -> dict[str, int]:
+    """The stages that run now in a folder, analyses by their own names, and the process of each."""
+    running = stages_in(folder).items()
+    return {command[1] if command[0] == "analysis" else command[0]: process for process, command in running}
 
 
-def jobs(folder: Path) -> set[str]:
-    """Stages that run now in a folder."""
-    found = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if process.joinpath("cwd").readlink() == folder:
-                words = process.joinpath("cmdline").read_bytes().split(b"\0")
-                if b"ranktwo" in words:
-                    stage, what = [word.decode() for word in [*words, b"", b""][words.index(b"ranktwo") + 1 :][:2]]
-                    found.add(what if stage == "analysis" else stage)
-    return found
+def wait_while_it_runs(process: subprocess.Popen, what: str, condition: Callable[[], object]) -> None:
+    """Wait until a condition holds, or until Snakemake has ended without it."""
+    wait_for(what, lambda: condition() or process.poll() is not None, 60)
 
 
-def run_until(folder: Path, stage: str) -> subprocess.Popen:
+def run_until(folder: Path, study: dict, stage: str) -> subprocess.Popen:
     """Snakemake on its way, with a job of this stage at work; a stage that is done is forced to run again."""
     force: list[str] = []
     while True:
-        process = start(folder, *force)
-        while stage not in jobs(folder) and process.poll() is None:
-            time.sleep(0.02)
+        process = start(folder, study, "--cores", "2", *force)
+        wait_while_it_runs(process, stage, lambda: stage in stages(folder))
         if process.poll() is None:
             return process
-        assert process.returncode == 0, (folder / "said.txt").read_text()
+        assert process.returncode == 0, said(folder)
         force = ["--forcerun", "analysis" if stage in ANALYSES else stage]
 
 
 def kill(folder: Path, process: subprocess.Popen, how: signal.Signals) -> None:
     os.killpg(process.pid, how)
-    process.wait(timeout=60)
-    while jobs(folder):
-        time.sleep(0.02)
+    process.wait(timeout=patience(6))
+    wait_for("the end of all jobs", lambda: not stages(folder))
 
 
 def content(results: Path) -> dict[str, object]:
@@ -102,7 +109,7 @@ def check_same(one: Path, other: Path) -> None:
 
 
 def test_25_kills_at_random_moments_of_all_stages_lose_nothing(checkout):
-    axes = {"weight_decay": [0, 0.3], "steps": 160_000, "learning_rate": 0.05, "optimizer": "momentum"}
+    axes = {"weight_decay": [0, 0.3], "steps": steps_in(2), "learning_rate": 0.05, "optimizer": "momentum"}
     study = SMALL | {"grids": [SMALL["grids"][0] | axes], "checkpoint": 0.2}
     assert trained(run_study(checkout, study)) == [4]
     results, whole = checkout / "results", checkout / "whole"
@@ -112,17 +119,14 @@ def test_25_kills_at_random_moments_of_all_stages_lose_nothing(checkout):
     assert len(KILLS) == 25
     chance, resumed = random.Random(0), 0
     for number, stage in enumerate(KILLS):
-        process = run_until(checkout, stage)
+        process = run_until(checkout, study, stage)
         # Some trainings are killed before their first checkpoint and some after it, however slow the machine is.
-        while stage == "train" and number % 2 and process.poll() is None:
-            if any(results.rglob("checkpoint*.safetensors")):
-                break
-            time.sleep(0.02)
-        time.sleep(chance.uniform(0, 2.5))
+        if stage == "train" and number % 2:
+            wait_while_it_runs(process, "a checkpoint", lambda: checkpoints_in(results))
+        time.sleep(chance.uniform(0, 2.5 * slowness()))
         kill(checkout, process, signal.SIGKILL)
-        said = (checkout / "said.txt").read_text()
-        assert "Traceback" not in said
-        resumed += "from a checkpoint" in said
+        assert "Traceback" not in said(checkout)
+        resumed += "from a checkpoint" in said(checkout)
         # What docs/reading.md says to type.
         assert snakemake(checkout, "--unlock", "--configfile", "study.yaml").returncode == 0
     done = snakemake(checkout, "--configfile", "study.yaml")
@@ -133,25 +137,20 @@ def test_25_kills_at_random_moments_of_all_stages_lose_nothing(checkout):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_kill_write_a_checkpoint_at_once_and_the_next_run_goes_on(checkout, how):
-    study = SMALL | {"grids": [SMALL["grids"][0] | {"steps": 800_000}], "checkpoint": 1e6}
-    (checkout / "study.yaml").write_text(yaml.safe_dump(study))
-    process = start(checkout, "results/gaps.parquet")
-    while "train" not in jobs(checkout) and process.poll() is None:
-        time.sleep(0.02)
-    while not list((checkout / "results" / "runs").glob("*/lock")) and process.poll() is None:
-        time.sleep(0.02)
-    time.sleep(1)
+    study = with_axis("steps", steps_in(5)) | {"checkpoint": 1e6}
+    process = start(checkout, study, "--cores", "2", "results/gaps.parquet")
+    # Training catches a signal by which others die.
+    wait_for("training", lambda: signal.SIGUSR1 in signals(stages(checkout).get("train", 0), "SigCgt"), 30)
     kill(checkout, process, how)
-    said = (checkout / "said.txt").read_text()
-    assert f"ranktwo: training was stopped by {how.name} at step" in said
-    assert "Traceback" not in said
-    assert list((checkout / "results" / "runs").glob("*/checkpoint*.safetensors"))
+    assert f"ranktwo: training was stopped by {how.name} at step" in said(checkout)
+    assert "Traceback" not in said(checkout)
+    assert checkpoints_in(checkout / "results")
     [log] = (checkout / "results" / "logs" / "train").iterdir()
     assert "training was stopped" in log.read_text()
     done = snakemake(checkout, "results/gaps.parquet", "--configfile", "study.yaml")
     assert done.returncode == 0, done.stderr
     assert "4 of them from a checkpoint" in done.stderr
-    assert not list((checkout / "results" / "runs").glob("*/checkpoint*.safetensors"))
+    assert not checkpoints_in(checkout / "results")
 
 
 def test_the_docs_say_what_to_type():
