@@ -155,7 +155,8 @@ def write_parquet(path: Path, table: pyarrow.Table, metadata: dict[str, Any]) ->
 
     Undefined is null: all other numbers have to be finite.
     """
-    assert _all_finite(table), f"{path} would hold numbers that are not finite"
+    if not _all_finite(table):
+        raise AssertionError(f"{path} would hold numbers that are not finite")
     text = json.dumps(metadata)
     own = {b"ranktwo": text.encode(), b"crc32": _table_checksum(table, text).encode()}
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **own})
