@@ -55,7 +55,7 @@ def test_a_new_file_has_the_permissions_of_any_other(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
-    sentence = "cannot write .*free some space or choose another folder"
+    sentence = "cannot write .*under: File exists; choose another folder"
     with pytest.raises(UserError, match=sentence), files.replacing(tmp_path / "file" / "under"):
         pass
 

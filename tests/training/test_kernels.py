@@ -1,5 +1,6 @@
 """The compiled functions of a CPU: their products, their threads, and where they are kept."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -9,7 +10,8 @@ import pytest
 import torch
 from support import ROOT
 
-kernels = pytest.importorskip("ranktwo.training.backends.kernels", reason="numba is not installed")
+compiling = pytest.importorskip("ranktwo.training.backends.compiling", reason="numba is not installed")
+kernels = importlib.import_module("ranktwo.training.backends.kernels")
 
 
 @pytest.mark.parametrize(("rows", "inputs", "outputs"), [(3, 5, 4), (20, 40, 100), (33, 500, 70), (90, 40, 300)])
@@ -49,16 +51,9 @@ def test_products_of_wide_matrices_are_mkls_where_there_is_no_avx512(monkeypatch
 
 
 def test_kernels_compile_where_no_folder_could_keep_them(monkeypatch):
-    numba = pytest.importorskip("numba")
-
-    def njit(function, cache=False, **options):
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit_of_numba(function, **options)
-
-    njit_of_numba = numba.njit
-    monkeypatch.setattr(numba, "njit", njit)
-    compiled = kernels._compiled(kernels._momentum.py_func)
+    monkeypatch.setattr(compiling.caching.CacheImpl, "_locator_classes", [])
+    compiled = compiling.compiled(kernels._momentum.py_func)
+    assert compiled.stats.cache_path is None
     w, v, g = (np.full(2, value) for value in (1.0, 2.0, 3.0))
     compiled(w, v, g, 0.5, 0.1, 0.9)
     assert v.tolist() == pytest.approx([0.9 * 2 + 0.1 + 3] * 2)

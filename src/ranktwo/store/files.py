@@ -1,9 +1,12 @@
 """Result files: written whole under a temporary name and renamed, and checked when read."""
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import platform
+import re
 import sys
 import tempfile
 import time
@@ -12,14 +15,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import filelock
 import pyarrow
 import pyarrow.parquet
 
-from ranktwo.errors import UserError
+from ranktwo.errors import SIGN, UserError
 
 # A temporary file of another machine, which may be at work on it, is left alone for a day.
 PATIENCE = 86_400
+LONGEST = 255
+"""Most bytes of a file's name."""
+
+SPACE = "free some space there or choose another folder"
+REMEDIES = {
+    errno.ENOSPC: SPACE,
+    errno.EDQUOT: SPACE,
+    errno.EACCES: "change its rights or choose another folder",
+    errno.EPERM: "change its rights or choose another folder",
+    errno.ENAMETOOLONG: "choose a folder with a shorter name",
+}
+"""What to do about an error of the system; about all others, to choose another folder."""
 
 
 @contextlib.contextmanager
@@ -27,7 +41,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; renamed to `path` if the block succeeds, removed if it does not.
 
     A reader sees the old file or the new one, never a part; of two writers, the last one's file stays. What a killed
-    writer of `path` left is removed. Raises UserError where the folder cannot be written or is full.
+    writer of `path` left is removed. Raises UserError where the folder cannot be written or is full, or where the block
+    meets such a folder elsewhere.
     """
     temporary = None
     try:
@@ -44,44 +59,69 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"
-        ) from error
+        named = Path(os.fsdecode(error.filename)) if error.filename else path
+        raise _unwritable(path if named in (temporary, path, *path.parents) else named, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
+def _unwritable(path: Path, error: OSError) -> UserError:
+    reason = os.strerror(error.errno) if error.errno else error
+    return UserError(f"cannot write {path}: {reason}; {REMEDIES.get(error.errno or 0, 'choose another folder')}")
+
+
 def check_folder(folder: Path) -> None:
-    """UserError where a folder is none, or cannot be written or be made where it should be."""
+    """UserError where a folder of results cannot be written, or cannot be made where it should be."""
     there = folder
-    while not there.exists() and there != there.parent:
+    while not os.path.lexists(there) and there != there.parent:
         there = there.parent
-    if not there.is_dir():
-        raise UserError(f"results is {folder}, but {there} is a file; choose another folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(
-            f"results is {folder}, but {there} cannot be written; choose another folder or change its rights"
-        )
+    inside = sorted(folder.glob("*")) if there == folder else []
+    broken = [path for path in (there, *inside) if path.is_symlink() and not os.path.exists(path)]
+    wrong = None
+    if str(folder).startswith("-"):
+        wrong = "every command would take that for an option; choose another name"
+    elif any(len(os.fsencode(part)) > LONGEST for part in folder.parts):
+        wrong = "no folder can have so long a name; choose a shorter one"
+    elif broken:
+        target = os.readlink(broken[0])
+        wrong = f"{broken[0]} is a link to {target}, which does not exist; make that folder or remove the link"
+    elif not os.path.isdir(there):
+        wrong = f"{there} is a file; choose another folder"
+    elif os.statvfs(there).f_flag & os.ST_RDONLY:
+        wrong = f"{there} lies on a file system that is read-only; choose another folder"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        wrong = f"{there} cannot be written; choose another folder or change its rights"
+    if wrong:
+        raise UserError(f"results is {folder}, but {wrong}")
 
 
 @contextlib.contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """Wait until no other process is in this block for `folder`; keep others waiting. A lock dies with its process."""
+    """Wait until no other process is in this block for `folder`; keep others waiting. A lock dies with its process.
+
+    Where the file system has no locks, nobody waits. Files stay whole there too, since each is replaced by a rename.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / "lock")
-        try:
-            lock.acquire(blocking=False)
-        except filelock.Timeout:
-            print(f"{folder.name}: waiting for another process that is at work on it", file=sys.stderr, flush=True)
-            lock.acquire()
+        lock = open(folder / "lock", "a")  # noqa: SIM115, closed below
     except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror}; free some space or choose another folder") from error
-    try:
+        raise _unwritable(folder / "lock", error) from error
+    with lock:
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                print(f"{folder.name}: waiting for another process that is at work on it", file=sys.stderr, flush=True)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            print(
+                f"{SIGN}locks do not work in {folder} ({error.strerror}): two runs at once may train the same cells "
+                "twice or stop each other; start one at a time, or use a file system that is mounted with flock",
+                file=sys.stderr,
+                flush=True,
+            )
         yield
-    finally:
-        lock.release()
 
 
 def leftovers(folder: Path, path: Path | None = None) -> list[Path]:
@@ -115,7 +155,8 @@ def write_parquet(path: Path, table: pyarrow.Table, metadata: dict[str, Any]) ->
 
     Undefined is null: all other numbers have to be finite.
     """
-    assert _all_finite(table), f"{path} would hold numbers that are not finite"
+    if not _all_finite(table):
+        raise AssertionError(f"{path} would hold numbers that are not finite")
     text = json.dumps(metadata)
     own = {b"ranktwo": text.encode(), b"crc32": _table_checksum(table, text).encode()}
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **own})
@@ -194,7 +235,8 @@ def write_tensors(path: Path, tensors: dict[str, Any], metadata: dict[str, Any])
             # One key: safetensors writes several in an order that changes from run to run.
             safetensors.torch.save_file(tensors, temporary, {"ranktwo": f"{_tensor_checksum(tensors, text)} {text}"})
         except safetensors.SafetensorError as error:  # for want of space, say
-            raise OSError(str(error)) from error
+            number = re.search(r"(?:os error|code:) (\d+)", str(error))
+            raise OSError(int(number[1]) if number else 0, str(error)) from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,21 +1,19 @@
 """The device of a training job: a GPU that no other job uses, the one that SLURM gave the job, or the CPU."""
 
 import contextlib
+import errno
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
-import filelock
 import torch
 
 from ranktwo.errors import UserError
 
-LOCKS = Path("/tmp")
-"""Folder of the GPUs' locks: one that all users of this machine share, unlike TMPDIR and the folder of results."""
 POLL = 0.5
 """Seconds between looks for a free GPU."""
 
@@ -81,8 +79,7 @@ def visible() -> list[str]:
 def own_gpu() -> Iterator[str | None]:
     """A visible GPU that no other process holds, waiting for one if need be; None where there is none.
 
-    The GPU is held by a lock on a file of its name, which the system releases however the process ends. A single GPU
-    that SLURM assigned is used without a lock: whether it is shared is the cluster's decision.
+    A single GPU that SLURM assigned is used without a hold: whether it is shared is the cluster's decision.
     """
     gpus = visible()
     if not gpus:
@@ -94,17 +91,29 @@ def own_gpu() -> Iterator[str | None]:
     waiting = False
     while True:
         for gpu in gpus:
-            # Readable and writable by all: the next job may be another user's.
-            lock = filelock.FileLock(LOCKS / f"ranktwo-{gpu.replace('/', '-')}.lock", mode=0o666)
-            try:
-                held = lock.acquire(blocking=False)
-            except filelock.Timeout:
-                continue
-            with held:
-                yield gpu
-            return
+            if held := _hold(gpu):
+                with held:
+                    yield gpu
+                return
         if not waiting:
             busy = "the GPU" if len(gpus) == 1 else f"all {len(gpus)} GPUs"
             print(f"waiting: other jobs hold {busy}", file=sys.stderr, flush=True)
             waiting = True
         time.sleep(POLL)
+
+
+def _hold(gpu: str) -> socket.socket | None:
+    """A hold on a GPU, until it is closed or the process ends; None while another process has one.
+
+    It is a name that the system gives to one socket of the machine at a time, whoever its user. No file is written, so
+    that neither a file system without locks nor another user's rights are in the way.
+    """
+    held = socket.socket(socket.AF_UNIX)
+    try:
+        held.bind(f"\0ranktwo-{gpu}")
+        return held
+    except OSError as error:
+        held.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return None

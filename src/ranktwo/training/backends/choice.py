@@ -1,6 +1,9 @@
 """Which backend trains a stack: the fastest one that says that it has the optimizer, else torch's operations."""
 
+import functools
+import importlib
 import importlib.util
+import sys
 
 import torch
 
@@ -24,13 +27,25 @@ def fastest_steps(nets: TrainedNets) -> Steps:
     """
     optimizer, x = nets.optimizer, nets.x
     _check(optimizer)
-    if x.device.type == "cpu" and KERNELS and "cpu" in optimizer.backends:
+    if x.device.type == "cpu" and "cpu" in optimizer.backends and KERNELS and _numba_works():
         return cpu.CompiledSteps(nets)
     if x.is_cuda and x.dtype == torch.float32 and "gpu" in optimizer.backends:
         kernel = gpu.available(nets.sizes, nets.batch_size, nets.full_batches, optimizer.name, nets.task)
         if kernel is not None:
             return gpu.KernelSteps(kernel, nets)
     return TorchSteps(nets)
+
+
+@functools.cache
+def _numba_works() -> bool:
+    """Whether the compiled functions can be imported: an installed numba may be too old for the installed NumPy."""
+    try:
+        importlib.import_module("ranktwo.training.backends.kernels")
+        return True
+    except ImportError as error:
+        why = " ".join(str(error).split())
+        print(f"numba does not work here ({why}): torch's operations train the nets, slower", file=sys.stderr)
+        return False
 
 
 def _check(optimizer: Optimizer) -> None:

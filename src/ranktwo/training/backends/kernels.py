@@ -12,11 +12,9 @@ import functools
 import importlib
 import itertools
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import threadpoolctl
 import torch
@@ -26,6 +24,7 @@ from numba.extending import get_cython_function_address, intrinsic
 from numpy.typing import NDArray
 
 from ranktwo.nets import layout
+from ranktwo.training.backends.compiling import compiled, part_of_caller
 from ranktwo.training.optimizers.base import Factors
 
 Array = NDArray[Any]
@@ -41,7 +40,7 @@ TASKS = {"regression": REGRESSION, "binary": BINARY, "multiclass": MULTICLASS}
 FACTORS = ("rate", "decay", "shrinkage", "scale", "mean_rate", "root")
 RATE, DECAY, SHRINKAGE, SCALE, MEAN_RATE, ROOT = range(len(FACTORS))
 if Factors._fields != FACTORS:
-    raise ImportError(f"kernels.py reads the factors {FACTORS} in this order, but there are {Factors._fields}")
+    raise TypeError(f"kernels.py reads the factors {FACTORS} in this order, but there are {Factors._fields}")
 CONSTANTS = {"sgd": (), "momentum": ("BETA",), "adamw": ("BETA_1", "BETA_2", "REST_1", "REST_2", "EPSILON")}
 """Names of the optimizer's constants that `steps` is given, in this order."""
 
@@ -53,20 +52,6 @@ SMALL, SMALL_OUTPUTS, SMALL_TERMS = 1_000_000, 1200, 32
 # Many small products gain nothing by a second thread. The limit reaches SciPy's BLAS only once it is loaded.
 importlib.import_module("scipy.linalg.cython_blas")
 threadpoolctl.threadpool_limits(1, user_api="blas")
-
-
-def _compiled(function: Callable[..., Any], inline: str = "never") -> Callable[..., Any]:
-    options: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy", "inline": inline}
-    try:
-        return numba.njit(function, cache=True, **options)
-    except RuntimeError:  # no folder can keep the compiled function: each process compiles it, for some seconds
-        return numba.njit(function, **options)
-
-
-# A function with a sum of two products, a x + b y, is compiled as a part of `steps` only. Either product may be the one
-# that is rounded together with the sum, and a second copy of the function might choose the other. A process that
-# compiles the functions would run one copy, and a process that finds them compiled the other.
-_part_of_steps = functools.partial(_compiled, inline="always")
 
 
 def blas(dtype: torch.dtype, sizes: list[int]) -> Array:
@@ -127,7 +112,7 @@ def gemm(typing, blas, op_a, op_b, m, n, k, a, lda, b, ldb, beta, c, ldc):  # ty
     return signature, call
 
 
-@_compiled
+@compiled
 def _part(size: int, others: int) -> int:
     """The most of `size` rows that make a small product with `others` multiplications each, a multiple of 16.
 
@@ -137,7 +122,7 @@ def _part(size: int, others: int) -> int:
     return size if part >= size or part == 0 else part
 
 
-@_compiled
+@compiled
 def outputs_of(blas: int, h: Array, w: Array, out: Array, batch: int, inputs: int, outputs: int) -> None:
     """out <- h W^T."""
     part = min(_part(outputs, batch * inputs), SMALL_OUTPUTS // batch // 16 * 16)
@@ -148,7 +133,7 @@ def outputs_of(blas: int, h: Array, w: Array, out: Array, batch: int, inputs: in
         gemm(blas, T, N, some, batch, inputs, w[o * inputs :], inputs, h, inputs, out.dtype.type(0), out[o:], outputs)
 
 
-@_compiled
+@compiled
 def gradient_below(blas: int, delta: Array, w: Array, out: Array, batch: int, inputs: int, outputs: int) -> None:
     """out <- delta W."""
     part = _part(inputs, batch * outputs)
@@ -157,7 +142,7 @@ def gradient_below(blas: int, delta: Array, w: Array, out: Array, batch: int, in
         gemm(blas, N, N, some, batch, outputs, w[i:], inputs, delta, outputs, out.dtype.type(0), out[i:], inputs)
 
 
-@_compiled
+@compiled
 def gradient(blas: int, delta: Array, h: Array, keep: Any, out: Array, batch: int, inputs: int, outputs: int) -> None:
     """out <- delta^T h + keep out."""
     part = _part(outputs, batch * inputs)
@@ -166,13 +151,13 @@ def gradient(blas: int, delta: Array, h: Array, keep: Any, out: Array, batch: in
         gemm(blas, N, T, inputs, some, batch, h, inputs, delta[o:], outputs, keep, out[o * inputs :], inputs)
 
 
-@_compiled
+@compiled
 def adds(batch: int, inputs: int) -> bool:
     """Whether `gradient` adds to a matrix as fast as it overwrites one: not if the matrix is narrow or large."""
     return inputs >= SMALL_TERMS and 16 * batch * inputs <= SMALL
 
 
-@_compiled
+@compiled
 def _output_gradients(task: int, f: Array, y: Array, scale: Any, batch: int, outputs: int) -> None:
     """f [B, c] <- scale times the gradient of each sample's loss by its outputs f, for targets y [B, c]."""
     one, two = f.dtype.type(1), f.dtype.type(2)
@@ -198,7 +183,7 @@ def _output_gradients(task: int, f: Array, y: Array, scale: Any, batch: int, out
         raise ValueError("no code for a task of this number")
 
 
-@_part_of_steps
+@part_of_caller
 def _update(optimizer: int, memory: Array, k: int, start: int, g: Array, factors: Array, constants: Array) -> None:
     """A step of net k's matrix at `start` along its gradient g (along its step -eta g in SGD); factors [F]."""
     stop = start + len(g)
@@ -214,7 +199,7 @@ def _update(optimizer: int, memory: Array, k: int, start: int, g: Array, factors
         raise ValueError("no code for an optimizer of this number")
 
 
-@_compiled
+@compiled
 def _gather(table: Array, rows: Array, out: Array) -> None:
     """out <- the rows of a table, one after the other."""
     width = table.shape[1]
@@ -223,14 +208,14 @@ def _gather(table: Array, rows: Array, out: Array) -> None:
             out[b * width + i] = table[rows[b], i]
 
 
-@_compiled
+@compiled
 def _relu(h: Array) -> None:
     zero = h.dtype.type(0)
     for i in range(len(h)):
         h[i] = zero if h[i] < zero else h[i]  # nan stays
 
 
-@_compiled
+@compiled
 def _relu_gradient(h: Array, delta: Array) -> None:
     """delta <- 0 where relu gave 0."""
     zero = h.dtype.type(0)
@@ -238,14 +223,14 @@ def _relu_gradient(h: Array, delta: Array) -> None:
         delta[i] = zero if h[i] <= zero else delta[i]
 
 
-@_compiled
+@compiled
 def _sgd(w: Array, g: Array, keep: Any) -> None:
     """W <- keep W + g."""
     for i in range(len(g)):
         w[i] = keep * w[i] + g[i]
 
 
-@_compiled
+@compiled
 def _momentum(w: Array, v: Array, g: Array, rate: Any, decay: Any, beta: Any) -> None:
     """v <- beta v + mu W + g, then W <- W - eta v."""
     for i in range(len(g)):
@@ -253,7 +238,7 @@ def _momentum(w: Array, v: Array, g: Array, rate: Any, decay: Any, beta: Any) ->
         w[i] = w[i] - rate * v[i]
 
 
-@_part_of_steps
+@part_of_caller
 def _adamw(w: Array, m: Array, s: Array, g: Array, keep: Any, rate: Any, root: Any, constants: Array) -> None:
     """m <- a m + c g, s <- d g^2 + b s, W <- keep W - rate m / (sqrt(s) / root + e); constants a b c d e."""
     a, b, c, d, e = constants
@@ -263,7 +248,7 @@ def _adamw(w: Array, m: Array, s: Array, g: Array, keep: Any, rate: Any, root: A
         w[i] = keep * w[i] - rate * (m[i] / (np.sqrt(s[i]) / root + e))
 
 
-@_compiled
+@compiled
 def steps(
     blas: Array, optimizer: int, task: int, sizes: Array, memory: Array, starts: Array,
     x: Array, targets: Array, seed_of: Array, rows: Array, factors: Array, constants: Array, work: Array, places: Array,

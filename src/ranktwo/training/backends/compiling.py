@@ -1,0 +1,84 @@
+"""Compiles functions by numba, and keeps what was compiled in files that no crash and no other process can spoil.
+
+numba itself keeps an index and numbered files. A cut index stops every later process. Of two processes that compile
+for different types or processors at once, one may later be given the other's code, and then its numbers are wrong.
+"""
+
+import contextlib
+import functools
+import hashlib
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numba
+from numba.core import caching, config
+from numba.core.serialize import dumps
+
+from ranktwo.errors import UserError
+from ranktwo.store.files import replacing
+
+# A file of this name in the working folder would change the code as numba's variables would.
+config._config_fname = os.devnull
+config.reload_config()
+
+
+class _Files:
+    """What was compiled of one function: for every key a file, which begins with a checksum of all it depends on."""
+
+    def __init__(self, folder: str, name: str, source: object) -> None:
+        self._folder, self._name, self._source = Path(folder), name, source
+
+    def _path(self, key: tuple[Any, ...]) -> Path:
+        """The file for the types and the processor in a key; code that is out of date is replaced there."""
+        types, processor, _ = key
+        return self._folder / f"{self._name}.{_hash(types, processor).hex()[:16]}.nbc"
+
+    def load(self, key: tuple[Any, ...]) -> Any:
+        """What was saved under the key; None where it is absent, damaged or out of date."""
+        try:
+            content = self._path(key).read_bytes()
+        except OSError:
+            return None
+        checksum, code = content[:32], content[32:]
+        return pickle.loads(code) if checksum == _hash(numba.__version__, self._source, key, code) else None
+
+    def save(self, key: tuple[Any, ...], compiled: Any) -> None:
+        code = dumps(compiled)
+        with replacing(self._path(key)) as temporary:
+            temporary.write_bytes(_hash(numba.__version__, self._source, key, code) + code)
+
+
+def _hash(*facts: object) -> bytes:
+    return hashlib.sha256(repr(facts).encode()).digest()
+
+
+class _Cache(caching.FunctionCache):
+    """numba's cache, with files of ours. What cannot be kept is compiled by every process, for some seconds."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file = _Files(self.cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp())
+
+    def save_overload(self, types: Any, compiled: Any) -> None:
+        with contextlib.suppress(OSError, UserError):
+            super().save_overload(types, compiled)
+
+
+def compiled(function: Callable[..., Any], inline: Literal["never", "always"] = "never") -> Callable[..., Any]:
+    """The function, compiled when it is first called with arguments of some types.
+
+    A product and the sum that it is added to may be rounded once, and a division by zero gives inf or nan.
+    """
+    made = numba.njit(function, fastmath={"contract"}, error_model="numpy", inline=inline)
+    with contextlib.suppress(RuntimeError):  # no folder can keep what is compiled
+        made._cache = _Cache(function)
+    return made
+
+
+# A function with a sum of two products, a x + b y, is compiled as a part of its caller only. Either product may be the
+# one that is rounded together with the sum, and a second copy of the function might choose the other. A process that
+# compiles the functions would run one copy, and a process that finds them compiled the other.
+part_of_caller = functools.partial(compiled, inline="always")
