@@ -16,7 +16,7 @@ for variable, folder in (
         [str(folder), *filter(None, [os.environ.get(variable)])]
     )
 
-from ranktwo.study.workflow import pattern, read_config
+from ranktwo.study.workflow import check_files, pattern, read_config
 
 STARTED = time.time()
 # A study is one file: --configfile replaces the default study. A workflow that uses this one as a module gives a config.
@@ -26,6 +26,8 @@ if not MODULE and not STUDY_FILES:
     STUDY_FILES = [
         "config.yaml" if Path("config.yaml").exists() else str(ROOT / "config.yaml")
     ]
+check_files(STUDY_FILES)
+if STUDY_FILES and not workflow.overwrite_configfiles:
 
     configfile: STUDY_FILES[0]
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ranktwo.errors import UserError, failures
+from ranktwo.errors import SIGN, UserError, failures
 from ranktwo.store import files, registry
 from ranktwo.store.canonical import canonical, ordered, short_hash
 from ranktwo.store.fingerprints import fingerprint
@@ -24,18 +24,28 @@ DEFAULT_TRAIN_SIZE = 1000
 """Rows assumed of a data set that is not prepared yet, for the order of full-batch trainings."""
 
 
+def check_files(paths: Iterable[str]) -> None:
+    """End Snakemake with one sentence if one of these files is no config; to be called before Snakemake reads them.
+
+    `--configfile` takes every word up to the next option, and so a target that stands behind the study.
+    """
+    for number, path in enumerate(paths):
+        try:
+            configuration.check(Path(os.path.relpath(path)))
+        except UserError as error:
+            hint = " (--configfile takes every word up to the next option: name targets before it)" if number else ""
+            sys.exit(f"{SIGN}{error}{hint}")
+
+
 def read_config(paths: Iterable[str], config: dict[str, Any], runs: Callable[[], bool], where: str = "") -> "Workflow":
     """The study that Snakemake has read from these files and merged into `config`; `runs` as for `Workflow`.
 
-    Ends Snakemake with one sentence where a file or the study is not as it should be.
+    Ends Snakemake with one sentence where the study is not as it should be.
     """
-    paths = [os.path.relpath(path) for path in paths]
     try:
-        for path in paths:
-            configuration.check(Path(path))
-        return Workflow(config, where or " and ".join(paths), runs)
+        return Workflow(config, where or " and ".join(map(os.path.relpath, paths)), runs)
     except UserError as error:
-        sys.exit(f"ranktwo: {error}")
+        sys.exit(f"{SIGN}{error}")
 
 
 class Workflow:
