@@ -16,8 +16,8 @@ def main() -> None:
     if name in ("-h", "--help"):
         width = max(map(len, stages))
         lines = [f"  {stage:<{width}}  {text}" for stage, text in stages.items()]
-        print("\n".join(["usage: python -m ranktwo STAGE [--help] ...", "", "Stages:", *lines]))
-        return
+        text = "\n".join(["usage: python -m ranktwo STAGE [--help] ...", "", "Stages:", *lines])
+        return errors.run(lambda: print(text))
     if name not in stages:
         near = registry.near_miss(name, stages)
         sys.exit(f"{errors.SIGN}{name} is not a stage; stages are {', '.join(stages)}{near}")

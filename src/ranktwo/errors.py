@@ -1,6 +1,7 @@
 """What a user did wrong or the machine refused, said in one sentence."""
 
 import contextlib
+import os
 import signal
 import sys
 import traceback
@@ -23,15 +24,18 @@ class _Tee:
         self._terminal, self._log = terminal, log
 
     def write(self, text: str) -> int:
+        # A full disk must not keep a sentence from the terminal, nor a terminal that is gone end the work.
         if "\r" not in text:
-            # A full disk must not keep a sentence from the terminal.
             with contextlib.suppress(OSError):
                 self._log.write(text)
                 self._log.flush()
-        return self._terminal.write(text)
+        with contextlib.suppress(OSError):
+            self._terminal.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        self._terminal.flush()
+        with contextlib.suppress(OSError):
+            self._terminal.flush()
 
     def isatty(self) -> bool:
         return self._terminal.isatty()
@@ -40,6 +44,17 @@ class _Tee:
 def _close(file: TextIO) -> None:
     with contextlib.suppress(OSError):
         file.close()
+
+
+def _flush_output() -> None:
+    """Write what was printed, or drop it where nobody reads on: `head` ends when it has seen enough."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Python writes once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            sys.exit(f"{SIGN}cannot write what was to be printed: {error.strerror}")
 
 
 def failures(logs: Path, since: float) -> list[str]:
@@ -59,10 +74,11 @@ def run(main: Callable[[], None], log: Path | None = None) -> None:
     """Run a stage's `main`. A UserError becomes its sentence on standard error and exit status 1.
 
     With a log, standard error is also written to it; the traceback of an error that is ours goes there and nowhere
-    else.
+    else. Output that nobody reads any more ends the stage without a word.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.ExitStack() as stack:
+        stack.callback(_flush_output)
         if log:
             try:
                 log.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +93,9 @@ def run(main: Callable[[], None], log: Path | None = None) -> None:
             print(f"{SIGN}{error}", file=sys.stderr)
             sys.exit(1)
         except KeyboardInterrupt:
-            sys.exit(130)
+            sys.exit(128 + signal.SIGINT)
+        except BrokenPipeError:
+            sys.exit(128 + signal.SIGPIPE)
         except Exception as error:
             if log:
                 with contextlib.suppress(OSError):

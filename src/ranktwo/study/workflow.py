@@ -24,6 +24,19 @@ DEFAULT_TRAIN_SIZE = 1000
 """Rows assumed of a data set that is not prepared yet, for the order of full-batch trainings."""
 
 
+def check_files(paths: Iterable[str]) -> None:
+    """End Snakemake with one sentence if one of these files is no config; to be called before Snakemake reads them.
+
+    `--configfile` takes every word up to the next option, and so a target that stands behind the study.
+    """
+    for number, path in enumerate(paths):
+        try:
+            configuration.check(Path(os.path.relpath(path)))
+        except UserError as error:
+            hint = " (--configfile takes every word up to the next option: name targets before it)" if number else ""
+            sys.exit(f"{SIGN}{error}{hint}")
+
+
 def study_files(snakemake: Any, root: Path) -> list[str]:
     """The config files of the study that Snakemake runs; none where another workflow uses this one as a module.
 
@@ -33,13 +46,15 @@ def study_files(snakemake: Any, root: Path) -> list[str]:
     if snakemake.modifier.skip_configfile:
         return []
     given = list(map(str, snakemake.overwrite_configfiles or []))
-    return given or ["config.yaml" if Path("config.yaml").exists() else str(root / "config.yaml")]
+    paths = given or ["config.yaml" if Path("config.yaml").exists() else str(root / "config.yaml")]
+    check_files(paths)
+    return paths
 
 
 def read_study(snakemake: Any, config: dict[str, Any], paths: list[str]) -> "Workflow":
     """The study that Snakemake has read from these files and merged into `config`.
 
-    Ends Snakemake with one sentence where a file, the study or an option of Snakemake is not as it should be.
+    Ends Snakemake with one sentence where the study or an option of Snakemake is not as it should be.
     """
     try:
         if snakemake.global_resources.get("gpu").value == 0:
@@ -47,10 +62,7 @@ def read_study(snakemake: Any, config: dict[str, Any], paths: list[str]) -> "Wor
                 "--resources gpu=0 limits nothing in Snakemake; give the number of GPUs, or set `device: cpu` in the "
                 "config"
             )
-        paths = [os.path.relpath(path) for path in paths]
-        for path in paths:
-            configuration.check(Path(path))
-        return Workflow(config, " and ".join(paths) or "the module's config", snakemake)
+        return Workflow(config, " and ".join(map(os.path.relpath, paths)) or "the module's config", snakemake)
     except UserError as error:
         sys.exit(f"{SIGN}{error}")
 
