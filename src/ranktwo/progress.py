@@ -36,6 +36,7 @@ class Progress:
             bar_format="{desc}, {percentage:.0f} %, {rate_fmt}, {remaining} left",
             mininterval=0.2,
             leave=False,
+            disable=False,  # whatever TQDM_DISABLE says: what is counted is read from the bar
         )
         self._shown = time.monotonic()
 
