@@ -5,14 +5,14 @@ import os
 import subprocess
 import sys
 
-from support import ROOT
+from support import ROOT, patience
 
 
 def test_the_command_prints_and_writes_its_tables(tmp_path):
     command = [sys.executable, "benchmarks/run.py", "steps", "start", "--rounds", "1", "--batch", "16"]
     command += ["--optimizers", "sgd", "--output", str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=patience(30))
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "benchmarks.json").read_text())
     assert [row["net"] for row in found["results"]["steps"]] == ["784-256-10", "784-256-256-10", "64-128-10", "8-256-1"]

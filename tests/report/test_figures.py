@@ -12,6 +12,7 @@ import docutils.core
 import pandas
 import pytest
 from figure_study import LISTS, NAMES, NULLABLE, changed, draw, panels_of, study
+from support import patience
 
 import ranktwo
 from ranktwo.report.drawing.data import TABLES, Data
@@ -23,7 +24,9 @@ PACKAGE = Path(ranktwo.__file__).parent
 def python(code: str, *, package: Path = PACKAGE, **more: str) -> str:
     """What a fresh Python with this package says."""
     environment = os.environ | {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"} | more
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=patience(12)
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas
 import pytest
 from figure_study import draw, study, write
+from support import patience
 
 import ranktwo
 from ranktwo.errors import UserError
@@ -73,7 +74,7 @@ def drawn_by(folder: Path, tables: list[str], **environment: str) -> dict[str, b
     own = {"PYTHONPATH": str(Path(ranktwo.__file__).parents[1])}
     user = {name: value for name, value in os.environ.items() if not name.startswith(("MPL", "MATPLOTLIB"))}
     done = subprocess.run(
-        command, cwd=folder, env=user | own | environment, capture_output=True, text=True, timeout=120
+        command, cwd=folder, env=user | own | environment, capture_output=True, text=True, timeout=patience(12)
     )
     assert done.returncode == 0, done.stderr
     return {kind: (folder / f"{kind}.{kind}").read_bytes() for kind in KINDS}

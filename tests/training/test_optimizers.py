@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import ROOT, a_cell
+from support import ROOT, a_cell, patience
 from training_support import OPTIMIZERS, OUTPUTS, toy_data
 
 from ranktwo.errors import UserError
@@ -68,7 +68,9 @@ def with_sign(folder: Path, backends: tuple[str, ...]) -> str:
     optimizers = folder / "src" / "ranktwo" / "training" / "optimizers"
     (optimizers / "sign.py").write_text(SIGN.format(backends=backends))
     environment = os.environ | {"PYTHONPATH": str(folder / "src")}
-    done = subprocess.run([sys.executable, "-c", TRAIN], env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN], env=environment, capture_output=True, text=True, timeout=patience(12)
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

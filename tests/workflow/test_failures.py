@@ -8,7 +8,7 @@ import sys
 import pandas
 import pytest
 import yaml
-from support import SMALL, gaps, make_gaps, run_study, snakemake, trained, with_axis
+from support import SMALL, gaps, make_gaps, patience, run_study, snakemake, trained, with_axis
 
 from ranktwo.store import registry
 
@@ -89,7 +89,7 @@ def test_no_command_answers_bad_arguments_with_a_traceback(stage, tmp_path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=patience(6),
         )
         assert "Traceback" not in done.stderr, done.stderr
         if done.returncode == 0:

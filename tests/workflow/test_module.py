@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas
 import pytest
 import yaml
-from support import SMALL, environment, planned, snakemake
+from support import SMALL, environment, patience, planned, snakemake
 
 LAB = """
 configfile: "lab.yaml"
@@ -39,7 +39,7 @@ def test_another_workflow_uses_this_one_as_a_module_with_its_own_config_and_resu
     (lab / "Snakefile").write_text(LAB.replace("{project}", str(checkout)))
     (lab / "lab.yaml").write_text(yaml.safe_dump({"nets": SMALL | {"results": "lab-results"}}))
     command = ["snakemake", "--cores", "2", "summary"]
-    done = subprocess.run(command, cwd=lab, env=environment(), capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=lab, env=environment(), capture_output=True, text=True, timeout=patience(60))
     assert done.returncode == 0, done.stderr
     assert len(pandas.read_csv(lab / "summary.csv")) == 4
     again = subprocess.run([*command, "-n"], cwd=lab, env=environment(), capture_output=True, text=True)

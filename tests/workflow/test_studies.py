@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 import yaml
 from evidence.made_up import REQUIRED
-from support import REAL_DATA, SMALL, environment, gaps, needs_real, run_study, snakemake, trained, with_axis
+from support import REAL_DATA, SMALL, environment, gaps, needs_real, patience, run_study, snakemake, trained, with_axis
 
 
 def check_chain(folder: Path) -> None:
@@ -41,7 +41,9 @@ def test_default_study_by_make_figures_from_a_fresh_copy(checkout):
     """The main job: figures, tables, the columns, and the science that a wrong result would show in."""
     venv = Path(sys.prefix)
     command = ["make", "figures", f"VENV={venv}", "-o", str(venv / ".installed"), "CORES=2"]
-    done = subprocess.run(command, cwd=checkout, env=environment(), capture_output=True, text=True, timeout=900)
+    done = subprocess.run(
+        command, cwd=checkout, env=environment(), capture_output=True, text=True, timeout=patience(200)
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("Figures: results/figures/")
     results = checkout / "results"
