@@ -16,7 +16,12 @@ for variable, folder in (
         [str(folder), *filter(None, [os.environ.get(variable)])]
     )
 
-from ranktwo.study.workflow import check_files, pattern, read_config
+from ranktwo.study.workflow import (
+    check_files,
+    hear_sigterm,
+    pattern,
+    read_config,
+)
 
 STARTED = time.time()
 # A study is one file: --configfile replaces the default study. A workflow that uses this one as a module gives a config.

@@ -7,7 +7,9 @@ the fingerprint of the code that its numbers pass through. Snakemake runs a job 
 import itertools
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +48,17 @@ def read_config(paths: Iterable[str], config: dict[str, Any], runs: Callable[[],
         return Workflow(config, where or " and ".join(map(os.path.relpath, paths)), runs)
     except UserError as error:
         sys.exit(f"{SIGN}{error}")
+
+
+def hear_sigterm() -> None:
+    """Have Snakemake's handler of SIGTERM run in a thread of its own; to be called when Snakemake starts jobs.
+
+    In the main thread, the handler waits for ever if this thread holds Snakemake's lock: when Snakemake chooses jobs or
+    notes that one has ended.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    if callable(handler):
+        signal.signal(signal.SIGTERM, lambda *of: threading.Thread(target=handler, args=of).start())
 
 
 class Workflow:
