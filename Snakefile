@@ -44,6 +44,10 @@ rule all:
         ),
 
 
+onstart:
+    hear_sigterm()
+
+
 onsuccess:
     if "plan" not in sys.argv and Path(f"{RESULTS}/gaps.parquet").exists():
         print(RUN.closing())

@@ -7,7 +7,9 @@ the fingerprint of the code that its numbers pass through. Snakemake runs a job 
 import itertools
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
@@ -65,6 +67,17 @@ def read_study(snakemake: Any, config: dict[str, Any], paths: list[str]) -> "Wor
         return Workflow(config, " and ".join(map(os.path.relpath, paths)) or "the module's config", snakemake)
     except UserError as error:
         sys.exit(f"{SIGN}{error}")
+
+
+def hear_sigterm() -> None:
+    """Have Snakemake's handler of SIGTERM run in a thread of its own; to be called when Snakemake starts jobs.
+
+    In the main thread, the handler waits for ever if this thread holds Snakemake's lock: when Snakemake chooses jobs or
+    notes that one has ended.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    if callable(handler):
+        signal.signal(signal.SIGTERM, lambda *of: threading.Thread(target=handler, args=of).start())
 
 
 class Workflow:
