@@ -103,7 +103,7 @@ def test_a_net_alone_and_among_others_has_the_same_certificate():
 
 def test_the_maximum_is_never_below_the_net_s_own_neurons():
     x, targets, weights = setting("stationary", "regression", 2)
-    poor = search.Effort(1, steps=1, round=1, widths=(0,))
+    poor = search.Effort(1, steps=30, widths=(3.0,))  # climbs another function
     bare = certificate.Grid(-normal(1, x.shape[1], seed=0), torch.zeros(1, len(x), dtype=torch.float64))
     found = certificate.certify(*weights, x, targets, "regression", MU, starts=bare, count=1, effort=poor)
     assert (found.dual_ratio >= found.largest).all()
