@@ -10,8 +10,8 @@ import torch
 from support import a_cell
 from textbook import TASKS, frobenius, make_data, make_net, normal, train
 
-from ranktwo.analysis import critical
 from ranktwo.analysis.critical import critical_decay
+from ranktwo.analysis.optimum import search
 from ranktwo.data.labels import noisy_targets
 from ranktwo.data.options import Options
 from ranktwo.data.preparation import prepare
@@ -61,7 +61,7 @@ def test_the_search_in_large_data_finds_what_many_starts_find(name, noise, monke
     x = tensors["train_x"]
     targets = noisy_targets(tensors["train_y"], facts["task"], facts["outputs"], noise, 0)
     thorough = critical_decay(x, targets, facts["task"], starts=256, seed=1)[0]
-    monkeypatch.setattr(critical, "LARGE", 0)
+    monkeypatch.setattr(search, "LARGE", 0)
     value, v = critical_decay(x, targets, facts["task"])
     assert thorough * (1 - 1e-5) < value < thorough * (1 + 1e-6)
     output = torch.zeros(1, *targets.shape, dtype=torch.float64)

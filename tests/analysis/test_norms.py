@@ -7,7 +7,7 @@ from textbook import HIDDEN, INPUTS, assert_close, frobenius, normal, sample_gra
 
 from ranktwo.analysis.certificates import norms
 from ranktwo.analysis.certificates.chain import layer_certificates
-from ranktwo.analysis.critical import inverse
+from ranktwo.analysis.optimum.search import inverse
 
 
 def cancelling_net(size):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ranktwo.analysis.certificates.norms import cosine_and_sine_square
 from ranktwo.analysis.certificates.passes import row_norms
-from ranktwo.analysis.critical import inverse
+from ranktwo.analysis.optimum.search import inverse
 
 
 def data_floor(x: Tensor) -> Tensor:

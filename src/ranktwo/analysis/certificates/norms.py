@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ranktwo.analysis.certificates.passes import frobenius, row_norms
-from ranktwo.analysis.critical import inverse
+from ranktwo.analysis.optimum.search import inverse
 
 
 def tall(matrix: Tensor) -> Tensor:
