@@ -2,6 +2,7 @@
 PYTHON := python3
 VENV := .venv
 STUDY := config.yaml
+ROUNDS := 20
 # OMP_NUM_THREADS would change what nproc counts.
 CORES := $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || sysctl -n hw.ncpu)
 INSTALLED := $(VENV)/.installed
@@ -9,7 +10,7 @@ ACTIVATE := . '$(VENV)/bin/activate'
 RUN := $(ACTIVATE) && snakemake --cores $(CORES) --configfile '$(STUDY)'
 PYTEST := '$(VENV)/bin/python' -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: help figures report plan test test-all lint clean-env
+.PHONY: help figures report plan test test-all soak lint clean-env
 
 help:            ## say what can be done
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -29,6 +30,9 @@ test: $(INSTALLED) ## run the quick tests, in under five minutes on two cores
 
 test-all: $(INSTALLED) ## run all tests: SLURM, kills, whole studies, browser and LaTeX as well
 	@$(PYTEST)
+
+soak: $(INSTALLED) ## kill and damage small studies again and again: make soak ROUNDS=500
+	@'$(VENV)/bin/python' tests/soak.py --rounds $(ROUNDS)
 
 lint: $(INSTALLED) ## check style, types and the workflow
 	@$(ACTIVATE) && ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile workflow

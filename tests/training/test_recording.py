@@ -92,7 +92,7 @@ def test_the_code_of_a_cell_is_what_its_numbers_pass_through_and_nothing_else():
     ours = {name.removeprefix("training."): names for name, names in found.items() if name.startswith("training.")}
     assert set(ours) == {
         *("recording", "evaluation", "divergence", "stack", "batches", "optimizers.base", "optimizers.sgd"),
-        *(f"backends.{name}" for name in ("base", "choice", "cpu", "gpu", "kernels", "torch_ops")),
+        *(f"backends.{name}" for name in ("base", "choice", "compiling", "cpu", "gpu", "kernels", "torch_ops")),
     }
     assert {"_Slice", "train", "set_up_process", "COLUMNS"} <= set(ours["recording"])
     assert "steps" in ours["backends.kernels"]
