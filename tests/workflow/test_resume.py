@@ -1,5 +1,6 @@
 """The real Snakemake, killed again and again: what the docs say to type gives what an undisturbed run would give."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -73,7 +74,8 @@ def run_until(folder: Path, study: dict, stage: str) -> subprocess.Popen:
 
 
 def kill(folder: Path, process: subprocess.Popen, how: signal.Signals) -> None:
-    os.killpg(process.pid, how)
+    with contextlib.suppress(ProcessLookupError):  # it may have ended just now
+        os.killpg(process.pid, how)
     process.wait(timeout=patience(6))
     wait_for("the end of all jobs", lambda: not stages(folder))
 
