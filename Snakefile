@@ -25,23 +25,13 @@ report: "workflow/report/workflow.rst"
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/gaps.parquet",
-        f"{RESULTS}/verdicts.md",
-        f"{RESULTS}/predictors.md",
-        f"{RESULTS}/numbers.tex",
-        f"{RESULTS}/study.html",
-        expand(
-            "{results}/figures/{figure}.{kind}",
-            results=RESULTS,
-            figure=RUN.figures,
-            kind=["pdf", "png", "csv"],
-        ),
-        expand(
-            "{results}/tables/{table}.{kind}",
-            results=RESULTS,
-            table=RUN.tables,
-            kind=["csv", "md", "tex"],
-        ),
+        rules.gaps.output,
+        rules.verdicts.output,
+        rules.predictors.output,
+        rules.numbers.output,
+        rules.study.output,
+        expand(rules.figure.output, figure=RUN.figures),
+        expand(rules.table.output, table=RUN.tables),
 
 
 onstart:

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -40,6 +41,9 @@ def _run(name: str, common: argparse.Namespace) -> None:
 
     provenance.ASKED |= {"study": common.study, "identity": common.identity}
     importlib.import_module(f"ranktwo.stages.{name}").main()
+    # All files are written. A signal now would end the job as failed, and Snakemake would delete them.
+    for number in errors.SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

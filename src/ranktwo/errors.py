@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
+SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)]
+"""Signals that ask a job to end: Ctrl-C, kill, a closed terminal, a scheduler's warning."""
 SIGN = "ranktwo: "
 """What a sentence on what went wrong begins with."""
 

@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 
+import pytest
 from support import ROOT, patience
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_writes_its_tables(tmp_path):
     command = [sys.executable, "benchmarks/run.py", "steps", "start", "--rounds", "1", "--batch", "16"]
     command += ["--optimizers", "sgd", "--output", str(tmp_path)]

@@ -80,6 +80,7 @@ def drawn_by(folder: Path, tables: list[str], **environment: str) -> dict[str, b
     return {kind: (folder / f"{kind}.{kind}").read_bytes() for kind in KINDS}
 
 
+@pytest.mark.slow
 def test_no_setting_of_the_user_s_changes_a_byte(tables, tmp_path):
     plain = drawn_by(tmp_path / "plain", tables)
     # A matplotlibrc in the working folder goes before all others, so that each is tried in a run of its own.

@@ -305,7 +305,7 @@ def read_and_expand(study: dict) -> None:
             assert jobs.read(jobs.path_of(Path(folder), stack)) == job
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(places=st.lists(st.sampled_from(PLACES), min_size=1, max_size=3), values=st.lists(ANYTHING, min_size=3))
 def test_any_values_anywhere_are_read_or_refused_in_a_sentence(places, values):
     study = copy.deepcopy(STUDY)

@@ -16,14 +16,14 @@ from support import a_cell, checkpoints_in, patience, steps_in, wait_for
 from ranktwo.data import dataset, preparation
 from ranktwo.data.dataset import Dataset
 from ranktwo.data.options import Options
-from ranktwo.errors import UserError
+from ranktwo.errors import SIGNALS, UserError
 from ranktwo.progress import Progress
 from ranktwo.store import files, records
 from ranktwo.store.records import Record
 from ranktwo.study.axes import Cell
 from ranktwo.study.jobs import Job
 from ranktwo.training import checkpoints, recording
-from ranktwo.training.checkpoints import SHARE, SIGNALS, Checkpoint
+from ranktwo.training.checkpoints import SHARE, Checkpoint
 from ranktwo.training.recording import ReadState
 
 OPTIONS = {"source": "iris"}
@@ -141,21 +141,21 @@ def test_a_checkpoint_is_written_when_it_is_time_and_costs_a_share_of_the_time(t
     assert len(written) >= 3
 
 
-@pytest.mark.parametrize("name", SIGNALS)
-def test_a_signal_asks_for_a_checkpoint_and_ends_training_in_a_sentence(name, data, tmp_path):
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_a_signal_asks_for_a_checkpoint_and_ends_training_in_a_sentence(number, data, tmp_path):
     path, wanted = tmp_path / "checkpoint", cells("sgd")
-    before = signal.getsignal(getattr(signal, name))
+    before = signal.getsignal(number)
     with Checkpoint(path, 1e6, {}) as checkpoint:
         count = iter(range(100))
 
         def pause(read_state: ReadState) -> None:
             if next(count) == 4:
-                os.kill(os.getpid(), getattr(signal, name))
+                os.kill(os.getpid(), number)
             checkpoint.pause(read_state)
 
-        with pytest.raises(UserError, match=f"stopped by {name} at step .* run snakemake again to go on"):
+        with pytest.raises(UserError, match=f"stopped by {number.name} at step .* run snakemake again to go on"):
             trained(wanted, data, pause=pause)
-    assert signal.getsignal(getattr(signal, name)) == before
+    assert signal.getsignal(number) == before
     finished, unfinished = records.read_checkpoint(path)
     undisturbed = trained(wanted, data)
     for cell, record in (finished | trained(wanted, data, unfinished=unfinished)).items():
@@ -237,8 +237,7 @@ def same_files(one: Path, other: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [1, 2, 3])
-@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("name, processes", [("SIGKILL", 1), ("SIGKILL", 3), ("SIGTERM", 2), ("SIGINT", 1)])
 def test_a_killed_command_goes_on_and_leaves_the_same_numbers_and_nothing_else(name, processes, undisturbed):
     folder = undisturbed.parent / f"{name}-{processes}"
     folder.mkdir()

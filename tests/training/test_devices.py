@@ -45,6 +45,7 @@ def hold(seconds: float, **variables: str) -> subprocess.Popen:
     )
 
 
+@pytest.mark.slow
 def test_two_gpus_are_held_by_two_of_six_jobs_at_a_time(two_gpus):
     jobs = [hold(0.4) for _ in range(6)]
     holds = [job.communicate(timeout=patience(12))[0].split() for job in jobs]
@@ -109,6 +110,7 @@ def by_command(folder: Path, **variables: str) -> tuple[dict[str, Record], str]:
     return records.read_records(folder / "w", folder / "h"), done.stderr
 
 
+@pytest.mark.slow
 def test_without_numba_the_nets_are_the_same_to_rounding_and_the_log_says_why_they_took_longer(tmp_path):
     """50 steps are few enough for rounding to stay small; tolerance 1e-4, relative to the largest weight."""
     # Python runs a file of this name at its start; a module that is None cannot be imported.

@@ -77,6 +77,7 @@ def test_compiled_steps_refuse_an_optimizer_and_a_task_of_a_number_that_they_do_
         steps(kernels.SGD, len(kernels.TASKS))
 
 
+@pytest.mark.slow
 def test_numbers_do_not_depend_on_whether_the_functions_were_compiled_before(tmp_path):
     """The first process compiles them into an empty folder; the second one finds them there."""
     script = """

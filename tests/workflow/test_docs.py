@@ -300,7 +300,13 @@ def test_the_linters_have_nothing_to_say_but_what_is_argued():
 
 
 @pytest.mark.parametrize(
-    "command", ["ruff check .", "ruff format --check .", "snakefmt --check Snakefile workflow", "mypy"]
+    "command",
+    [
+        "ruff check .",
+        "ruff format --check .",
+        "snakefmt --check Snakefile workflow",
+        pytest.param("mypy", marks=pytest.mark.slow),
+    ],
 )
 def test_style_and_types(command):
     done = subprocess.run(command.split(), cwd=ROOT, env=environment(), capture_output=True, text=True)

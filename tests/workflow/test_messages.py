@@ -97,6 +97,7 @@ def test_a_job_that_fails_has_said_why(checkout):
     assert not any(line.startswith(LOOK_ABOVE) for line in lines)
 
 
+@pytest.mark.slow
 def test_of_a_job_that_was_killed_it_is_not_claimed_that_it_said_why(checkout):
     (checkout / "study.yaml").write_text(yaml.safe_dump(SMALL))
     stage = checkout / "src" / "ranktwo" / "stages" / "dataset.py"

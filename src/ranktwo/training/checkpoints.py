@@ -9,19 +9,17 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from ranktwo.errors import UserError
+from ranktwo.errors import SIGNALS, UserError
 from ranktwo.store import files
 from ranktwo.store.records import Record, Unfinished, read_checkpoint, write_checkpoint
 from ranktwo.training.recording import ReadState
 
-SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
-"""Signals on which a job writes a checkpoint and ends: Ctrl-C, kill, a closed terminal, a scheduler's warning."""
 SHARE = 0.05
 """The largest share of the time that checkpoints may take, however short the interval and slow the disk."""
 
 
 class Checkpoint:
-    """A stack's checkpoint: a context in which SIGNALS do not end the process but ask it to stop at the next pause.
+    """A stack's checkpoint: a context in which a signal does not end the process but asks it to stop at the next pause.
 
     Each process that trains a part of the stack has a file of its own beside this one. All of them stop together.
     """
@@ -108,14 +106,14 @@ class Checkpoint:
             path.unlink(missing_ok=True)
 
     def __enter__(self) -> "Checkpoint":
-        self._before = {name: signal.signal(getattr(signal, name), self._on_signal) for name in SIGNALS}
+        self._before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for name, handler in self._before.items():
-            signal.signal(getattr(signal, name), handler)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.stop.value = number

@@ -48,3 +48,115 @@ def dual_maximum(x, e):
             leading = np.linalg.svd(kept)[2][0]
             candidates.append(np.stack([leading, -leading]))
     return dual_function(np.concatenate(candidates), x, e).max()
+
+
+def conjugate(a, y, task):
+    """Mean over samples of sup_f (a.f - l(f)), a and y [N, c]."""
+    if task == "regression":
+        return ((a * y).sum(1) + a.shape[1] / 4 * (a**2).sum(1)).mean()
+    p = a + y
+    if task == "binary":
+        p = np.concatenate([p, 1 - p], axis=1)
+    return np.where(p > 0, p * np.log(np.where(p > 0, p, 1)), 0).sum(1).mean()
+
+
+def loss(f, y, task):
+    """The mean loss at outputs f [N, c], its gradient [N, c], and its second derivatives [N, c, c]."""
+    n, c = f.shape
+    eye = np.eye(c)
+    if task == "regression":
+        return ((f - y) ** 2).mean(), 2 * (f - y) / (n * c), np.broadcast_to(2 * eye / (n * c), (n, c, c))
+    if task == "binary":
+        p = 1 / (1 + np.exp(-f))
+        return (np.logaddexp(0, f) - y * f).mean(), (p - y) / n, (p * (1 - p))[..., None] / n
+    top = f.max(1, keepdims=True)
+    log = top + np.log(np.exp(f - top).sum(1, keepdims=True))
+    p = np.exp(f - log)
+    value = (log[:, 0] - (y * f).sum(1)).mean()
+    return value, (p - y) / n, (p[:, :, None] * eye - p[:, :, None] * p[:, None, :]) / n
+
+
+def barrier(blocks, cones, start, y, task, mu, accuracy):
+    """The least mean loss at f = sum_b blocks[b] w_b, plus mu sum_b ||w_b||, with cones[b] w_b >= 0: by a log barrier.
+
+    blocks [B, N, c, r], cones [B, C, r], start [B, r] strictly inside. The value is at most `accuracy` too great.
+    Also gives w [B, r].
+    """
+    count, samples, outputs, size = blocks.shape
+    flat = blocks.transpose(1, 2, 0, 3).reshape(samples * outputs, count * size)
+    w, t = start.copy(), 2 * np.linalg.norm(start, axis=1) + 1
+    terms = 2 * count + cones.shape[0] * cones.shape[1]
+
+    def value(w, t, weight):
+        slack, inside = np.einsum("bcr,br->bc", cones, w), t**2 - (w**2).sum(1)
+        if (slack <= 0).any() or (inside <= 0).any() or (t <= 0).any():
+            return np.inf
+        f = (flat @ w.ravel()).reshape(samples, outputs)
+        return loss(f, y, task)[0] + mu * t.sum() - weight * (np.log(slack).sum() + np.log(inside).sum())
+
+    weight = 1.0
+    while weight * terms > accuracy:
+        weight /= 5
+        for _ in range(50):
+            f = (flat @ w.ravel()).reshape(samples, outputs)
+            _, e, second = loss(f, y, task)
+            slack, inside = np.einsum("bcr,br->bc", cones, w), t**2 - (w**2).sum(1)
+            by_w = (flat.T @ e.ravel()).reshape(count, size) + weight * (
+                2 * w / inside[:, None] - np.einsum("bcr,bc->br", cones, 1 / slack)
+            )
+            by_t = mu - weight * 2 * t / inside
+            n = count * size
+            hessian = np.zeros((n + count, n + count))
+            bent = np.einsum("ikl,ilx->ikx", second, flat.reshape(samples, outputs, n)).reshape(-1, n)
+            hessian[:n, :n] = flat.T @ bent
+            for b in range(count):
+                place = slice(b * size, (b + 1) * size)
+                own = 2 * np.eye(size) / inside[b] + 4 * np.outer(w[b], w[b]) / inside[b] ** 2
+                own = own + (cones[b].T / slack[b] ** 2) @ cones[b]
+                hessian[place, place] += weight * own
+                hessian[place, n + b] = hessian[n + b, place] = -weight * 4 * t[b] * w[b] / inside[b] ** 2
+                hessian[n + b, n + b] = weight * (4 * t[b] ** 2 / inside[b] ** 2 - 2 / inside[b])
+            slope = np.concatenate([by_w.ravel(), by_t])
+            step = -np.linalg.solve(hessian, slope)
+            fall, share, now = -slope @ step, 1.0, value(w, t, weight)
+            if fall < 1e-3 * weight:
+                break
+            dw, dt = step[:n].reshape(w.shape), step[n:]
+            while value(w + share * dw, t + share * dt, weight) > now - 0.1 * share * fall and share > 1e-12:
+                share /= 2
+            w, t = w + share * dw, t + share * dt
+    f = (flat @ w.ravel()).reshape(samples, outputs)
+    return loss(f, y, task)[0] + mu * np.linalg.norm(w, axis=1).sum(), w
+
+
+def optimum_over_patterns(x, y, task, mu, accuracy):
+    """P* for one output: a second-order cone programme with two vectors for each pattern (Pilanci & Ergen 2020)."""
+    active, inside = patterns(x)
+    seen = active.any(1)
+    active, inside = active[seen], inside[seen]
+    block = active[:, :, None] * x[None]
+    blocks = np.concatenate([block, -block])[:, :, None, :]
+    cones = np.where(active, 1.0, -1.0)[:, :, None] * x
+    start = 0.1 * np.concatenate([inside, inside])
+    return barrier(blocks, np.concatenate([cones, cones]), start, y, task, mu, accuracy)[0]
+
+
+def optimum_over_angles(x, y, task, mu, accuracy):
+    """P* for several outputs in two dimensions: a group LASSO over directions, ever finer where the weight lies."""
+    corners = vertices(x)
+    corners = np.arctan2(corners[:, 1], corners[:, 0])
+    spacing = 2 * np.pi / 120
+    angles = np.arange(120) * spacing
+    while True:
+        every = np.unique(np.concatenate([angles, corners]))
+        hidden = np.maximum(np.stack([np.cos(every), np.sin(every)], 1) @ x.T, 0)
+        outputs = y.shape[1]
+        blocks = hidden[:, :, None, None] * np.eye(outputs)
+        start = np.full((len(every), outputs), 1e-3)
+        value, w = barrier(blocks, np.zeros((len(every), 0, outputs)), start, y, task, mu, accuracy)
+        if spacing**2 < 0.01 * accuracy:
+            return value
+        weight = np.linalg.norm(w, axis=1)
+        peak = (weight >= np.roll(weight, 1)) & (weight >= np.roll(weight, -1)) & (weight > 1e-3 * weight.max())
+        angles = (every[peak][:, None] + spacing * np.linspace(-1, 1, 13)).ravel()
+        spacing /= 6

@@ -12,8 +12,10 @@ from ranktwo.nets.losses import sample_losses
 
 def certify(weights, x, targets, task, mu):
     """The certificates of nets by a thorough search."""
-    effort = search.thorough(x, 4)._replace(settled=True)
-    return certificate.certify(*weights, x, targets, task, mu, starts=certificate.grid(x), count=24, effort=effort)
+    effort = search.thorough(x, 4)._replace(settled=8)
+    return certificate.certify(
+        *weights, x, targets, task, mu, starts=certificate.grid(x, len(x)), own_count=4, grid_count=24, effort=effort
+    )
 
 
 def derivatives(weights, x, targets, task):
@@ -105,7 +107,9 @@ def test_the_maximum_is_never_below_the_net_s_own_neurons():
     x, targets, weights = setting("stationary", "regression", 2)
     poor = search.Effort(1, steps=30, widths=(3.0,))  # climbs another function
     bare = certificate.Grid(-normal(1, x.shape[1], seed=0), torch.zeros(1, len(x), dtype=torch.float64))
-    found = certificate.certify(*weights, x, targets, "regression", MU, starts=bare, count=1, effort=poor)
+    found = certificate.certify(
+        *weights, x, targets, "regression", MU, starts=bare, own_count=1, grid_count=1, effort=poor
+    )
     assert (found.dual_ratio >= found.largest).all()
 
 

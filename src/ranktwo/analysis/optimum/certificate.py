@@ -10,8 +10,10 @@ from ranktwo.analysis.optimum.search import Effort
 from ranktwo.nets import losses
 from ranktwo.nets.losses import Task
 
-RANDOM, DATA = 128, 128
-"""Random points, and data points with their negatives at most, among which a search finds its starts."""
+RANDOM, MOST_RANDOM, NUMBERS = 128, 512, 2**21
+"""Least and most random points of a grid, and numbers of their product with x that it has where that lets it choose."""
+ROWS = 1024
+"""Most data points of a grid, each with its negative."""
 APART = 0.9
 """Cosine above which a point is too near a better one to be a start beside it."""
 
@@ -49,12 +51,16 @@ class Certificate(NamedTuple):
         return torch.where(self.objective > 0, self.gap / self.objective, 0.0)
 
 
-def grid(x: Tensor, seed: int = 0) -> Grid:
-    """Random points, and data points spread over the rows of x [N, n], with their negatives."""
+def grid(x: Tensor, rows: int, seed: int = 0) -> Grid:
+    """Random points, and some `rows` (ROWS at most) data points spread over x [N, n], with their negatives.
+
+    From data points an ascent finds the narrow peaks of h at which few samples are seen, which random points miss.
+    """
     generator = torch.Generator().manual_seed(seed)
-    random = torch.randn(RANDOM, x.shape[1], generator=generator, dtype=torch.float64)
-    rows = x[:: -(-2 * len(x) // DATA)].double()
-    points = search.directions(torch.cat([rows, -rows, random]))
+    count = max(RANDOM, min(MOST_RANDOM, NUMBERS // x.numel()))
+    random = torch.randn(count, x.shape[1], generator=generator, dtype=torch.float64)
+    data = x[:: -(-len(x) // min(rows, ROWS))].double()
+    points = search.directions(torch.cat([data, -data, random]))
     return Grid(points, (points @ x.double().T).relu_())
 
 
@@ -68,14 +74,15 @@ def certify(
     *,
     starts: Grid,
     earlier: Tensor | None = None,
-    count: int,
+    own_count: int,
+    grid_count: int,
     effort: Effort,
 ) -> Certificate:
     """The certificates of K nets, v [K, m, n] and u [K, c, m], finite, with mu > 0 [K], on x [N, n], all in float64.
 
-    targets [N, c] or [K, N, c]. The search starts from the `count` highest candidates that lie apart: the net's own
-    neurons, the points of the grid, `earlier` [K, R, n], and +-sum_i e_i x_i, output by output. So the dual ratio is
-    never less than the value at an own neuron.
+    targets [N, c] or [K, N, c]. The search starts from the highest points that lie apart: `own_count` of the net's
+    neurons and of the points `earlier` [K, R, n], and `grid_count` of the grid's and of +-sum_i e_i x_i, output by
+    output. The dual ratio is never less than the value at an own neuron.
     """
     samples = len(x)
     hidden = torch.bmm(v, x.T.expand(len(v), -1, -1)).relu_()
@@ -88,20 +95,26 @@ def certify(
     lengths = torch.linalg.vector_norm(v, dim=2)
     own = torch.linalg.vector_norm(torch.bmm(hidden, delta), dim=2) * search.inverse(lengths)
     means = torch.bmm(delta.mT, x.expand(len(v), -1, -1))
-    more = [means, -means] if earlier is None else [means, -means, earlier]
-    others = torch.cat(more, dim=1)
+    others = torch.cat([means, -means] if earlier is None else [means, -means, earlier], dim=1)
     others = others * search.inverse(torch.linalg.vector_norm(others, dim=2, keepdim=True))
-    images = starts.images.expand(len(v), -1, -1)
-    candidates = torch.cat([v * search.inverse(lengths)[..., None], starts.points.expand(len(v), -1, -1), others], 1)
-    heights = torch.cat(
-        [own, torch.linalg.vector_norm(torch.bmm(images, delta), dim=2), search.force(others, x, delta)[0][..., 0]], 1
+    reached = search.force(others, x, delta)[0][..., 0]
+    on_grid = torch.linalg.vector_norm(torch.bmm(starts.images.expand(len(v), -1, -1), delta), dim=2)
+    first = 2 * means.shape[1]
+    known = torch.cat([v * search.inverse(lengths)[..., None], others[:, first:]], 1)
+    fixed = torch.cat([starts.points.expand(len(v), -1, -1), others[:, :first]], 1)
+    heights = torch.cat([own, reached[:, first:]], 1)
+    chosen = torch.cat(
+        [
+            search.highest_apart(known, heights, own_count, APART),
+            search.highest_apart(fixed, torch.cat([on_grid, reached[:, :first]], 1), grid_count, APART),
+        ],
+        dim=1,
     )
-    chosen = highest_apart(candidates, heights, count)
     height, best, ends = search.maximise(x, delta, chosen, effort)
-    at_candidate, index = heights.max(1)
-    better = at_candidate > height
-    best = torch.where(better[:, None], candidates[torch.arange(len(v)), index], best)
-    height = torch.where(better, at_candidate, height)
+    at_known, index = heights.max(1)
+    better = at_known > height
+    best = torch.where(better[:, None], known[torch.arange(len(v)), index], best)
+    height = torch.where(better, at_known, height)
 
     live = duality.live_neurons(v, u)
     alive = live.any(1)
@@ -114,17 +127,3 @@ def certify(
         balance=duality.imbalance(v, u),
         maximisers=torch.cat([best[:, None], ends], dim=1),
     )
-
-
-def highest_apart(points: Tensor, heights: Tensor, count: int) -> Tensor:
-    """The highest of points [K, S, n] on the sphere, the highest of those apart from it, and so on, `count` of them.
-
-    heights [K, S]. Where no more lie apart, the highest is repeated.
-    """
-    chosen, left = [], heights
-    for _ in range(count):
-        point = points[torch.arange(len(points)), left.argmax(1)]
-        chosen.append(point)
-        near = torch.bmm(points, point[..., None])[..., 0] > APART
-        left = torch.where(near, -torch.inf, left)
-    return torch.stack(chosen, dim=1)

@@ -18,6 +18,8 @@ LARGE = 2**21
 """Numbers in x from which on the search is in float32, starts from fewer points and need not round kinks off."""
 CHUNK_ROWS, CHUNK_ELEMENTS = 4096, 2**17
 """Most rows of x, and most numbers of a product with it, that are worked on at once: they stay in a core's cache."""
+DISTINCT = 0.9999
+"""Cosine above which two ends of ascents count as one."""
 NEAR = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 1e-4, 1e-6, 1e-9)
 """Sines of the angle between v and the plane v.x_i = 0 below which `settle` takes v for a point of that plane."""
 FEW, SETTLING = 8, 20
@@ -50,8 +52,8 @@ class Effort(NamedTuple):
     """Whether all ascents but the last are in float32."""
     tolerance: float = 0.0
     """Relative gain of an ascent, in one round, below which it ends. In float32 a gain below 1e-7 is rounding."""
-    settled: bool = False
-    """Whether the best point then settles into the kinks near it, exact to rounding."""
+    settled: int = 0
+    """How many of the points then settle into the kinks near them, exact to rounding."""
 
 
 def thorough(x: Tensor, kept: int) -> Effort:
@@ -79,9 +81,31 @@ def maximise(x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> tuple[Tenso
         best = torch.where(gain, value, best)
         best_v = torch.where(gain[:, None], v[torch.arange(len(v)), index], best_v)
     if effort.settled:
-        best_v = torch.stack([settle(point, x, e) for point, e in zip(best_v, delta, strict=True)])
-        best = force(best_v[:, None], x, delta)[0][:, 0, 0]
+        ends = torch.cat([best_v[:, None], v], dim=1)
+        ends = highest_apart(ends, force(ends, x, delta)[0][..., 0], effort.settled, DISTINCT)
+        nets = zip(ends, delta, strict=True)
+        settled = torch.stack([torch.stack([settle(point, x, e) for point in points]) for points, e in nets])
+        v = torch.cat([settled, v], dim=1)
+        best, index = force(v, x, delta)[0][..., 0].max(1)
+        best_v = v[torch.arange(len(v)), index]
     return best, best_v, v
+
+
+def highest_apart(points: Tensor, heights: Tensor, count: int, cosine: float) -> Tensor:
+    """The highest of points [K, S, n] on the sphere, the highest of those apart from it, and so on, `count` of them.
+
+    Points lie apart if their cosine is at most `cosine`. Where no more do, the highest is repeated; where there are no
+    more than `count`, all are taken. heights [K, S].
+    """
+    if count >= points.shape[1]:
+        return points
+    chosen, left = [], heights
+    for _ in range(count):
+        point = points[torch.arange(len(points)), left.argmax(1)]
+        chosen.append(point)
+        near = torch.bmm(points, point[..., None])[..., 0] > cosine
+        left = torch.where(near, -torch.inf, left)
+    return torch.stack(chosen, dim=1)
 
 
 def ascend(x: Tensor, delta: Tensor, v: Tensor, width: float, dtype: torch.dtype, effort: Effort) -> Tensor:

@@ -1,0 +1,213 @@
+"""The least decayed loss of two-layer nets of any width, found from the data alone, and the net that has it.
+
+P* is the least (1/N) sum_i l_i(sum_j t_j relu(v_j.x_i) d_j) + mu sum_j t_j over atoms with ||v_j|| = ||d_j|| = 1 and
+t_j >= 0, as in `duality`. Its balanced net has rows sqrt(t_j) v_j in V and columns sqrt(t_j) d_j in U.
+
+A round has four parts. The weights t_j of the atoms at hand are made the best, which drops atoms. All of V and U slide
+downhill together. The weights are made the best again. Then the dual function is searched: its maximum gives the gap,
+and its local maxima above mu become atoms. Rounds end when the gap is small. A path of decays goes down, and each decay
+starts from the atoms of the last.
+
+Shapes: N samples, n inputs, c outputs, a atoms; all float64.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import scipy.optimize
+import torch
+from torch import Tensor
+
+from ranktwo.analysis.optimum import certificate
+from ranktwo.analysis.optimum.certificate import Grid
+from ranktwo.analysis.optimum.search import Effort
+from ranktwo.analysis.optimum.weights import best_weights
+from ranktwo.nets import losses
+from ranktwo.nets.losses import Task
+
+TOLERANCE = 1e-3
+"""Relative gap at which rounds end."""
+ROUNDS = 30
+"""Most rounds for one decay."""
+SLIDES = 200
+"""Most steps that V and U slide together in one round."""
+WORK = 2**25
+"""Numbers of products with x that all starts of the last search take together."""
+STARTS, FEW = 16, 100
+"""Least number of starts, and most of those in a round."""
+QUICK = Effort(kept=STARTS, steps=20, round=10, widths=(0.1, 0.01, 0.001, 0), single=True, tolerance=1e-6)
+LAST = Effort(kept=STARTS, steps=20, round=10, widths=(0, 0.1, 0.01, 0.001, 0), tolerance=1e-6, settled=16)
+"""How hard the search of a round tries, and the last one, which must find nothing above mu."""
+SAME = 0.9999
+"""Cosine above which two new atoms count as one."""
+DIRECTION, WEIGHTLESS = 0.999, 1e-4
+"""Cosine above which atoms count as of one direction; share of all weight below which one does not count."""
+LEAST = 1e-9
+"""Share of the greatest weight below which an atom is dropped."""
+
+
+class Atoms(NamedTuple):
+    """Atoms and their weights."""
+
+    v: Tensor
+    """Directions [a, n] of length one."""
+    d: Tensor
+    """Outgoing directions [a, c] of length one."""
+    t: Tensor
+    """Weights [a]."""
+
+    def net(self) -> tuple[Tensor, Tensor]:
+        """The balanced V [a, n] and U [c, a]; one dead neuron if there are no atoms."""
+        if not len(self.t):
+            return self.v.new_zeros(1, self.v.shape[1]), self.d.new_zeros(self.d.shape[1], 1)
+        root = self.t.sqrt()[:, None]
+        return root * self.v, (root * self.d).T
+
+    def of(self, chosen: Tensor) -> "Atoms":
+        """Some of them."""
+        return Atoms(*(tensor[chosen] for tensor in self))
+
+    def merged(self) -> "Atoms":
+        """The atoms with those of one direction made one, the greatest's, and without those of next to no weight.
+
+        A small gap does not say how an atom's weight is spread over directions beside it: this is how many there are.
+        """
+        rest = self.of(self.t.argsort(descending=True))
+        same = (rest.v @ rest.v.T > DIRECTION) & (rest.d @ rest.d.T > DIRECTION)
+        leaders: list[int] = []
+        t = torch.zeros_like(rest.t)
+        for number in range(len(t)):
+            leader = next((one for one in leaders if same[number, one]), number)
+            if leader == number:
+                leaders.append(number)
+            t[leader] += rest.t[number]
+        return rest._replace(t=t).of(t > WEIGHTLESS * t.sum())
+
+
+class Optimum(NamedTuple):
+    """What was found for one decay."""
+
+    weight_decay: float
+    objective: float
+    """P of the net of these atoms, P* or a little more."""
+    dual_ratio: float
+    relative_gap: float
+    """Upper bound of (P - P*)/P, as good as the search is."""
+    rounds: int
+    atoms: Atoms
+    """With falling weights."""
+
+
+def optima(
+    x: Tensor, targets: Tensor, task: Task, decays: list[float], *, tolerance: float = TOLERANCE, rounds: int = ROUNDS
+) -> Iterator[Optimum]:
+    """The optimum for every decay > 0, from the greatest down; x [N, n], targets [N, c], whatever their precision."""
+    x, targets = x.double(), targets.double()
+    starts = certificate.grid(x, rows=len(x))
+    atoms = Atoms(x.new_zeros(0, x.shape[1]), x.new_zeros(0, targets.shape[1]), x.new_zeros(0))
+    earlier = x.new_zeros(1, 0, x.shape[1])
+    for weight_decay in sorted(decays, reverse=True):
+        found, earlier = _optimum(x, targets, task, weight_decay, atoms, earlier, starts, tolerance, rounds)
+        atoms = found.atoms
+        yield found
+
+
+def _optimum(
+    x: Tensor,
+    targets: Tensor,
+    task: Task,
+    weight_decay: float,
+    atoms: Atoms,
+    earlier: Tensor,
+    starts: Grid,
+    tolerance: float,
+    rounds: int,
+) -> tuple[Optimum, Tensor]:
+    """The optimum for one decay from the atoms at hand, and the points at which the last search ended."""
+    count = max(STARTS, min(len(starts.points), WORK // x.numel()))
+    for number in range(1, rounds + 1):
+        atoms = _reweighed(atoms, x, targets, task, weight_decay, tolerance)
+        atoms = _slid(atoms, x, targets, task, weight_decay, tolerance)
+        atoms = _reweighed(atoms, x, targets, task, weight_decay, tolerance)
+        v, u = (matrix[None] for matrix in atoms.net())
+        own = len(atoms.t) + STARTS
+        for quick in (True, False):
+            few = max(STARTS, min(FEW, count // 4)) if quick else count
+            effort = (QUICK if quick else LAST)._replace(kept=own + STARTS)
+            found = certificate.certify(
+                v, u, x, targets, task, x.new_tensor([weight_decay]),
+                starts=starts, earlier=earlier, own_count=own, grid_count=few, effort=effort,
+            )  # fmt: skip
+            gap, earlier = found.relative_gap.item(), found.maximisers
+            if gap > tolerance:
+                break
+        if gap <= tolerance or number == rounds:
+            break
+        atoms = _joined(atoms, earlier[0], x, targets, task, weight_decay)
+    order = atoms.t.argsort(descending=True)
+    result = Optimum(weight_decay, found.objective.item(), found.dual_ratio.item(), gap, number, atoms.of(order))
+    return result, earlier
+
+
+def _reweighed(atoms: Atoms, x: Tensor, targets: Tensor, task: Task, weight_decay: float, tolerance: float) -> Atoms:
+    """The atoms with the best weights, without those of weight zero."""
+    if not len(atoms.t):
+        return atoms
+    hidden = (atoms.v @ x.T).relu_()
+    m = torch.einsum("an,ac->nca", hidden, atoms.d).contiguous()
+    t, _ = best_weights(m, atoms.t, targets, task, weight_decay, 1e-3 * tolerance)
+    return atoms._replace(t=t).of(t > LEAST * t.max())
+
+
+def _slid(atoms: Atoms, x: Tensor, targets: Tensor, task: Task, weight_decay: float, tolerance: float) -> Atoms:
+    """Where V and U end that slide down the decayed loss together (L-BFGS); kinks may stop them on the way."""
+    if not len(atoms.t):
+        return atoms
+    shapes = atoms.v.shape, atoms.d.T.shape
+    size = atoms.v.numel()
+
+    def matrices(theta: np.ndarray) -> tuple[Tensor, Tensor]:
+        both = torch.from_numpy(theta)
+        return both[:size].view(shapes[0]), both[size:].view(shapes[1])
+
+    def decayed_loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        v, u = matrices(theta)
+        z = v @ x.T
+        on = z > 0
+        hidden = z.mul_(on)
+        f = (u @ hidden).T[None]
+        loss = losses.sample_losses(f, targets, task).mean().item()
+        e = losses.output_gradients_(f, targets, task)[0] / len(x)
+        by_v = ((u.T @ e.T).mul_(on) @ x).add_(v, alpha=weight_decay)
+        by_u = (e.T @ hidden.T).add_(u, alpha=weight_decay)
+        penalty = weight_decay / 2 * float(theta @ theta)
+        return loss + penalty, torch.cat([by_v.flatten(), by_u.flatten()]).numpy()
+
+    start = torch.cat([matrix.flatten() for matrix in atoms.net()]).numpy()
+    options = {"maxiter": SLIDES, "maxfun": 2 * SLIDES, "ftol": 1e-5 * tolerance, "gtol": 1e-12, "maxcor": 20}
+    end = scipy.optimize.minimize(decayed_loss, start, jac=True, method="L-BFGS-B", options=options)
+    v, u = matrices(end.x)
+    before, after = torch.linalg.vector_norm(v, dim=1), torch.linalg.vector_norm(u, dim=0)
+    kept = before * after > LEAST * (before * after).max()
+    v, u, before, after = v[kept], u[:, kept], before[kept], after[kept]
+    return Atoms(v / before[:, None], (u / after).T, before * after)
+
+
+def _joined(atoms: Atoms, points: Tensor, x: Tensor, targets: Tensor, task: Task, weight_decay: float) -> Atoms:
+    """The atoms and, with weight zero, those of points [R, n] where the dual function is above mu."""
+    v, u = atoms.net()
+    f = (u @ (v @ x.T).relu_()).T[None]
+    e = losses.output_gradients_(f, targets, task)[0] / len(x)
+    force = (points @ x.T).relu_() @ e
+    height = torch.linalg.vector_norm(force, dim=1)
+    order = height.argsort(descending=True)
+    order = order[height[order] > weight_decay]
+    points, d = points[order], -force[order] / height[order, None]
+    near = (points @ points.T > SAME).numpy()
+    chosen: list[int] = []
+    for number in range(len(points)):
+        if not near[number, chosen].any():
+            chosen.append(number)
+    new = Atoms(points[chosen], d[chosen], points.new_zeros(len(chosen)))
+    return Atoms(*(torch.cat(pair) for pair in zip(atoms, new, strict=True)))
