@@ -5,6 +5,11 @@ rule figure:
     input:
         gaps=f"{RESULTS}/gaps.parquet",
         analyses=every("{results}/{analysis}/{stack}.parquet"),
+        optima=expand(
+            "{results}/optima/{dataset}.parquet",
+            results=RESULTS,
+            dataset=RUN.problems,
+        ),
         asked=RUN.asked("figure"),
     output:
         pdf=f"{RESULTS}/figures/{{figure}}.pdf",
@@ -35,6 +40,7 @@ rule figure:
         " --results {params.results:q}"
         " --stacks {params.stacks:q}"
         " --stacks-hash {params.stacks_hash}"
+        " --optima {input.optima:q}"
         " --where {params.where:q}"
         " --width {params.width}"
         " --pdf {output.pdf:q}"

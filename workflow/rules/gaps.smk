@@ -5,6 +5,11 @@ rule gaps:
     input:
         history=every("{results}/runs/{stack}/history.parquet"),
         analyses=every("{results}/{analysis}/{stack}.parquet"),
+        optima=expand(
+            "{results}/optima/{dataset}.parquet",
+            results=RESULTS,
+            dataset=RUN.problems,
+        ),
         asked=RUN.asked("gaps"),
     output:
         f"{RESULTS}/gaps.parquet",
@@ -25,6 +30,7 @@ rule gaps:
         " --results {params.results:q}"
         " --stacks {params.stacks:q}"
         " --stacks-hash {params.stacks_hash}"
+        " --optima {input.optima:q}"
         " --status {params.status:q}"
         " --output {output:q}"
         " --identity {params.identity:q}"

@@ -104,6 +104,11 @@ def remaining_noise(cell: dict[str, Any], inputs: int, steps: list[int]) -> Arra
 
 def measures(spectra: Spectra, outputs: int) -> dict[str, Array]:
     """Norms, continuous ranks, residuals and ranks by every rule, [R] each, by column."""
+    return {**continuous(spectra, outputs), **ranks(spectra)}
+
+
+def continuous(spectra: Spectra, outputs: int) -> dict[str, Array]:
+    """Norms, continuous ranks and residuals, [R] each, by column: all that no rank rule says."""
     s = spectra.s
     p = s / s.sum(axis=1, keepdims=True)
     entropy = -np.sum(p * np.log(p, out=np.zeros_like(p), where=p > 0), axis=1)
@@ -120,7 +125,6 @@ def measures(spectra: Spectra, outputs: int) -> dict[str, Array]:
         **{f"residual_{r}": residual(scaled, r) for r in (1, 2, 3)},
         "residual_c": residual(scaled, outputs),
         "residual_c1": residual(scaled, outputs + 1),
-        **ranks(spectra),
     }
 
 

@@ -15,7 +15,7 @@ import pyarrow
 
 from ranktwo.errors import UserError
 from ranktwo.store import columns, files, registry
-from ranktwo.store.columns import REAL, TEXT, column, schema
+from ranktwo.store.columns import REAL, TEXT, WHOLE, column, schema
 from ranktwo.study.axes import CELL_COLUMNS
 
 LOSS = "nats, or sd^2 of y in regression"
@@ -43,6 +43,19 @@ COLUMNS = {
     "decay_ratio": column(REAL, "mu/mu_c."),
 }
 """Columns that are computed here, from headlines of other files."""
+OPTIMUM = "optimum_"
+_WHERE = (
+    "of the minimiser of the decayed loss on the cell's labels, found from the data alone (optima/); null without one."
+)
+PREDICTED = {
+    **{f"{OPTIMUM}residual_{r}": column(REAL, f"`residual_{r}` {_WHERE}") for r in (1, 2, 3)},
+    f"{OPTIMUM}effective_rank": column(REAL, f"`effective_rank` {_WHERE}"),
+    f"{OPTIMUM}atoms": column(WHOLE, f"`atoms`, the directions of neurons, {_WHERE}"),
+    f"{OPTIMUM}relative_gap": column(REAL, f"`relative_gap` {_WHERE}"),
+}
+"""Columns of a cell that the table of its data set's minimisers has under the name without `optimum_`."""
+CONSTANT = "constant"
+"""The decay rule of the minimisers."""
 TRAINING = "train"
 SPECTRA = "spectra"
 """The analysis whose file says which cells a stack has, and what their axes are."""
@@ -106,14 +119,15 @@ def stages() -> list[str]:
 
 
 def sources(results: Path, stacks: list[str]) -> list[Path]:
-    """Every file that gaps.parquet is made from."""
+    """Every file of a stack that gaps.parquet is made from."""
     return [path for stage in stages() for path in paths(results, stage, stacks)]
 
 
-def table(results: Path, stacks: list[str], status: Mapping[str, float]) -> pyarrow.Table:
+def table(results: Path, stacks: list[str], optima: list[Path], status: Mapping[str, float]) -> pyarrow.Table:
     """gaps.parquet: a row for each cell of the stacks' spectra, in their order.
 
-    Its columns are those of a cell, then COLUMNS, then the headlines of training and of every analysis. A headline's
+    Its columns are those of a cell, then COLUMNS, then the headlines of training and of every analysis, then PREDICTED
+    from the files `optima` of minimisers. A headline's
     value is that of the first matrix V at the last snapshot; what a diverged cell ended with is null. Of two columns of
     the same name the first wins, headlines being in the order of `stages`: `norm` is that of the spectra.
 
@@ -134,7 +148,27 @@ def table(results: Path, stacks: list[str], status: Mapping[str, float]) -> pyar
     rows = rows.drop_columns(["initial_norm"])
     for position, field in enumerate(own.schema, start=len(CELL_COLUMNS)):
         rows = rows.add_column(position, field, own[field.name])
+    for field, values in zip(schema(PREDICTED), _predicted(rows, optima), strict=True):
+        rows = rows.append_column(field, values)
     return rows
+
+
+def _predicted(rows: pyarrow.Table, optima: list[Path]) -> list[pyarrow.Array]:
+    """The values of PREDICTED for rows of cells: those of the minimiser on the cell's labels, at its weight decay."""
+    if not optima:
+        return [pyarrow.nulls(rows.num_rows, one.type) for one in PREDICTED.values()]
+    names = [name.removeprefix(OPTIMUM) for name in PREDICTED]
+    found = pyarrow.concat_tables([files.read_parquet(path, "optimum")[0] for path in optima])
+    keys = ["dataset", "train_size", "label_noise", "seed", "weight_decay"]
+    places = {tuple(row.values()): place for place, row in enumerate(found.select(keys).to_pylist())}
+    indices: list[int | None] = []
+    for cell in rows.select([*keys, "decay_rule", "critical_decay"]).to_pylist():
+        cell["seed"] = cell["seed"] if cell["label_noise"] else None
+        # A cell has a critical decay if it has two layers and a decay that is a penalty.
+        same = cell["decay_rule"] == CONSTANT and cell["critical_decay"] is not None
+        indices.append(places.get(tuple(cell[key] for key in keys)) if same else None)
+    taken = found.select(names).take(pyarrow.array(indices, pyarrow.int64()))
+    return [taken[name].combine_chunks() for name in names]
 
 
 def _stack(results: Path, stack: str) -> pyarrow.Table:

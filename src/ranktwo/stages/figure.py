@@ -1,6 +1,6 @@
 """Draw one figure of a study: PDF, PNG, and a CSV of what it shows.
 
-Reads gaps.parquet, and of every stack the tables that the figure shows.
+Reads gaps.parquet, and of every stack and every data set the tables that the figure shows.
 """
 
 import json
@@ -23,6 +23,7 @@ def main() -> None:
     arguments.add_argument("--gaps", type=Path, required=True, help="gaps.parquet of the study")
     arguments.add_argument("--results", type=Path, required=True, help=f"folder that holds {', '.join(TABLES)}")
     jobs.add_stacks_argument(arguments)
+    arguments.add_argument("--optima", type=Path, nargs="*", default=[], help="Parquet files of minimisers")
     arguments.add_argument("--where", type=json.loads, default={}, help="JSON: the cells to draw, by axis")
     arguments.add_argument("--width", choices=list(WIDTHS), default="page", help="as wide as a page or a column of it")
     arguments.add_argument("--pdf", type=Path, required=True, help="PDF file to write")
@@ -32,7 +33,8 @@ def main() -> None:
     stacks = jobs.stacks_of(given)
 
     def read(table: str) -> pandas.DataFrame:
-        return gaps.read(table, *gaps.paths(given.results, table, stacks))
+        paths = given.optima if table == "optimum" else gaps.paths(given.results, table, stacks)
+        return gaps.read(table, *paths)
 
     draw(
         given.name,

@@ -221,6 +221,23 @@ class Bounds(_Closed):
     delta: InnerShare = Field(default=0.01, description="Bounds hold with probability 1 - delta.")
 
 
+class Optima(_Closed):
+    """Settings of the search for the minimisers of the decayed loss."""
+
+    points: Annotated[int, Field(ge=0, le=1000), WHOLE] = Field(
+        default=30,
+        description="Weight decays from mu_c down to `lowest` mu_c, log-spaced, at which the minimiser is found "
+        "besides those of the study; the lines of the figure `path`.",
+    )
+    lowest: InnerShare = Field(
+        default=0.01,
+        description="Weight decays below this share of mu_c have no prediction: to find it takes longer and longer.",
+    )
+    gap: InnerShare = Field(
+        default=1e-4, description="Relative duality gap at which a search ends; one that ends before says its gap."
+    )
+
+
 class Verdicts(_Closed):
     """Numbers that verdicts depend on."""
 
@@ -228,6 +245,11 @@ class Verdicts(_Closed):
         default=0.1, description="V is approximately of rank two if its rank-two residual d_2/||V|| is below this."
     )
     negligible_tau: Share = Field(default=0.2, description="A rank correlation below this says next to nothing.")
+    prediction: InnerShare = Field(
+        default=0.05,
+        description="The rank of V is that of the minimiser if the two differ by less than this, in d_2/||V|| or in "
+        "the logarithm of the effective rank.",
+    )
     resamples: Annotated[int, Field(ge=100, le=1_000_000), WHOLE] = Field(
         default=2000, description="Resamples of the seeds behind each interval."
     )
@@ -275,6 +297,7 @@ class Study(_Closed):
     )
     status: Status = Status()
     bounds: Bounds = Bounds()
+    optima: Optima = Optima()
     verdicts: Verdicts = Verdicts()
     figures: Annotated[dict[FigureName, Figure | None], AfterValidator(_drawn)] = Field(
         default_factory=lambda: dict.fromkeys(registry.entries("figure")),

@@ -21,6 +21,8 @@ from ranktwo.store.canonical import canonical, ordered, short_hash
 from ranktwo.store.fingerprints import fingerprint
 from ranktwo.study import config as configuration
 from ranktwo.study import grid, jobs
+from ranktwo.study.axes import Cell
+from ranktwo.study.problems import Problem, problems
 
 DEFAULT_TRAIN_SIZE = 1000
 """Rows assumed of a data set that is not prepared yet, for the order of full-batch trainings."""
@@ -198,6 +200,20 @@ class Workflow:
         return canonical(self.study[section] if section else {})
 
     @cached_property
+    def problems(self) -> dict[str, list[Problem]]:
+        """The decayed losses whose minimisers are asked for, by data set; without the data sets that have none."""
+        cells: dict[str, list[Cell]] = {}
+        for stacked in self.stacks.values():
+            cells.setdefault(stacked[0].dataset, []).extend(stacked)
+        found = {dataset: problems(cells[dataset]) for dataset in self.datasets}
+        return {dataset: own for dataset, own in found.items() if own}
+
+    def optimum_identity(self, dataset: str) -> str:
+        """Of the minimisers of a data set: what is asked for, and how hard to search."""
+        asked = [vars(problem) for problem in self.problems[dataset]]
+        return self.identity("optimum", [asked, self.study["datasets"][dataset], self.study["optima"]])
+
+    @cached_property
     def gaps_identity(self) -> str:
         """Of gaps.parquet: the cells of every stack, and the thresholds of a cell's status."""
         return _identity(
@@ -243,6 +259,7 @@ class Workflow:
             "dataset": ("datasets/{dataset}.safetensors", lambda w: self.dataset_identity(w.dataset)),
             "train": ("runs/{stack}/history.parquet", lambda w: self.training_identity(w.stack)),
             "analysis": ("{analysis}/{stack}.parquet", lambda w: self.analysis_identity(w.analysis, w.stack)),
+            "optimum": ("optima/{dataset}.parquet", lambda w: self.optimum_identity(w.dataset)),
             "gaps": ("gaps.parquet", lambda w: self.gaps_identity),
             "verdicts": ("verdicts.parquet", lambda w: self.verdicts_identity),
             "predictors": ("predictors.parquet", lambda w: self.identity("predictors")),

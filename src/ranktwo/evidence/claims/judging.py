@@ -38,6 +38,8 @@ class Limits:
     """V is approximately of rank two if its rank-two residual d_2/||V|| is below this."""
     negligible_tau: float = 0.2
     """A rank correlation below this says next to nothing."""
+    prediction: float = 0.05
+    """V has the rank of the minimiser if the two differ by less: in d_2/||V||, or in ln of the effective rank."""
     resamples: int = 2000
     """Of the seeds, behind each interval."""
 

@@ -14,7 +14,7 @@ from ranktwo.report.drawing.style import ZERO_COLOUR, ZERO_DASHES, Width, decay_
 from ranktwo.report.drawing.titles import unbroken
 from ranktwo.study.axes import FAMILY, title_part
 
-TABLES = ("spectra", "certificates", "truncation")
+TABLES = ("spectra", "certificates", "truncation", "optimality", "optimum")
 """Tables that a figure may read beside gaps.parquet."""
 RELATIVE = ["d_1", "d_2", "sample_min", "sample_max", "bound_lower", "bound_upper", "mean_residual_2", "pair_bound"]
 """Columns of certificates that figures show relative to ||V||."""
@@ -28,7 +28,7 @@ class Data:
     kinds: Mapping[str, str]
     """The kind of a column of `gaps`, `rank`, `bound`, `rate` or `measure`, in the order of the file's columns."""
     read: Callable[[str], pandas.DataFrame]
-    """Reads the rows of all cells of a table: `spectra`, `certificates` or `truncation`."""
+    """Reads all rows of a table of TABLES."""
     norm: LogNorm
     """The colours of weight decays: one scale for the study, whichever of its cells a figure draws."""
     width: Width = "page"
@@ -49,6 +49,24 @@ class Data:
     def truncation(self) -> pandas.DataFrame:
         """Truncated nets: a row for each cell."""
         return self._rows("truncation")
+
+    @cached_property
+    def optimality(self) -> pandas.DataFrame:
+        """Duality gaps: a row for each cell and snapshot."""
+        return self._rows("optimality")
+
+    @cached_property
+    def optima(self) -> pandas.DataFrame:
+        """Minimisers of the decayed loss: a row for each data set's labels and each weight decay."""
+        return self.read("optimum").sort_values("weight_decay")
+
+    def path_of(self, rows: pandas.DataFrame) -> pandas.DataFrame:
+        """The minimisers on the labels of cells, by rising weight decay; with label noise, those of the first seed."""
+        cell, found = rows.iloc[0], self.optima
+        for axis in ("dataset", "train_size", "label_noise"):
+            found = found[found[axis] == cell[axis]]
+        # The path is found for one seed of the noise alone.
+        return found[found["seed"].isna() | (found["seed"] == found.loc[~found["in_study"], "seed"].min())]
 
     def _rows(self, table: str) -> pandas.DataFrame:
         rows = self.read(table)

@@ -1,0 +1,187 @@
+"""How far two-layer nets are from the least decayed loss, at every snapshot: the dual ratio and the duality gap.
+
+P = (1/N) sum_i l_i(f(x_i)) + mu/2 (||V||^2 + ||U||^2), on the training labels with their noise; P* is its least value
+over nets of any width, and h the dual function, as in `optimum.duality` and `optimum.search`. All in float64.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow
+import torch
+from torch import Tensor
+
+from ranktwo.analysis.inputs import Inputs, analysis
+from ranktwo.analysis.optimum import certificate, duality, search
+from ranktwo.analysis.optimum.search import Effort
+from ranktwo.analysis.updates import CONSTANT, is_penalised
+from ranktwo.data.dataset import Dataset, training_data
+from ranktwo.nets import losses
+from ranktwo.nets.losses import Task
+from ranktwo.store import columns
+from ranktwo.store.columns import REAL, REALS, TEXT, column
+from ranktwo.store.records import SNAPSHOT, Record, defined
+from ranktwo.study.axes import CELL_COLUMNS
+
+Values = dict[str, Any]
+"""Columns of one row."""
+OWN, OTHER = 6, 6
+"""Starts of a search: of the net's neurons with the maximisers of the next snapshot, and of the other points."""
+ROWS = 128
+"""Data points among the other points."""
+EFFORT = Effort(kept=4, steps=10, round=5, widths=(0, 0.03, 0), single=True, tolerance=1e-6)
+"""How hard a search tries: a few milliseconds for each net and snapshot."""
+ELEMENTS = 2**25
+"""Most numbers of a product of all nets at once."""
+LOSS = "nats, or sd^2 of y in regression"
+COLUMNS = {
+    "objective": column(
+        REAL, "P = `train_loss` + mu/2 (||V||^2 + ||U||^2), what weight decay minimises.", unit=LOSS, headline=True
+    ),
+    "dual_ratio": column(
+        REAL,
+        "max over ||v|| = 1 of h(v) = ||(1/N) sum_i e_i relu(v.x_i)||, e_i = dl_i/df, over mu: 1 at a global minimum "
+        "of P that is not the zero net. A lower bound: the maximum is the greatest that was found.",
+        headline=True,
+    ),
+    "duality_gap": column(
+        REAL,
+        "Upper bound of P - P*, P* the least P of any net of any width; as good as the search behind `dual_ratio`.",
+        unit=LOSS,
+    ),
+    "relative_gap": column(REAL, "`duality_gap`/`objective`: share of P that a better net could save.", headline=True),
+    "least_neuron": column(REAL, "Least h(v_j/||v_j||)/mu of the live neurons; 1 for each at a minimum of P."),
+    "greatest_neuron": column(REAL, "Greatest of them. A neuron is live if ||u_j|| ||v_j|| is above 1e-6 of the most."),
+    "balance": column(
+        REAL,
+        "Greatest | ||v_j||^2 - ||u_j||^2 |/(||v_j||^2 + ||u_j||^2) of the live neurons; 0 where P is stationary.",
+        headline=True,
+    ),
+    "no_certificate": column(TEXT, "Why these columns are null."),
+}
+PLANE = {
+    "dual_curve": column(
+        REALS,
+        "After training, h(cos(a) q_1 + sin(a) q_2)/mu at 181 angles a from 0 to 2 pi, q_1 and q_2 V's first two right "
+        "singular vectors; null at other snapshots and if V has fewer than two.",
+    ),
+    "neuron_angles": column(
+        REALS,
+        "After training, the angle a of each live neuron's v_j in that plane, the weightiest neuron first.",
+        unit="radians",
+    ),
+    "neuron_heights": column(REALS, "h(v_j/||v_j||)/mu of these neurons."),
+    "neuron_shares": column(REALS, "||u_j|| ||v_j|| of these neurons over the sum of it."),
+}
+"""Columns that `plane` computes."""
+ANGLES = 181
+"""Points of `dual_curve`."""
+
+
+def schema() -> pyarrow.Schema:
+    """Of the table of `optimality`."""
+    return columns.schema({**CELL_COLUMNS, **SNAPSHOT, **COLUMNS, **PLANE})
+
+
+@analysis(rows="cell and snapshot", schema=schema)
+def optimality(inputs: Inputs) -> pyarrow.Table:
+    """How far every two-layer net is from the least decayed loss, at every snapshot."""
+    reasons = {cell: why_none(record) for cell, record in inputs.records.items()}
+    rows = {
+        (cell, snapshot): record.cell
+        | {"cell": cell, "step": step, **dict.fromkeys([*COLUMNS, *PLANE]), "no_certificate": reasons[cell]}
+        for cell, record in inputs.records.items()
+        for snapshot, step in enumerate(record.steps)
+    }
+    judged = {cell: record for cell, record in inputs.records.items() if reasons[cell] is None}
+    total = sum(len(record.steps) for record in judged.values())
+    progress = inputs.progress("optimality", total, "cell-snapshots")
+    for place, values in certificates(judged, inputs.dataset()):
+        rows[place] |= values
+        progress.add(1)
+    progress.close()
+    fields = schema()
+    return pyarrow.Table.from_pylist([{name: row[name] for name in fields.names} for row in rows.values()], fields)
+
+
+def why_none(record: Record) -> str | None:
+    """Why a net has no certificate; None if it has one, wherever its weights are finite."""
+    cell = record.cell
+    if len(record.weights) != 2:
+        return f"the net has {len(record.weights)} matrices, the theory two"
+    if cell["weight_decay"] == 0:
+        return "no weight decay"
+    if not is_penalised(cell):
+        return f"{cell['optimizer']} does not descend on a penalty: it decays weights apart from the gradient"
+    return None if cell["decay_rule"] == CONSTANT else f"the decay rule {cell['decay_rule']} is not constant"
+
+
+def certificates(records: dict[str, Record], data: Dataset) -> Iterator[tuple[tuple[str, int], Values]]:
+    """The columns of each cell and snapshot: those of the last snapshot first, whose maximisers help the one before.
+
+    The records are of one stack: nets of one width, on the same inputs.
+    """
+    if not records:
+        return
+    names, cells = list(records), [record.cell for record in records.values()]
+    first = next(iter(records.values()))
+    x = data.train_x[: cells[0]["train_size"]].double()
+    targets = torch.stack([training_data(cell, data)[1].double() for cell in cells])
+    decays = torch.tensor([cell["weight_decay"] for cell in cells], dtype=torch.float64)
+    starts = certificate.grid(x, ROWS)
+    chunk = max(1, ELEMENTS // (len(x) * max(first.weights["V"].shape[1], len(starts.points))))
+    for part in torch.arange(len(names)).split(chunk):
+        earlier = x.new_zeros(len(part), 1, x.shape[1])
+        for snapshot in reversed(range(len(first.steps))):
+            v, u = (
+                torch.stack([records[names[index]].net(snapshot)[layer] for index in part.tolist()]) for layer in (0, 1)
+            )
+            finite = (v.isfinite().flatten(1).all(1) & u.isfinite().flatten(1).all(1)).nonzero()[:, 0]
+            for index in sorted(set(range(len(part))) - set(finite.tolist())):
+                yield (names[part[index]], snapshot), {"no_certificate": "a weight is not finite"}
+            if not len(finite):
+                continue
+            own = part[finite]
+            found = certificate.certify(
+                v[finite], u[finite], x, targets[own], data.task, decays[own],
+                starts=starts, earlier=earlier[finite], own_count=OWN, grid_count=OTHER, effort=EFFORT,
+            )  # fmt: skip
+            earlier = x.new_zeros(len(part), *found.maximisers.shape[1:]).index_copy(0, finite, found.maximisers)
+            columns_of = {
+                "objective": found.objective,
+                "dual_ratio": found.dual_ratio,
+                "duality_gap": found.gap,
+                "relative_gap": found.relative_gap,
+                "least_neuron": found.least,
+                "greatest_neuron": found.largest,
+                "balance": found.balance,
+            }
+            for index, cell in enumerate(own.tolist()):
+                values: Values = {name: defined(numbers[index].item()) for name, numbers in columns_of.items()}
+                if snapshot == len(first.steps) - 1:
+                    net = v[finite[index]], u[finite[index]]
+                    values |= plane(*net, x, targets[cell], data.task, decays[cell].item())
+                yield (names[cell], snapshot), values
+
+
+def plane(v: Tensor, u: Tensor, x: Tensor, targets: Tensor, task: Task, weight_decay: float) -> Values:
+    """The columns of PLANE of one net, v [m, n] and u [c, m], on x [N, n], targets [N, c]."""
+    weight = torch.linalg.vector_norm(v, dim=1) * torch.linalg.vector_norm(u, dim=0)
+    order = weight.argsort(descending=True)
+    order = order[duality.live_neurons(v[None], u[None])[0][order]]
+    outputs = (u @ (v @ x.T).relu_()).T[None]
+    delta = losses.output_gradients_(outputs, targets, task) / len(x)
+    axes = torch.linalg.svd(v, full_matrices=False).Vh[:2]
+    if len(order) == 0 or len(axes) < 2:
+        return {}
+    angles = torch.linspace(0, 2 * math.pi, ANGLES, dtype=torch.float64)
+    circle = angles.cos()[:, None] * axes[0] + angles.sin()[:, None] * axes[1]
+    along = v[order] @ axes.T
+    heights = search.force(torch.cat([circle, search.directions(v[order])])[None], x, delta)[0][0, :, 0] / weight_decay
+    return {
+        "dual_curve": heights[:ANGLES].tolist(),
+        "neuron_angles": torch.atan2(along[:, 1], along[:, 0]).tolist(),
+        "neuron_heights": heights[ANGLES:].tolist(),
+        "neuron_shares": (weight[order] / weight.sum()).tolist(),
+    }

@@ -1,0 +1,105 @@
+"""The table of optima of a data set: the minimiser of the decayed loss at every weight decay of a study."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow
+
+from ranktwo.analysis import spectra
+from ranktwo.analysis.critical import critical_decay
+from ranktwo.analysis.optimum import solver
+from ranktwo.analysis.optimum.solver import Optimum
+from ranktwo.analysis.ranks import Spectra
+from ranktwo.data.dataset import Dataset, training_data
+from ranktwo.progress import Progress
+from ranktwo.store import columns
+from ranktwo.store.columns import BOOL, REAL, REALS, WHOLE, column
+from ranktwo.store.records import defined
+from ranktwo.study.axes import CELL_COLUMNS
+from ranktwo.study.problems import Problem
+
+AXES = ("dataset", "train_size", "label_noise", "seed", "weight_decay")
+"""Axes of a cell that its problem shares."""
+LOSS = "nats, or sd^2 of y in regression"
+COLUMNS = {
+    **{name: CELL_COLUMNS[name] for name in AXES},
+    "critical_decay": column(REAL, "mu_c of the training labels: at and above it, zero is the minimiser."),
+    "decay_ratio": column(REAL, "mu/mu_c."),
+    "in_study": column(BOOL, "Whether a cell of the study has this weight decay; the others are points of the path."),
+    "objective": column(REAL, "P of the minimiser V*, U* that was found: P* or a little more.", unit=LOSS),
+    "dual_ratio": column(REAL, "The greatest value of the dual function that was found there, over mu; 1 at P*."),
+    "relative_gap": column(REAL, "Upper bound of (P - P*)/P, as good as the search behind `dual_ratio`."),
+    "rounds": column(WHOLE, "Rounds of reweighing, sliding and searching that it took."),
+    "atoms": column(
+        WHOLE,
+        "Directions of the neurons that the minimiser needs: those of a cosine above 0.999 count once, those of less "
+        "than 1e-4 of all weight not at all.",
+    ),
+    "directions": column(REALS, "v_j/||v_j|| of these atoms, atom by atom, the weightiest first."),
+    "outgoing_weights": column(REALS, "t_j u_j/||u_j|| of these atoms, atom by atom; t_j = ||u_j|| ||v_j||."),
+}
+
+
+def schema() -> pyarrow.Schema:
+    """Of the table: the columns above, and those of V*'s spectrum under the names that trained nets have.
+
+    Rank rules are left out: a new one would have every optimum found again. `singular_values` is all that they need.
+    """
+    return columns.schema({**COLUMNS, **spectra.COLUMNS})
+
+
+def table(data: Dataset, problems: list[Problem], *, points: int, lowest: float, gap: float) -> pyarrow.Table:
+    """A row for each problem and weight decay, from the greatest decay down.
+
+    Weight decays below `lowest` mu_c are left out. `points` more, log-spaced from mu_c to `lowest` mu_c, are solved for
+    one problem of each train size and noise level. Rounds end at the relative gap `gap`.
+    """
+    rows: list[dict[str, Any]] = []
+    seen: set[tuple[int, float]] = set()
+    for problem in problems:
+        axes = {
+            "dataset": data.name,
+            "train_size": problem.train_size or len(data.train_x),
+            "label_noise": problem.label_noise,
+            "seed": problem.seed,
+        }
+        x, y = training_data(axes, data)
+        critical = critical_decay(x, y, data.task)[0]
+        own = {mu for mu in problem.weight_decays if mu >= lowest * critical}
+        kind = (axes["train_size"], problem.label_noise)
+        path: Any = [] if kind in seen else critical * np.geomspace(1, lowest, points)
+        seen.add(kind)
+        text = f"{data.name}: optimum" + (f", label noise {problem.label_noise:g}" if problem.label_noise else "")
+        decays = sorted({*own, *map(float, path)}, reverse=True)
+        progress = Progress(text, len(decays), "weight decays")
+        for found in solver.optima(x, y, data.task, decays, tolerance=gap):
+            rows.append(axes | _row(found, critical, data.outputs) | {"in_study": found.weight_decay in own})
+            progress.add(1)
+        progress.close()
+    fields = schema()
+    return pyarrow.Table.from_pylist([{name: row.get(name) for name in fields.names} for row in rows], fields)
+
+
+def _row(found: Optimum, critical: float, outputs: int) -> dict[str, Any]:
+    """One optimum's columns; those of its spectrum are null where the minimiser is zero."""
+    atoms = found.atoms.merged()
+    v, _ = found.atoms.net()
+    s = spectra.singular_values(v[None])
+    measured: dict[str, Any] = {"norm": np.zeros(1)}
+    if len(atoms.t):
+        noise = np.full(1, np.nan)  # nothing is left of initial weights, as there are none
+        measured = spectra.continuous(Spectra(s=s, rows=len(v), columns=v.shape[1], noise=noise), outputs)
+    return {
+        "weight_decay": found.weight_decay,
+        "critical_decay": critical,
+        "decay_ratio": found.weight_decay / critical,
+        "objective": found.objective,
+        "dual_ratio": found.dual_ratio,
+        "relative_gap": found.relative_gap,
+        "rounds": found.rounds,
+        "atoms": len(atoms.t),
+        "directions": atoms.v.flatten().tolist(),
+        "outgoing_weights": (atoms.t[:, None] * atoms.d).flatten().tolist(),
+        "singular_values": s[0].tolist() if len(atoms.t) else None,
+        **{name: defined(values[0]) for name, values in measured.items()},
+    }

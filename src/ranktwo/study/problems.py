@@ -1,0 +1,39 @@
+"""The decayed losses that a study's two-layer nets descend on: what the stage `optimum` is asked to solve."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ranktwo.store import registry
+from ranktwo.study.axes import Cell
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A data set's training labels, and the weight decays at which the least decayed loss is asked for."""
+
+    train_size: int | None
+    """None means all rows."""
+    label_noise: float
+    seed: int | None
+    """Of the noise; None without noise, as the labels are those of every seed."""
+    weight_decays: tuple[float, ...]
+    """Falling."""
+
+
+def problems(cells: Iterable[Cell]) -> list[Problem]:
+    """The problems of cells of one data set, in the order of the cells.
+
+    Of nets with one hidden layer alone, with a decay above 0 that is the gradient of a penalty and the same for all
+    samples: for others there is no such problem.
+    """
+    optimizers = registry.entries("optimizer")
+    decays: dict[tuple[int | None, float, int | None], set[float]] = {}
+    for cell in cells:
+        penalised = optimizers[cell.optimizer].settings.get("decay") == "coupled" and cell.decay_rule == "constant"
+        if len(cell.widths) == 1 and cell.weight_decay > 0 and penalised:
+            labels = (cell.train_size, cell.label_noise, cell.seed if cell.label_noise else None)
+            decays.setdefault(labels, set()).add(cell.weight_decay)
+    return [
+        Problem(train_size=size, label_noise=noise, seed=seed, weight_decays=tuple(sorted(found, reverse=True)))
+        for (size, noise, seed), found in decays.items()
+    ]
