@@ -1,5 +1,7 @@
 """Fixtures of all tests: one thread, a stack of small trained nets, a copy of the project, and one finished study."""
 
+import functools
+import json
 import os
 import shutil
 import sys
@@ -56,7 +58,8 @@ def finished_copy(finished: Path, tmp_path: Path) -> Path:
 def run_analysis(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., pyarrow.Table]:
     """Trains three small cells, with and without label noise, one of which diverges; runs an analysis on them.
 
-    `run_analysis(name, wanted=cells, **arguments)` gives its table; `.cells`, `.records` and `.data` are what it read.
+    `run_analysis(name, wanted=cells, settings={})` gives its table; `.cells`, `.records` and `.data` are what it read.
+    `run_analysis.stage(*arguments)` runs the stage in `run_analysis.folder`.
     """
     folder = tmp_path_factory.mktemp("stack")
     options = {"source": "iris"}
@@ -75,11 +78,11 @@ def run_analysis(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., pyar
 
     stage(train, "--device", "cpu", wanted=cells)
 
-    def run(name: str, *, wanted: list[Cell] = cells, **more: str) -> pyarrow.Table:
-        extra = [f"--{option}={value}" for option, value in more.items()]
-        stage(analysis, name, "--output", f"{name}.parquet", *extra, wanted=wanted)
-        return files.read_parquet(folder / f"{name}.parquet", name)[0]
+    def run(name: str, *, wanted: list[Cell] = cells, settings: dict[str, object] | None = None) -> pyarrow.Table:
+        stage(analysis, name, "--results", "results", f"--settings={json.dumps({name: settings or {}})}", wanted=wanted)
+        return files.read_parquet(folder / "results" / name / "toy.parquet", name)[0]
 
+    run.folder, run.stage = folder, functools.partial(stage, analysis, wanted=cells)
     run.cells = cells
     run.data = dataset.load_in_float64(folder / "dataset")
     run.records = load_records(

@@ -1,5 +1,6 @@
 """What analyses are given, and that one file is enough to add an analysis, a rank rule or a bound."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from ranktwo.analysis.inputs import Inputs
 from ranktwo.data import dataset
 from ranktwo.data.labels import targets
 from ranktwo.errors import UserError
-from ranktwo.store import fingerprints, registry
+from ranktwo.store import files, fingerprints, provenance, registry
 
 
 def test_an_analysis_has_the_cells_of_its_job_in_its_order(run_analysis):
@@ -34,6 +35,37 @@ def test_training_data_are_those_of_training(run_analysis):
     noise = dataset.training_data(list(run_analysis.records.values())[1].cell, run_analysis.data)[1]
     clean = targets(run_analysis.data.train_y[:80], "multiclass", 3)
     assert (noise != clean).any(1).sum() == 16
+
+
+def test_tables_that_are_what_they_are_asked_for_are_left_alone(run_analysis):
+    folder = run_analysis.folder / "asked"
+
+    def make(**identities: str) -> dict[str, bytes]:
+        run_analysis.stage("spectra", "bounds", "--results", "asked", "--identities", json.dumps(identities))
+        tables = {name: folder / name / "toy.parquet" for name in identities}
+        assert {name: provenance.identity_of(path) for name, path in tables.items()} == identities
+        return {name: path.read_bytes() for name, path in tables.items()}
+
+    first = make(spectra="one", bounds="one")
+    (folder / "spectra" / "toy.parquet").touch()
+    assert make(spectra="one", bounds="one") == first
+    second = make(spectra="one", bounds="two")
+    assert second["spectra"] == first["spectra"] and second["bounds"] != first["bounds"]
+    (folder / "spectra" / "toy.parquet").write_bytes(first["spectra"][:1000])
+    third = make(spectra="one", bounds="two")
+    assert third["bounds"] == second["bounds"]
+    assert files.read_parquet(folder / "spectra" / "toy.parquet", "spectra")[0].num_rows
+    # What an input holds counts, not only what was asked for.
+    tensors, metadata = files.read_tensors(run_analysis.folder / "dataset")
+    files.write_tensors(run_analysis.folder / "dataset", tensors, metadata | {"note": "another file of the same data"})
+    fourth = make(spectra="one", bounds="two")
+    assert fourth["bounds"] != third["bounds"] and fourth["spectra"] != third["spectra"]
+
+
+def test_an_analysis_of_an_unknown_name_is_refused_in_a_sentence(run_analysis, capsys):
+    with pytest.raises(SystemExit):
+        run_analysis.stage("spectre", "--results", "asked")
+    assert "spectre is no analysis; analyses are bounds, " in capsys.readouterr().err
 
 
 def test_an_analysis_without_its_data_set_says_what_to_name():

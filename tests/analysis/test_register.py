@@ -114,7 +114,7 @@ def test_formulas_stand_in_one_order_whichever_file_was_imported_first(monkeypat
 
 
 def test_the_table_has_the_formulas_of_each_cell(run_analysis):
-    found = run_analysis("bounds", settings='{"percentile": 20, "delta": 0.05}')
+    found = run_analysis("bounds", settings={"percentile": 20, "delta": 0.05})
     assert found.schema.equals(table.schema())
     assert found.schema.names == ["cell", "margin", *FORMULAS]
     rows = {row.pop("cell"): row for row in found.to_pylist()}

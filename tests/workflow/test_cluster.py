@@ -76,7 +76,8 @@ def cluster() -> Iterator[bool]:
     if started.returncode:
         pytest.skip(f"{SLURM_UP} could not start SLURM")
     yield True
-    subprocess.run([SLURM_UP.with_name("slurm-down")], check=True, timeout=patience(12))
+    # With its configuration left, every later Snakemake here would wait for it, 9 s at its start.
+    subprocess.run([SLURM_UP.with_name("slurm-down"), "--purge"], check=True, timeout=patience(12))
 
 
 def finish(folder: Path, process: subprocess.Popen) -> str:

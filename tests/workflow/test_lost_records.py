@@ -8,11 +8,11 @@ from support import SMALL, gaps, make_gaps, planned, run_study, with_axis
 
 pytestmark = pytest.mark.slow
 AFTER_GAPS = {"verdicts": 1, "predictors": 1, "figure": 1, "numbers": 1, "study": 1, "table": 2}
-ALL = {"dataset": 1, "train": 1, "analysis": 4, "gaps": 1, **AFTER_GAPS}
+ALL = {"dataset": 1, "train": 1, "analysis": 1, "gaps": 1, **AFTER_GAPS}
 STUDIES = {
     "the same study": (SMALL, {}),
-    "a seed more": (with_axis("seed", [0, 1, 2]), {"train": 1, "analysis": 4, "gaps": 1, **AFTER_GAPS}),
-    "a seed fewer": (with_axis("seed", [0]), {"train": 1, "analysis": 4, "gaps": 1, **AFTER_GAPS}),
+    "a seed more": (with_axis("seed", [0, 1, 2]), {"train": 1, "analysis": 1, "gaps": 1, **AFTER_GAPS}),
+    "a seed fewer": (with_axis("seed", [0]), {"train": 1, "analysis": 1, "gaps": 1, **AFTER_GAPS}),
     "another option of the data set": (
         SMALL | {"datasets": {"digits-3v8": {"source": "digits", "classes": [3, 8], "clip": 2}}},
         # The stack has another name, as its data are others.

@@ -37,23 +37,13 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not Path("/proc").exists(), reason="what runs is read from /proc, which only Linux has"),
 ]
-KILLS = [
-    *["dataset"] * 2,
-    *["train"] * 10,
-    *["spectra", "certificates", "bounds", "truncation"],
-    *["gaps"] * 2,
-    *["verdicts", "predictors", "figure", "table"],
-    *["spectra", "figure", "predictors"],
-]
+KILLS = ["dataset", *["train"] * 4, *["analysis"] * 3, "gaps", "verdicts", "predictors", "figure", "table", "analysis"]
 """Stages in which a run is killed, in this order; a stage that was done before is forced to run again."""
-ANALYSES = ("spectra", "certificates", "bounds", "truncation")
-"""Stages that are made by the rule `analysis`."""
 
 
 def stages(folder: Path) -> dict[str, int]:
-    """The stages that run now in a folder, analyses by their own names, and the process of each."""
-    running = stages_in(folder).items()
-    return {command[1] if command[0] == "analysis" else command[0]: process for process, command in running}
+    """The stages that run now in a folder, and the process of each."""
+    return {command[0]: process for process, command in stages_in(folder).items()}
 
 
 def wait_while_it_runs(process: subprocess.Popen, what: str, condition: Callable[[], object]) -> None:
@@ -70,7 +60,7 @@ def run_until(folder: Path, study: dict, stage: str) -> subprocess.Popen:
         if process.poll() is None:
             return process
         assert process.returncode == 0, said(folder)
-        force = ["--forcerun", "analysis" if stage in ANALYSES else stage]
+        force = ["--forcerun", stage]
 
 
 def kill(folder: Path, process: subprocess.Popen, how: signal.Signals) -> None:
@@ -110,8 +100,8 @@ def check_same(one: Path, other: Path) -> None:
             assert value == second[name], name
 
 
-def test_25_kills_at_random_moments_of_all_stages_lose_nothing(checkout):
-    # The training is so long that ten kills leave some of it to do: a training that has ended has no checkpoint.
+def test_kills_at_random_moments_of_all_stages_lose_nothing(checkout):
+    # The training is so long that the kills leave some of it to do: a training that has ended has no checkpoint.
     axes = {"weight_decay": [0, 0.3], "steps": steps_in(30), "learning_rate": 0.05, "optimizer": "momentum"}
     study = SMALL | {"grids": [SMALL["grids"][0] | axes], "checkpoint": 0.2}
     assert trained(run_study(checkout, study)) == [4]
@@ -119,7 +109,6 @@ def test_25_kills_at_random_moments_of_all_stages_lose_nothing(checkout):
     results.rename(whole)
     shutil.rmtree(checkout / ".snakemake")
 
-    assert len(KILLS) == 25
     chance, resumed = random.Random(0), 0
     for number, stage in enumerate(KILLS):
         process = run_until(checkout, study, stage)
@@ -128,12 +117,13 @@ def test_25_kills_at_random_moments_of_all_stages_lose_nothing(checkout):
         if stage == "train" and number % 2:
             wait_while_it_runs(process, "a checkpoint", lambda: checkpoints_in(results) - before)  # noqa: B023
         else:
-            time.sleep(chance.uniform(0, 2.5 * slowness()))
+            time.sleep(chance.uniform(0, 1.5 * slowness()))
         kill(checkout, process, signal.SIGKILL)
         assert "Traceback" not in said(checkout)
         resumed += "from a checkpoint" in said(checkout)
         if number % 5:
-            shutil.rmtree(checkout / ".snakemake" / "locks")  # all that --unlock does, without its start
+            # All that --unlock does, without its start.
+            shutil.rmtree(checkout / ".snakemake" / "locks", ignore_errors=True)
         else:
             # What docs/reading.md says to type.
             assert snakemake(checkout, "--unlock", "--configfile", "study.yaml").returncode == 0

@@ -1,6 +1,7 @@
 """Needs weights and the data set. Makes one table of each analysis: spectra, certificates, bounds, truncation."""
 
 
+# One process for all analyses of a stack. It leaves a table alone that is what it is asked for.
 rule analysis:
     input:
         dataset=lambda wildcards: f"{RESULTS}/datasets/{RUN.dataset_of(wildcards.stack)}.safetensors",
@@ -8,28 +9,27 @@ rule analysis:
         history=f"{RESULTS}/runs/{{stack}}/history.parquet",
         asked=RUN.asked("analysis"),
     output:
-        f"{RESULTS}/{{analysis}}/{{stack}}.parquet",
+        [update(f"{RESULTS}/{analysis}/{{stack}}.parquet") for analysis in RUN.analyses],
     log:
-        f"{RESULTS}/logs/{{analysis}}/{{stack}}.log",
+        f"{RESULTS}/logs/analysis/{{stack}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/{{analysis}}/{{stack}}.tsv"
+        f"{RESULTS}/benchmarks/analysis/{{stack}}.tsv"
     params:
         study=RUN.label,
-        identity=lambda wildcards: RUN.analysis_identity(
-            wildcards.analysis, wildcards.stack
-        ),
+        identity=lambda wildcards: RUN.analysis_identities(wildcards.stack),
         job=RUN.job_file,
         job_hash=RUN.job_hash,
-        settings=lambda wildcards, output: RUN.analysis_settings(wildcards.analysis),
+        results=lambda wildcards, output: RESULTS,
+        settings=lambda wildcards, output: RUN.analysis_settings,
     shell:
-        "python -m ranktwo analysis {wildcards.analysis:q}"
+        "python -m ranktwo analysis"
         " --job {params.job:q}"
         " --job-hash {params.job_hash}"
         " --dataset {input.dataset:q}"
         " --weights {input.weights:q}"
         " --history {input.history:q}"
         " --settings {params.settings:q}"
-        " --output {output:q}"
-        " --identity {params.identity:q}"
+        " --results {params.results:q}"
+        " --identities {params.identity:q}"
         " --study {params.study:q}"
         " --log {log:q}"

@@ -34,7 +34,6 @@ RESULTS = RUN.results
 wildcard_constraints:
     dataset=pattern(RUN.datasets),
     stack=pattern(RUN.stacks),
-    analysis=pattern(RUN.analyses),
     figure=pattern(RUN.figures),
     table=pattern(RUN.tables),
 

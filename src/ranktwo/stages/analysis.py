@@ -1,9 +1,11 @@
-"""Measure the trained nets of one stack by one analysis: spectra, certificates, bounds, truncation.
+"""Measure the trained nets of one stack by analyses: spectra, certificates, bounds, truncation.
 
-Reads what training wrote, and the data set where the analysis needs it. Writes one Parquet table.
+Reads what training wrote, and the data set. Writes one Parquet table for each analysis, results/NAME/{stack}.parquet. A
+table that was made for what is asked for, from the same files, is left alone.
 """
 
 import json
+import os
 from pathlib import Path
 
 import torch
@@ -17,24 +19,37 @@ from ranktwo.study import jobs
 
 def main() -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("name", choices=list(registry.entries("analysis")))
+    arguments.add_argument("names", nargs="*", help="analyses to make, all if none is named")
     jobs.add_argument(arguments)
     arguments.add_argument("--weights", type=Path, required=True, help="safetensors file of the stack")
     arguments.add_argument("--history", type=Path, required=True, help="Parquet file of the stack")
-    arguments.add_argument("--dataset", type=Path, help="prepared data set")
-    arguments.add_argument("--settings", type=json.loads, default={}, help="JSON: the analysis' section of the config")
-    arguments.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+    arguments.add_argument("--dataset", type=Path, required=True, help="prepared data set")
+    arguments.add_argument("--settings", type=json.loads, default={}, help="JSON: by analysis, its part of the config")
+    arguments.add_argument("--identities", type=json.loads, default={}, help="JSON: by analysis, what it is asked for")
+    arguments.add_argument("--results", type=Path, required=True, help="folder of results to write to")
     given = arguments.parse_args()
+    known = registry.entries("analysis")
+    for name in given.names:
+        if name not in known:
+            arguments.error(f"{name} is no analysis; analyses are {', '.join(known)}{registry.near_miss(name, known)}")
     # Many small products gain nothing by more threads; stacks run side by side instead.
     torch.set_num_threads(1)
-    job = jobs.of(given)
+    job, read = jobs.of(given), [given.weights, given.history, given.dataset]
+    asked = {name: given.identities.get(name) for name in given.names or known}
+    paths = {name: given.results / name / f"{job.stack}.parquet" for name in asked}
+    hashes = [provenance.file_hash(path) for path in read]
+    stale = [name for name in asked if asked[name] is None or not provenance.is_of(paths[name], asked[name], hashes)]
+    for name in asked.keys() - stale:
+        os.utime(paths[name])  # it is as new as what it was made from
+    if not stale:
+        return
     inputs = Inputs(
         stack=job.stack,
         records=load_records(job, given.weights, given.history),
-        data=dataset.load_in_float64(given.dataset) if given.dataset else None,
-        settings=given.settings,
+        data=dataset.load_in_float64(given.dataset),
     )
-    table = registry.load("analysis", given.name)(inputs)
-    read = [path for path in (given.weights, given.history, given.dataset) if path]
-    origin = provenance.circumstances("analysis", read, analysis=given.name)
-    files.write_parquet(given.output, table, {"provenance": origin})
+    for name in stale:
+        inputs.settings = given.settings.get(name, {})
+        table = registry.load("analysis", name)(inputs)
+        origin = provenance.circumstances("analysis", read, analysis=name) | {"identity": asked[name]}
+        files.write_parquet(paths[name], table, {"provenance": origin})

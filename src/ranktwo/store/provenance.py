@@ -85,6 +85,17 @@ def identity_of(path: Path) -> str | None:
         return None
 
 
+def is_of(path: Path, identity: str, inputs: Iterable[str]) -> bool:
+    """Whether a file was made for this identity from files with these hashes, and is whole."""
+    if identity_of(path) != identity:
+        return False
+    try:
+        files.read_parquet(path, files.read_metadata(path)["provenance"]["stage"])
+    except UserError:
+        return False
+    return list(files.read_metadata(path)["provenance"]["inputs"].values()) == list(inputs)
+
+
 def file_hash(path: Path) -> str:
     """The first 16 hexadecimal digits of a file's SHA-256."""
     with open(path, "rb") as file:

@@ -228,7 +228,8 @@ def analysis_seconds(name: str, stack: Stack) -> float:
         cost.looks(stack) * (cost.look + cost.product * stack.samples * stack.parameters + cost.singular * stack.values)
         for cost in costs
     )
-    return stack.start + 1e-6 * looking * len(stack.cells)
+    # One process makes all analyses of a stack.
+    return stack.start / max(1, len(stack.missing)) + 1e-6 * looking * len(stack.cells)
 
 
 def bytes_written(stage: str, stack: Stack) -> float:

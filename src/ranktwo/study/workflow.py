@@ -194,10 +194,15 @@ class Workflow:
         code = fingerprint("analysis", analysis=analysis, **used)
         return _identity(job=self.job_hashes[stack], settings=settings, code=code)
 
-    def analysis_settings(self, analysis: str) -> str:
-        """The section of the config that an analysis reads, as JSON."""
-        section = registry.entries("analysis")[analysis].settings.get("settings")
-        return canonical(self.study[section] if section else {})
+    def analysis_identities(self, stack: str) -> str:
+        """Of all analyses of a stack, by name, as JSON."""
+        return canonical({analysis: self.analysis_identity(analysis, stack) for analysis in self.analyses})
+
+    @cached_property
+    def analysis_settings(self) -> str:
+        """The section of the config that each analysis reads, by name, as JSON."""
+        sections = {name: entry.settings.get("settings") for name, entry in registry.entries("analysis").items()}
+        return canonical({name: self.study[section] for name, section in sections.items() if section})
 
     @cached_property
     def problems(self) -> dict[str, list[Problem]]:
@@ -255,10 +260,9 @@ class Workflow:
         Snakemake knows what it made itself, by records in .snakemake. Where those are lost, or the folder was copied,
         moved, linked or written by another Snakemake, the file's own word counts. The function names no input.
         """
-        path_of, identity_of = {
+        rules: dict[str, tuple[str, Callable[[Any], str]]] = {
             "dataset": ("datasets/{dataset}.safetensors", lambda w: self.dataset_identity(w.dataset)),
             "train": ("runs/{stack}/history.parquet", lambda w: self.training_identity(w.stack)),
-            "analysis": ("{analysis}/{stack}.parquet", lambda w: self.analysis_identity(w.analysis, w.stack)),
             "optimum": ("optima/{dataset}.parquet", lambda w: self.optimum_identity(w.dataset)),
             "gaps": ("gaps.parquet", lambda w: self.gaps_identity),
             "verdicts": ("verdicts.parquet", lambda w: self.verdicts_identity),
@@ -267,12 +271,17 @@ class Workflow:
             "table": ("tables/{table}.html", lambda w: self.table_identity(w.table)),
             "numbers": ("numbers.tex", lambda w: self.identity("numbers")),
             "study": ("study.yaml", lambda w: self.study_identity),
-        }[rule]
+        }
+        analyses = [
+            (f"{analysis}/{{stack}}.parquet", lambda w, name=analysis: self.analysis_identity(name, w.stack))
+            for analysis in self.analyses
+        ]
 
         def check(wildcards: Any) -> list[str]:
-            path = f"{self.results}/{path_of.format(**wildcards)}"
-            if provenance.identity_of(Path(path)) not in (None, identity_of(wildcards)):
-                self._force(path)
+            for path_of, identity_of in analyses if rule == "analysis" else [rules[rule]]:
+                path = f"{self.results}/{path_of.format(**wildcards)}"
+                if provenance.identity_of(Path(path)) not in (None, identity_of(wildcards)):
+                    self._force(path)
             return []
 
         return check
