@@ -153,6 +153,7 @@ SMALL = {
     ],
     "snapshots": 4,
     "figures": {"spectrum": None},
+    "optima": {"points": 0},
 }
 """A study of four cells."""
 

@@ -94,7 +94,7 @@ def made(tmp_path, known_analyses):
 
     def make(**changes):
         write(tmp_path, "one", rows_of_a_stack(**changes))
-        table = gaps.table(tmp_path, ["one"], THRESHOLDS)
+        table = gaps.table(tmp_path, ["one"], [], THRESHOLDS)
         assert table["cell"].to_pylist() == list(CELLS)
         return table.to_pylist()[0]
 
@@ -125,7 +125,7 @@ def test_certificates_are_those_of_v_at_the_end_and_other_tables_are_joined_by_c
     assert row["rank_numpy"] == 3
     assert row["decay_ratio"] == pytest.approx(0.2)
     assert row["other"] == 2
-    second = gaps.table(tmp_path, ["one"], THRESHOLDS).to_pylist()[1]
+    second = gaps.table(tmp_path, ["one"], [], THRESHOLDS).to_pylist()[1]
     assert (second["seed"], second["vacuity_upper"], second["other"]) == (1, 7.5, 3)
 
 
@@ -158,11 +158,11 @@ def test_what_a_diverged_cell_ended_with_is_null(made):
 
 def test_columns_are_those_of_a_cell_then_gaps_then_headlines_each_as_declared(tmp_path, known_analyses):
     write(tmp_path, "one", rows_of_a_stack())
-    table = gaps.table(tmp_path, ["one"], THRESHOLDS)
+    table = gaps.table(tmp_path, ["one"], [], THRESHOLDS)
     made = MADE["bounds"] | MADE["certificates"] | MADE["spectra"]
     shown = {name: made[name] for name in ("norm", "rank_numpy", "other", "critical_decay", "vacuity_upper")}
     ended = {**DIVERGED, **dict.fromkeys(METRICS, HEADLINE)}
-    expected = schema({**CELL_COLUMNS, **gaps.COLUMNS, **ended, **shown})
+    expected = schema({**CELL_COLUMNS, **gaps.COLUMNS, **ended, **shown, **gaps.PREDICTED})
     assert table.schema.equals(expected, check_metadata=True)
     assert [field.name for field in headlines(table.schema)] == [*ended, *shown]
 
@@ -185,7 +185,7 @@ def test_a_headline_of_an_analysis_that_is_new_arrives(tmp_path, known_analyses)
     ]
     rows["no-headlines"] = [{"cell": cell, "matrix": "U"} for cell in CELLS]
     write(tmp_path, "one", rows, MADE | {"new-idea": new, "no-headlines": {**CELL, **MATRIX}})
-    table = gaps.table(tmp_path, ["one"], THRESHOLDS)
+    table = gaps.table(tmp_path, ["one"], [], THRESHOLDS)
     assert table["colour"].to_pylist() == ["a7", "b7"]
     assert table["score"].to_pylist() == [3.5, 3.5]
     assert table["other"].to_pylist() == [2, 3]  # two analyses declare it, and the first wins
@@ -219,7 +219,7 @@ def test_stacks_stand_one_after_the_other_and_whole_numbers_stay_whole_beside_nu
     first, second = rows_of_a_stack(), rows_of_a_stack(diverged=5)
     write(tmp_path, "one", first)
     write(tmp_path, "two", {name: [row | {"cell": row["cell"] * 2} for row in rows] for name, rows in second.items()})
-    table = gaps.table(tmp_path, ["two", "one"], THRESHOLDS)
+    table = gaps.table(tmp_path, ["two", "one"], [], THRESHOLDS)
     assert table["cell"].to_pylist() == ["aa", "bb", "a", "b"]
     files.write_parquet(tmp_path / "gaps.parquet", table, {"provenance": {"stage": "gaps"}})
     rows = gaps.read_cells(tmp_path / "gaps.parquet").rows
@@ -232,7 +232,7 @@ def test_a_history_may_hold_cells_that_nobody_asks_for_any_more(tmp_path, known_
     rows = rows_of_a_stack()
     rows["train"] += [row | {"cell": "old"} for row in rows["train"][:2]]
     write(tmp_path, "one", rows)
-    assert gaps.table(tmp_path, ["one"], THRESHOLDS)["cell"].to_pylist() == list(CELLS)
+    assert gaps.table(tmp_path, ["one"], [], THRESHOLDS)["cell"].to_pylist() == list(CELLS)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_a_file_of_other_cells_is_put_aside(tmp_path, known_analyses, made_by, c
     write(tmp_path, "one", rows | {made_by: change(rows[made_by])})
     [path] = gaps.paths(tmp_path, made_by, ["one"])
     with pytest.raises(UserError, match=f"{path} has other cells than the stack's spectra; it was put aside"):
-        gaps.table(tmp_path, ["one"], THRESHOLDS)
+        gaps.table(tmp_path, ["one"], [], THRESHOLDS)
     assert not path.exists() and path.with_name(f"{path.name}.damaged").exists()
 
 
@@ -259,7 +259,7 @@ def test_files_of_other_runs_are_refused(tmp_path, known_analyses, made_by):
     rows[made_by] = [row | {"step": row["step"] * 2} for row in rows[made_by]]
     write(tmp_path, "one", rows)
     with pytest.raises(UserError, match=rf"{made_by}.*history are of other runs; delete it"):
-        gaps.table(tmp_path, ["one"], THRESHOLDS)
+        gaps.table(tmp_path, ["one"], [], THRESHOLDS)
 
 
 def test_a_matrix_that_is_not_there_is_named(tmp_path, known_analyses):
@@ -267,7 +267,7 @@ def test_a_matrix_that_is_not_there_is_named(tmp_path, known_analyses):
     rows["certificates"] = [row for row in rows["certificates"] if (row["cell"], row["matrix"]) != ("b", "V")]
     write(tmp_path, "one", rows)
     with pytest.raises(UserError, match="certificates/one.parquet has no row of the matrix V for b"):
-        gaps.table(tmp_path, ["one"], THRESHOLDS)
+        gaps.table(tmp_path, ["one"], [], THRESHOLDS)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_a_column_that_is_not_there_is_named(tmp_path, known_analyses, made_by, 
     fewer = {column: facts for column, facts in MADE[made_by].items() if column != name}
     write(tmp_path, "one", rows_of_a_stack(), MADE | {made_by: fewer})
     with pytest.raises(UserError, match=sentence):
-        gaps.table(tmp_path, ["one"], THRESHOLDS)
+        gaps.table(tmp_path, ["one"], [], THRESHOLDS)
 
 
 def test_stacks_of_other_columns_are_refused(tmp_path, known_analyses):
@@ -289,7 +289,7 @@ def test_stacks_of_other_columns_are_refused(tmp_path, known_analyses):
     more = MADE["bounds"] | {"later": HEADLINE}
     write(tmp_path, "two", rows_of_a_stack(), MADE | {"bounds": more})
     with pytest.raises(UserError, match=r"stacks one and two have different headline columns \(later\)"):
-        gaps.table(tmp_path, ["one", "two"], THRESHOLDS)
+        gaps.table(tmp_path, ["one", "two"], [], THRESHOLDS)
 
 
 def test_the_stage_writes_the_table_and_names_every_file_it_read(tmp_path, known_analyses, monkeypatch):
@@ -307,3 +307,45 @@ def test_the_stage_writes_the_table_and_names_every_file_it_read(tmp_path, known
     monkeypatch.setattr("sys.argv", ["gaps", *arguments, "--stacks-hash=other", "--status={}"])
     with pytest.raises(UserError, match="lists other stacks"):
         stage.main()
+
+
+def write_optima(folder, *rows):
+    path = folder / "optima" / "toy.parquet"
+    own = {**CELL_COLUMNS, **{name.removeprefix("optimum_"): one for name, one in gaps.PREDICTED.items()}}
+    keys = ("dataset", "train_size", "label_noise", "seed", "weight_decay")
+    fields = schema({name: one for name, one in own.items() if name in keys or f"optimum_{name}" in gaps.PREDICTED})
+    known = {"dataset": "toy", "train_size": 50, "label_noise": 0.0, "seed": None, "weight_decay": 0.1}
+    table = pyarrow.Table.from_pylist([known | row for row in rows], schema=fields)
+    files.write_parquet(path, table, {"provenance": {"stage": "optimum"}})
+    return path
+
+
+def test_a_cell_is_beside_the_minimiser_on_its_own_labels(tmp_path, known_analyses):
+    write(tmp_path, "one", rows_of_a_stack())
+    wrong = [{"weight_decay": 0.2}, {"train_size": 49}, {"label_noise": 0.1}, {"seed": 0}, {"dataset": "other"}]
+    path = write_optima(tmp_path, *({"residual_2": -1.0, **row} for row in wrong), {"residual_2": 0.3, "atoms": 4})
+    rows = gaps.table(tmp_path, ["one"], [path], THRESHOLDS).to_pylist()
+    assert [(row["optimum_residual_2"], row["optimum_atoms"]) for row in rows] == [(0.3, 4), (0.3, 4)]
+    assert [row["optimum_effective_rank"] for row in rows] == [None, None]
+
+
+def test_with_label_noise_the_minimiser_is_that_of_the_seed(tmp_path, known_analyses):
+    stack = rows_of_a_stack()
+    for table in ("spectra", "certificates"):
+        stack[table] = [row | {"label_noise": 0.2} for row in stack[table]]
+    write(tmp_path, "one", stack)
+    noisy = [{"label_noise": 0.2, "seed": seed, "residual_2": seed + 0.5} for seed in (1, 0)]
+    path = write_optima(tmp_path, *noisy, {"residual_2": 9.0})
+    rows = gaps.table(tmp_path, ["one"], [path], THRESHOLDS).to_pylist()
+    assert [row["optimum_residual_2"] for row in rows] == [0.5, 1.5]
+
+
+@pytest.mark.parametrize("change", [{"critical_decay": None}, {"decay_rule": "input-norm"}])
+def test_a_cell_whose_decay_is_no_penalty_has_no_minimiser(change, tmp_path, known_analyses):
+    stack = rows_of_a_stack()
+    for table in ("spectra", "certificates"):
+        stack[table] = [row | {name: value for name, value in change.items() if name in row} for row in stack[table]]
+    write(tmp_path, "one", stack)
+    path = write_optima(tmp_path, {"residual_2": 0.3})
+    rows = gaps.table(tmp_path, ["one"], [path], THRESHOLDS).to_pylist()
+    assert [row["optimum_residual_2"] for row in rows] == [None, None]

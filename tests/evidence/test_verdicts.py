@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pandas
 import pytest
-from evidence.made_up import EXPLICIT, KINDS, LIMITS, RANK_RULES, as_table, by_rank, judge, one, study
+from evidence.made_up import EXPLICIT, KINDS, LIMITS, RANK_RULES, as_table, by_rank, falls, judge, one, study
 
 from ranktwo.evidence import gaps, predictors, verdicts
 from ranktwo.evidence.claims.families import DataSet
@@ -25,6 +25,11 @@ CLAIMS = verdicts.claims()
 def spread(low, high):
     """Values of three seeds around a threshold."""
     return lambda mu, seed: [low, (low + high) / 2, high][seed]
+
+
+def near(mu, seed):
+    """A prediction for nets with weight decay."""
+    return falls(mu, seed) if mu else np.nan
 
 
 EXPLICIT_VACUOUS = dict.fromkeys(EXPLICIT, 5.0)
@@ -52,6 +57,12 @@ CASES = [
     ("C5a", "contradicted", study(test_loss=lambda mu, s: 1.5 if mu else 1.0)),
     ("C5a", "inconclusive", study(test_loss=lambda mu, s: 1.0 if mu else spread(0.9, 1.1)(mu, s))),
     ("C5a", "inconclusive", study(residual_2=0.5)),
+    ("C6", "supported", study(optimum_residual_2=lambda mu, s: near(mu, s) + 0.04)),
+    ("C6", "contradicted", study(optimum_residual_2=lambda mu, s: near(mu, s) + 0.06)),
+    ("C6", "contradicted", study(optimum_residual_2=lambda mu, s: near(mu, s) - 0.1 * (mu == 0.2))),
+    ("C6", "inconclusive", study(optimum_residual_2=lambda mu, s: near(mu, s) + spread(0.03, 0.08)(mu, s))),
+    ("C6", "inconclusive", study(optimum_residual_2=None)),
+    ("C6", "inconclusive", study(status="collapsed")),
     ("C5b", "supported", by_rank(1)),
     ("C5b", "contradicted", by_rank(-1)),
     ("C5b", "inconclusive", by_rank(0).query("weight_decay < 0.15 and batch_size == 16")),

@@ -9,7 +9,7 @@ import pyarrow
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ranktwo.report.drawing.data import Data
+from ranktwo.report.drawing.data import TABLES, Data
 from ranktwo.report.drawing.style import colour_scale, ranktwo_style
 from ranktwo.store import columns, files, registry
 
@@ -30,7 +30,7 @@ KINDS = {
 RANKS = [name for name, kind in KINDS.items() if kind == "rank"]
 OF_GAPS = [
     *("test_loss", "test_accuracy", "test_r2", "matched_loss_gap", "matched_accuracy_gap", "matched_r2_gap", "norm"),
-    *("effective_rank", "residual_1", "residual_2", "residual_3", "critical_decay", "decay_ratio"),
+    *("effective_rank", "residual_1", "residual_2", "residual_3", "critical_decay", "decay_ratio", "relative_gap"),
     *(name for name, kind in KINDS.items() if kind != "rank"),
 ]
 OF_CERTIFICATES = [
@@ -39,19 +39,23 @@ OF_CERTIFICATES = [
 ]
 SCORES = ["truncated_test_score", "shrunk_test_score"]
 NEURONS = ["plane_1", "plane_2", "outgoing"]
-LISTS = [*SCORES, *NEURONS, "truncation_ranks", "mean_1", "mean_2"]
+DUAL = ["dual_curve", "neuron_angles", "neuron_heights", "neuron_shares"]
+LISTS = [*SCORES, *NEURONS, *DUAL, "truncation_ranks", "mean_1", "mean_2"]
+OF_OPTIMA = ["residual_1", "residual_2", "residual_3", "effective_rank", "relative_gap"]
 NULLABLE = {
-    "gaps": ["critical_decay", "decay_ratio"],
+    "gaps": ["critical_decay", "decay_ratio", "relative_gap"],
     "certificates": OF_CERTIFICATES,
-    "truncation": [*LISTS, "functional_rank"],
+    "truncation": [*SCORES, *NEURONS, "truncation_ranks", "mean_1", "mean_2", "functional_rank"],
+    "optimality": ["relative_gap", *DUAL],
+    "optimum": OF_OPTIMA,
 }
 """Columns that figures read and that may be null in all rows of a study's tables."""
-WHOLE = ["outputs", "train_size", "batch_size", "steps", "seed", "step", "functional_rank", *RANKS]
+WHOLE = ["outputs", "train_size", "batch_size", "steps", "seed", "step", "functional_rank", "atoms", *RANKS]
 
 
 def study(**statuses: str) -> Data:
     """Two families of four weight decays and three seeds; `mu1="unfit"` sets the status of a weight decay's cells."""
-    gaps, spectra, certificates, truncation = [], [], [], []
+    gaps, spectra, certificates, truncation, optimality = [], [], [], [], []
     random = np.random.default_rng(0)
     for batch_size in (16, 50):
         for mu in (0.0, 1e-3, 1e-2, 1.0):
@@ -65,7 +69,7 @@ def study(**statuses: str) -> Data:
                 }
                 row = cell | {name: random.uniform(1, 9) for name in OF_GAPS}
                 row |= {name: random.integers(1, 9) for name in RANKS}
-                row |= {"decay_ratio": mu / 0.05, "residual_2": 0.05, "status": status}
+                row |= {"decay_ratio": mu / 0.05, "residual_2": 0.05, "status": status, "relative_gap": 0.01 + mu}
                 if status in ("collapsed", "diverged"):
                     row |= {name: None for name in row if name.startswith(("rank_", "residual", "effective"))}
                 gaps.append(row)
@@ -81,7 +85,18 @@ def study(**statuses: str) -> Data:
                     one = {name: random.uniform(1, 9) for name in OF_CERTIFICATES}
                     one |= {"norm": 2.0, "bound_upper": 900.0, "data_floor": FLOOR}
                     certificates.append(cell | one | {"step": step, "matrix": "V"})
+                    certified = {"step": step, "relative_gap": 0.5 / (1 + step), **dict.fromkeys(DUAL)}
+                    if step == 10:
+                        certified |= {name: list(random.uniform(0.5, 1, 5)) for name in DUAL}
+                    optimality.append(cell | certified)
+    optimum = [
+        {"dataset": "toy", "train_size": 50, "label_noise": 0.0, "seed": None, "weight_decay": 0.05 * share}
+        | {"decay_ratio": share, "in_study": False, "atoms": 2}
+        | {name: random.uniform(0.1, 1) for name in OF_OPTIMA}
+        for share in (0.01, 0.1, 0.5)
+    ]
     rows = {"gaps": gaps, "spectra": spectra, "certificates": certificates, "truncation": truncation}
+    rows |= {"optimality": optimality, "optimum": optimum}
     tables = {name: as_read(pandas.DataFrame(table)) for name, table in rows.items()}
     own = tables.pop("gaps")
     return Data(gaps=own, kinds=KINDS, read=tables.__getitem__, norm=colour_scale(own["weight_decay"]))
@@ -89,7 +104,7 @@ def study(**statuses: str) -> Data:
 
 def as_read(rows: pandas.DataFrame) -> pandas.DataFrame:
     """Rows with the types of a file's columns: whole numbers that may be null, and numbers where all are null."""
-    types = dict.fromkeys(WHOLE, "Int64") | dict.fromkeys([*OF_GAPS, *OF_CERTIFICATES], "float64")
+    types = dict.fromkeys(WHOLE, "Int64") | dict.fromkeys([*OF_GAPS, *OF_CERTIFICATES, *OF_OPTIMA], "float64")
     return rows.astype({name: kind for name, kind in types.items() if name in rows})
 
 
@@ -116,16 +131,16 @@ def panels_of(drawn: Figure) -> list[Axes]:
 
 def write(data: Data, results: Path) -> list[str]:
     """Write the study's tables into a folder, as a study of one stack; returns the arguments that name them."""
-    tables = {name: data.read(name) for name in ("spectra", "certificates", "truncation")}
-    for name, rows in tables.items():
-        _write(results / name / "one.parquet", name, pyarrow.Table.from_pandas(rows, preserve_index=False))
+    for name in TABLES:
+        _write(results / name / "one.parquet", name, pyarrow.Table.from_pandas(data.read(name), preserve_index=False))
     table = pyarrow.Table.from_pandas(data.gaps, preserve_index=False)
     fields = [field.with_metadata({"kind": KINDS.get(field.name, "")}) for field in table.schema]
     _write(results / "gaps.parquet", "gaps", table.cast(pyarrow.schema(fields)))
     (results / "jobs").mkdir()
     (results / "jobs" / "all.json").write_text('{"stacks": ["one"]}')
     assert columns.kinds(pyarrow.schema(fields)) == KINDS
-    return [f"--gaps={results}/gaps.parquet", f"--results={results}", f"--stacks={results}/jobs/all.json"]
+    files_of = {"gaps": "gaps.parquet", "results": "", "stacks": "jobs/all.json", "optima": "optimum/one.parquet"}
+    return [f"--{option}={results / name}" for option, name in files_of.items()]
 
 
 def _write(path: Path, stage: str, table: pyarrow.Table) -> None:

@@ -48,7 +48,7 @@ def tutorial(tmp_path_factory) -> Path:
 def test_what_the_tutorial_adds_is_in_its_results_and_its_report(tutorial):
     results = tutorial / "results" / "moons"
     verdicts = (results / "verdicts.md").read_text()
-    assert "| C6: weight decay makes V smaller" in verdicts
+    assert "| C7: weight decay makes V smaller" in verdicts
     assert re.search(r"\| data set +\|.*\| half +\|", verdicts)
     assert r"\newcommand{\rtVerdictCSixMoons}" in (results / "numbers.tex").read_text()
     assert "squared_norm" in (results / "predictors.md").read_text()
@@ -62,7 +62,7 @@ def test_a_finished_run_says_the_verdicts_and_what_to_open(tutorial):
     said = (tutorial / "said.txt").read_text()
     closing = said[said.index("Verdicts, from results/moons/verdicts.md:") :].splitlines()
     claims = [line.split() for line in itertools.takewhile(lambda line: line.startswith("  "), closing[1:])]
-    assert [words[1] for words in claims] == ["C1:", "C2:", "C3:", "C4:", "C5a:", "C5b:", "C6:"]
+    assert [words[1] for words in claims] == ["C1:", "C2:", "C3:", "C4:", "C5a:", "C5b:", "C6:", "C7:"]
     assert {words[0] for words in claims} <= {"supported", "contradicted", "inconclusive"}
     assert closing[1 + len(claims)].startswith("Figures: results/moons/figures/")
 
@@ -205,7 +205,7 @@ def test_the_report_holds_captions_config_and_graph_and_asks_for_no_network(tuto
     text = (tutorial / "moons.html").read_text()
     assert "a norm that falls where" in text.replace("\\n", " ")
     pages = [base64.b64decode(found).decode() for found in re.findall(r"data:text/html[^,]*;base64,([\w+/=]+)", text)]
-    assert any("C6: weight decay makes V smaller" in page for page in pages)
+    assert any("C7: weight decay makes V smaller" in page for page in pages)
     assert not re.search(r"""<(?:script|link|img)[^>]+(?:src|href)=["']https?:""", text)
 
 

@@ -8,7 +8,7 @@ from support import SMALL, gaps, make_gaps, planned, run_study, with_axis
 
 pytestmark = pytest.mark.slow
 AFTER_GAPS = {"verdicts": 1, "predictors": 1, "figure": 1, "numbers": 1, "study": 1, "table": 2}
-ALL = {"dataset": 1, "train": 1, "analysis": 1, "gaps": 1, **AFTER_GAPS}
+ALL = {"dataset": 1, "train": 1, "analysis": 1, "optimum": 1, "gaps": 1, **AFTER_GAPS}
 STUDIES = {
     "the same study": (SMALL, {}),
     "a seed more": (with_axis("seed", [0, 1, 2]), {"train": 1, "analysis": 1, "gaps": 1, **AFTER_GAPS}),

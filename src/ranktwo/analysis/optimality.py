@@ -26,12 +26,14 @@ from ranktwo.study.axes import CELL_COLUMNS
 
 Values = dict[str, Any]
 """Columns of one row."""
-OWN, OTHER = 6, 6
-"""Starts of a search: of the net's neurons with the maximisers of the next snapshot, and of the other points."""
-ROWS = 128
+OWN, FEWEST, MOST, NUMBERS = 6, 6, 50, 2**19
+"""Starts of a search: of the net's neurons with the maximisers of the next snapshot; least and most of the other
+points, and numbers of their product with x that they may have between the two."""
+ROWS = 512
 """Data points among the other points."""
-EFFORT = Effort(kept=4, steps=10, round=5, widths=(0, 0.03, 0), single=True, tolerance=1e-6)
-"""How hard a search tries: a few milliseconds for each net and snapshot."""
+QUICK = Effort(kept=4, steps=10, round=5, widths=(0, 0.03, 0), single=True, tolerance=1e-6)
+LAST = Effort(kept=8, steps=20, round=10, widths=(0, 0.1, 0.01, 0.001, 0), single=True, tolerance=1e-6)
+"""How hard a search tries: some milliseconds for each net and snapshot, and more after training."""
 ELEMENTS = 2**25
 """Most numbers of a product of all nets at once."""
 LOSS = "nats, or sd^2 of y in regression"
@@ -130,6 +132,7 @@ def certificates(records: dict[str, Record], data: Dataset) -> Iterator[tuple[tu
     targets = torch.stack([training_data(cell, data)[1].double() for cell in cells])
     decays = torch.tensor([cell["weight_decay"] for cell in cells], dtype=torch.float64)
     starts = certificate.grid(x, ROWS)
+    others = max(FEWEST, min(MOST, NUMBERS // x.numel()))
     chunk = max(1, ELEMENTS // (len(x) * max(first.weights["V"].shape[1], len(starts.points))))
     for part in torch.arange(len(names)).split(chunk):
         earlier = x.new_zeros(len(part), 1, x.shape[1])
@@ -142,10 +145,11 @@ def certificates(records: dict[str, Record], data: Dataset) -> Iterator[tuple[tu
                 yield (names[part[index]], snapshot), {"no_certificate": "a weight is not finite"}
             if not len(finite):
                 continue
-            own = part[finite]
+            own, last = part[finite], snapshot == len(first.steps) - 1
             found = certificate.certify(
                 v[finite], u[finite], x, targets[own], data.task, decays[own],
-                starts=starts, earlier=earlier[finite], own_count=OWN, grid_count=OTHER, effort=EFFORT,
+                starts=starts, earlier=earlier[finite], own_count=OWN, grid_count=others * (3 if last else 1),
+                effort=LAST if last else QUICK,
             )  # fmt: skip
             earlier = x.new_zeros(len(part), *found.maximisers.shape[1:]).index_copy(0, finite, found.maximisers)
             columns_of = {
@@ -159,7 +163,7 @@ def certificates(records: dict[str, Record], data: Dataset) -> Iterator[tuple[tu
             }
             for index, cell in enumerate(own.tolist()):
                 values: Values = {name: defined(numbers[index].item()) for name, numbers in columns_of.items()}
-                if snapshot == len(first.steps) - 1:
+                if last:
                     net = v[finite[index]], u[finite[index]]
                     values |= plane(*net, x, targets[cell], data.task, decays[cell].item())
                 yield (names[cell], snapshot), values

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ranktwo.analysis.inputs import ANALYSES
+from ranktwo.analysis.optimum import table as optima
 from ranktwo.evidence import gaps, predictors, verdicts
 from ranktwo.report.reference import File, of_columns, of_config
 from ranktwo.stages import parser
@@ -28,7 +29,10 @@ def _files() -> Iterator[File]:
     registry.load_all("analysis")
     for name, analysis in ANALYSES.items():
         yield File(f"`results/{name}/*.parquet`: a row for each {analysis.rows}", analysis.schema())
-    yield File("`results/gaps.parquet`: a row for each cell, after training", schema(gaps.COLUMNS))
+    rows = "data set, its labels and weight decay"
+    yield File(f"`results/optima/*.parquet`: a row for each {rows}: the minimiser of the decayed loss", optima.schema())
+    after = schema({**gaps.COLUMNS, **gaps.PREDICTED})
+    yield File("`results/gaps.parquet`: a row for each cell, after training", after)
     rows = "data set, measure, statistic and axis"
     yield File(f"`results/predictors.parquet`: a row for each {rows}", schema(predictors.COLUMNS))
     rows = "claim, data set, family of cells and rule"

@@ -234,7 +234,9 @@ class Optima(_Closed):
         description="Weight decays below this share of mu_c have no prediction: to find it takes longer and longer.",
     )
     gap: InnerShare = Field(
-        default=1e-4, description="Relative duality gap at which a search ends; one that ends before says its gap."
+        default=1e-4,
+        description="Relative duality gap at which a search ends, ten times that for the points of the path. Each row "
+        "says the gap that was reached.",
     )
 
 

@@ -11,7 +11,7 @@ starts from the atoms of the last.
 Shapes: N samples, n inputs, c outputs, a atoms; all float64.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -69,7 +69,7 @@ class Atoms(NamedTuple):
         return Atoms(*(tensor[chosen] for tensor in self))
 
     def merged(self) -> "Atoms":
-        """The atoms with those of one direction made one, the greatest's, and without those of next to no weight.
+        """The atoms with those of one direction made one, and without those of next to no weight; falling weights.
 
         A small gap does not say how an atom's weight is spread over directions beside it: this is how many there are.
         """
@@ -82,7 +82,8 @@ class Atoms(NamedTuple):
             if leader == number:
                 leaders.append(number)
             t[leader] += rest.t[number]
-        return rest._replace(t=t).of(t > WEIGHTLESS * t.sum())
+        kept = rest._replace(t=t).of(t > WEIGHTLESS * t.sum())
+        return kept.of(kept.t.argsort(descending=True))
 
 
 class Optimum(NamedTuple):
@@ -100,15 +101,26 @@ class Optimum(NamedTuple):
 
 
 def optima(
-    x: Tensor, targets: Tensor, task: Task, decays: list[float], *, tolerance: float = TOLERANCE, rounds: int = ROUNDS
+    x: Tensor,
+    targets: Tensor,
+    task: Task,
+    decays: list[float],
+    *,
+    tolerance: float = TOLERANCE,
+    rounds: int = ROUNDS,
+    loose: Collection[float] = (),
 ) -> Iterator[Optimum]:
-    """The optimum for every decay > 0, from the greatest down; x [N, n], targets [N, c], whatever their precision."""
+    """The optimum for every decay > 0, from the greatest down; x [N, n], targets [N, c], whatever their precision.
+
+    Rounds end at the relative gap `tolerance`, and at ten times that for the decays in `loose`.
+    """
     x, targets = x.double(), targets.double()
     starts = certificate.grid(x, rows=len(x))
     atoms = Atoms(x.new_zeros(0, x.shape[1]), x.new_zeros(0, targets.shape[1]), x.new_zeros(0))
     earlier = x.new_zeros(1, 0, x.shape[1])
     for weight_decay in sorted(decays, reverse=True):
-        found, earlier = _optimum(x, targets, task, weight_decay, atoms, earlier, starts, tolerance, rounds)
+        enough = tolerance * (10 if weight_decay in loose else 1)
+        found, earlier = _optimum(x, targets, task, weight_decay, atoms, earlier, starts, enough, rounds)
         atoms = found.atoms
         yield found
 

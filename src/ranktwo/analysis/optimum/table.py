@@ -35,8 +35,8 @@ COLUMNS = {
         "Directions of the neurons that the minimiser needs: those of a cosine above 0.999 count once, those of less "
         "than 1e-4 of all weight not at all.",
     ),
-    "directions": column(REALS, "v_j/||v_j|| of these atoms, atom by atom, the weightiest first."),
-    "outgoing_weights": column(REALS, "t_j u_j/||u_j|| of these atoms, atom by atom; t_j = ||u_j|| ||v_j||."),
+    "atom_directions": column(REALS, "v_j/||v_j|| of these atoms, atom by atom, the weightiest first."),
+    "atom_weights": column(REALS, "t_j u_j/||u_j|| of these atoms, atom by atom; t_j = ||u_j|| ||v_j||."),
 }
 
 
@@ -52,7 +52,7 @@ def table(data: Dataset, problems: list[Problem], *, points: int, lowest: float,
     """A row for each problem and weight decay, from the greatest decay down.
 
     Weight decays below `lowest` mu_c are left out. `points` more, log-spaced from mu_c to `lowest` mu_c, are solved for
-    one problem of each train size and noise level. Rounds end at the relative gap `gap`.
+    one problem of each train size and noise level. Rounds end at the relative gap `gap`, for those points at 10 `gap`.
     """
     rows: list[dict[str, Any]] = []
     seen: set[tuple[int, float]] = set()
@@ -72,7 +72,7 @@ def table(data: Dataset, problems: list[Problem], *, points: int, lowest: float,
         text = f"{data.name}: optimum" + (f", label noise {problem.label_noise:g}" if problem.label_noise else "")
         decays = sorted({*own, *map(float, path)}, reverse=True)
         progress = Progress(text, len(decays), "weight decays")
-        for found in solver.optima(x, y, data.task, decays, tolerance=gap):
+        for found in solver.optima(x, y, data.task, decays, tolerance=gap, loose=set(decays) - own):
             rows.append(axes | _row(found, critical, data.outputs) | {"in_study": found.weight_decay in own})
             progress.add(1)
         progress.close()
@@ -98,8 +98,8 @@ def _row(found: Optimum, critical: float, outputs: int) -> dict[str, Any]:
         "relative_gap": found.relative_gap,
         "rounds": found.rounds,
         "atoms": len(atoms.t),
-        "directions": atoms.v.flatten().tolist(),
-        "outgoing_weights": (atoms.t[:, None] * atoms.d).flatten().tolist(),
+        "atom_directions": atoms.v.flatten().tolist(),
+        "atom_weights": (atoms.t[:, None] * atoms.d).flatten().tolist(),
         "singular_values": s[0].tolist() if len(atoms.t) else None,
         **{name: defined(values[0]) for name, values in measured.items()},
     }

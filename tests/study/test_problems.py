@@ -1,0 +1,27 @@
+"""Which decayed losses a study asks the minimisers of."""
+
+from support import a_cell
+
+from ranktwo.study.problems import Problem, problems
+
+
+def test_nets_of_one_hidden_layer_with_a_penalty_and_a_decay_have_a_problem():
+    cells = [
+        *(a_cell(weight_decay=mu, seed=seed) for mu in (0.1, 0, 0.3) for seed in (0, 1)),
+        a_cell(weight_decay=0.2, optimizer="momentum"),
+        a_cell(weight_decay=0.4, optimizer="adamw"),
+        a_cell(weight_decay=0.5, widths=(6, 6)),
+        a_cell(weight_decay=0.6, decay_rule="input-norm"),
+    ]
+    expected = Problem(train_size=None, label_noise=0.0, seed=None, weight_decays=(0.3, 0.2, 0.1))
+    assert problems(cells) == [expected]
+
+
+def test_label_noise_makes_a_problem_of_each_seed():
+    found = problems([a_cell(label_noise=0.2, seed=seed, train_size=size) for size in (None, 9) for seed in (0, 1)])
+    assert [(one.train_size, one.label_noise, one.seed) for one in found] == [
+        (None, 0.2, 0),
+        (None, 0.2, 1),
+        (9, 0.2, 0),
+        (9, 0.2, 1),
+    ]
