@@ -168,6 +168,7 @@ print("kind", columns.kinds(table.schema())["dull_bound"])
 """
 
 
+@pytest.mark.slow
 def test_one_file_adds_an_analysis_a_rank_rule_or_a_bound(tmp_path):
     package = shutil.copytree(ROOT / "src" / "ranktwo", tmp_path / "ranktwo")
 

@@ -41,6 +41,7 @@ def test_a_gap_is_not_negative_and_no_neuron_is_above_the_dual_ratio(rows):
             assert row["least_neuron"] <= row["greatest_neuron"] <= row["dual_ratio"] * (1 + 1e-12)
 
 
+@pytest.mark.slow
 def test_the_quick_search_finds_nearly_what_a_thorough_one_finds(run_analysis, rows):
     for row in rows:
         if row["objective"] is None:

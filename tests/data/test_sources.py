@@ -51,6 +51,7 @@ def run(root, *arguments):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_one_new_file_is_a_source_and_changes_no_other_fingerprint(tmp_path):
     root = tmp_path / "src"
     shutil.copytree(registry.PACKAGE, root / "ranktwo", ignore=shutil.ignore_patterns("__pycache__"))

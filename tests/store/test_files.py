@@ -162,6 +162,7 @@ for _ in range(60):
 """
 
 
+@pytest.mark.slow
 def test_a_reader_sees_one_whole_file_whoever_writes(tmp_path):
     path = tmp_path / "file.safetensors"
     files.write_tensors(path, {"x": torch.full((50_000,), 0.0)}, {"n": 0})

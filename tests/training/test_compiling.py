@@ -123,6 +123,7 @@ print(type(kernels.steps).__name__)
 """
 
 
+@pytest.mark.slow
 def test_what_the_user_sets_for_numba_elsewhere_changes_no_code(tmp_path):
     variables = {"NUMBA_DISABLE_JIT": "1", "NUMBA_CPU_NAME": "generic", "NUMBA_NUM_THREADS": "many"}
     variables |= {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}

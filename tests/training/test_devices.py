@@ -54,6 +54,7 @@ def test_two_gpus_are_held_by_two_of_six_jobs_at_a_time(two_gpus):
     never_shared(holds)
 
 
+@pytest.mark.slow
 def test_a_killed_job_leaves_its_gpu_to_the_next(two_gpus):
     killed = hold(60, CUDA_VISIBLE_DEVICES="1")
     assert killed.stdout.readline().startswith("GPU-test-b ")
@@ -126,6 +127,7 @@ def test_without_numba_the_nets_are_the_same_to_rounding_and_the_log_says_why_th
             assert difference <= 1e-4 * weights.abs().max(), (name, matrix)
 
 
+@pytest.mark.slow
 def test_a_limit_of_no_gpu_is_refused_in_one_sentence(tmp_path):
     checkout = copy_project(tmp_path)
     done = run_study(checkout, SMALL, "--resources", "gpu=0", "--dry-run")

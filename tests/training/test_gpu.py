@@ -104,7 +104,11 @@ SHAPES = [
 
 
 @pytest.mark.skipif(COMPILER is None, reason="no g++ here to run the kernel's source with")
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape[0]}-{shape[2]}-{shape[5]}")
+@pytest.mark.parametrize(
+    "shape",
+    [*SHAPES[:2], *(pytest.param(shape, marks=pytest.mark.slow) for shape in SHAPES[2:])],
+    ids=lambda shape: f"{shape[0]}-{shape[2]}-{shape[5]}",
+)
 def test_source_of_the_kernel_takes_the_steps_that_torch_takes(shape, tmp_path, monkeypatch):
     """Threads take turns here: what is out of order only by chance is found on a GPU alone."""
     sizes, batch_size, optimizer, task, noise, group, threads, slots_shared, buffers = shape

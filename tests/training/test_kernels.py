@@ -28,6 +28,7 @@ def test_products_that_are_cut_into_small_ones_are_the_whole_ones(rows, inputs, 
     np.testing.assert_allclose(slope, delta.T @ h + 0.5 * w, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_products_take_one_thread():
     script = """
 import threadpoolctl, ranktwo.training.backends.kernels

@@ -75,6 +75,7 @@ def with_sign(folder: Path, backends: tuple[str, ...]) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_an_optimizer_of_one_new_file_is_trained_by_torch_also_where_a_cpu_has_compiled_steps(tmp_path):
     assert with_sign(tmp_path, backends=()) == f"{choice.KERNELS} TorchSteps"
 

@@ -65,6 +65,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_default_study_that_snakemake_cannot_read_is_one_sentence(case, checkout):
     content, sentence = BROKEN[case]
@@ -89,6 +90,7 @@ def test_make_says_one_sentence_on_an_absent_study(checkout):
 # The closing lines of a run that failed.
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_has_said_why(checkout):
     (checkout / "study.yaml").write_text(yaml.safe_dump(SMALL | {"datasets": {"digits-3v8": {"source": "mnist"}}}))
     lines = said(snakemake(checkout, "--configfile", "study.yaml"))
@@ -148,6 +150,7 @@ def test_of_a_lock_snakemake_alone_speaks_and_ctrl_c_is_a_sentence_of_the_traini
 # Output that nobody reads, or that cannot be written.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("words", [["reference", "columns"], ["--help"]])
 def test_a_reader_that_has_seen_enough_is_no_error(words, unbuffered):
