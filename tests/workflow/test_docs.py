@@ -264,7 +264,7 @@ def test_commands_in_documents_exist(document, command, snakemake_help):
         assert (ROOT / words[1]).exists(), command
 
 
-def test_the_rule_graph_in_the_readme_is_the_workflows():
+def test_the_rule_graph_in_the_docs_is_the_workflows():
     done = subprocess.run(
         ["snakemake", "--rulegraph", "mermaid-js"],
         cwd=ROOT,
@@ -276,7 +276,7 @@ def test_the_rule_graph_in_the_readme_is_the_workflows():
     names = dict(re.findall(r"^\s*(id\d+)\[(\w+)\]$", done.stdout, flags=re.MULTILINE))
     drawn = re.findall(r"^\s*(id\d+) --> (id\d+)$", done.stdout, flags=re.MULTILINE)
     edges = {(names[a], names[b]) for a, b in drawn if names[b] != "all"}
-    graph = dict(BLOCK.findall((ROOT / "README.md").read_text()))["mermaid"]
+    graph = dict(BLOCK.findall((ROOT / "docs" / "reading.md").read_text()))["mermaid"]
     assert edges == set(re.findall(r"^    (\w+) --> (\w+)$", graph, flags=re.MULTILINE))
 
 

@@ -107,16 +107,16 @@ def measures(spectra: Spectra, outputs: int) -> dict[str, Array]:
     return {**continuous(spectra, outputs), **ranks(spectra)}
 
 
-def continuous(spectra: Spectra, outputs: int) -> dict[str, Array]:
+def continuous(matrices: Spectra, outputs: int) -> dict[str, Array]:
     """Norms, continuous ranks and residuals, [R] each, by column: all that no rank rule says."""
-    s = spectra.s
+    s = matrices.s
     p = s / s.sum(axis=1, keepdims=True)
     entropy = -np.sum(p * np.log(p, out=np.zeros_like(p), where=p > 0), axis=1)
     # Scaled by s_1 first: the fourth power of a nearly collapsed spectrum underflows.
     scaled = s / s[:, :1]
     energy_sum = np.sum(scaled**2, axis=1)
     return {
-        "norm": spectra.norm,
+        "norm": matrices.norm,
         "nuclear_norm": s.sum(axis=1),
         "schatten_half": np.sum(np.sqrt(s), axis=1) ** 2,
         "stable_rank": energy_sum,
