@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ranktwo.evidence.claims.families import DataSet
-from ranktwo.evidence.claims.judging import Effect, Finding, Limits, claim, decay_words, known_cells
+from ranktwo.evidence.claims.judging import Effect, Finding, Limits, claim, decay_words, known_cells, predicted
 from ranktwo.evidence.wording import number
 
 
@@ -20,6 +20,7 @@ def approximately_rank_two(data: DataSet, limits: Limits) -> Iterator[Finding]:
         if len(cells):
             note += f"; weight decay {decay_words(cells)}, functional rank {number(cells['functional_rank'].median())}"
         residual = Effect.of(cells["residual_2"], limits)
+        note += predicted(cells)
         yield Finding(
             rule="residual_2",
             effect=residual,

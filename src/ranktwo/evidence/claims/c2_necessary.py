@@ -5,7 +5,16 @@ from collections.abc import Iterator
 import pandas
 
 from ranktwo.evidence.claims.families import DataSet
-from ranktwo.evidence.claims.judging import INCONCLUSIVE, SUPPORTED, Effect, Finding, Limits, claim, over_datasets
+from ranktwo.evidence.claims.judging import (
+    INCONCLUSIVE,
+    SUPPORTED,
+    Effect,
+    Finding,
+    Limits,
+    claim,
+    over_datasets,
+    predicted,
+)
 from ranktwo.evidence.wording import number
 
 
@@ -37,6 +46,7 @@ def necessary(data: DataSet, limits: Limits) -> Iterator[Finding]:
                 contradicted=free.high < limits.low_rank,
                 cells=[*without.loc[drop.index, "cell"], *decayed.loc[drop.index, "cell"]],
                 looked_at=family.cells,
-                note=f"without decay d_2/||V|| is {number(free.value)}",
+                note=f"without decay d_2/||V|| is {number(free.value)}, with it "
+                f"{number(Effect.of(decayed['residual_2'], limits).value)}{predicted(decayed)}",
                 **family.place,
             )

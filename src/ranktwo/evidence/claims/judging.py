@@ -138,6 +138,12 @@ def known_cells(cells: pandas.DataFrame, column: str) -> list[str]:
     return list(cells.loc[cells[column].notna(), "cell"])
 
 
+def predicted(cells: pandas.DataFrame) -> str:
+    """`; d_2/||V|| of the minimiser of the decayed loss is 0.03`, the median over the cells; empty without one."""
+    value = cells["optimum_residual_2"].astype(float).median()
+    return "" if np.isnan(value) else f"; d_2/||V|| of the minimiser of the decayed loss is {number(value)}"
+
+
 def decay_words(cells: pandas.DataFrame) -> str:
     """`0.1 (0.32 of the critical)`, of the median cell."""
     ratio = cells["decay_ratio"].astype(float).median()
