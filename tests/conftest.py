@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow
 import pytest
 import torch
+from filelock import FileLock
 from support import ROOT, SMALL, a_cell, copy_project, run_study
 
 from ranktwo.analysis.inputs import load_records
@@ -39,11 +40,21 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project in which SMALL was run whole. Tests that change it copy it first: `finished_copy`."""
-    folder = copy_project(tmp_path_factory.mktemp("finished"))
-    done = run_study(folder, SMALL)
-    assert done.returncode == 0, done.stderr
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A copy of the project in which SMALL was run whole. Tests that change it copy it first: `finished_copy`.
+
+    Processes of tests that run side by side share it: the first one makes it, and the others wait.
+    """
+    base = tmp_path_factory.getbasetemp()
+    parent = (base if worker_id == "master" else base.parent) / "finished"
+    parent.mkdir(exist_ok=True)
+    folder, whole = parent / "ranktwo", parent / "whole"
+    with FileLock(parent / "lock"):
+        if not whole.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            done = run_study(copy_project(parent), SMALL)
+            assert done.returncode == 0, done.stderr
+            whole.touch()
     return folder
 
 
