@@ -232,7 +232,7 @@ def test_a_study_on_slurm_is_the_local_one_to_the_bit(runs):
     equal_bits(trained_records(folder), trained_records(local))
     pandas.testing.assert_frame_equal(gaps(folder), gaps(local), check_exact=True)
     assert (folder / "results" / "figures" / "spectrum.pdf").exists()
-    assert len(re.findall("has been submitted with SLURM jobid", printed)) == len(jobs(folder)) == 2
+    assert len(re.findall("has been submitted with SLURM jobid", printed)) == len(jobs(folder)) == 3
 
 
 def test_a_job_that_runs_out_of_time_goes_on_in_its_next_attempt(runs):

@@ -225,13 +225,18 @@ class Optima(_Closed):
     """Settings of the search for the minimisers of the decayed loss."""
 
     points: Annotated[int, Field(ge=0, le=1000), WHOLE] = Field(
-        default=30,
+        default=8,
         description="Weight decays from mu_c down to `lowest` mu_c, log-spaced, at which the minimiser is found "
         "besides those of the study; the lines of the figure `path`.",
     )
     lowest: InnerShare = Field(
-        default=0.01,
+        default=0.02,
         description="Weight decays below this share of mu_c have no prediction: to find it takes longer and longer.",
+    )
+    largest: Annotated[int, Field(ge=0), WHOLE] | None = Field(
+        default=2_000_000,
+        description="Training inputs of more numbers (rows times features) have no prediction; null means no limit. "
+        "Larger ones take long: MNIST, with 47 million, was not tried.",
     )
     gap: InnerShare = Field(
         default=1e-4,

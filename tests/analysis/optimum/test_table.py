@@ -70,3 +70,10 @@ def test_noisy_labels_have_rows_of_their_own_and_one_path(data, critical):
     assert [(row["seed"], row["in_study"]) for row in found] == [(0, False), (0, True), (0, False), (1, True)]
     assert found[1]["objective"] != found[3]["objective"]
     assert set(found[0]) == set(schema().names)
+
+
+def test_large_inputs_have_no_rows_and_a_sentence(data, critical, capsys):
+    asked = [problem(0.5, critical=critical)]
+    assert table(data, asked, points=2, lowest=0.3, gap=1e-3, largest=249).num_rows == 0
+    assert "toy: no minimiser is sought, as the training inputs have 250 numbers" in capsys.readouterr().err
+    assert table(data, asked, points=0, lowest=0.3, gap=1e-3, largest=250).num_rows == 1

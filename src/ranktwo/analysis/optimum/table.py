@@ -1,5 +1,6 @@
 """The table of optima of a data set: the minimiser of the decayed loss at every weight decay of a study."""
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,10 @@ def schema() -> pyarrow.Schema:
     return columns.schema({**COLUMNS, **spectra.COLUMNS})
 
 
-def table(data: Dataset, problems: list[Problem], *, points: int, lowest: float, gap: float) -> pyarrow.Table:
-    """A row for each problem and weight decay, from the greatest decay down.
+def table(
+    data: Dataset, problems: list[Problem], *, points: int, lowest: float, gap: float, largest: int | None = None
+) -> pyarrow.Table:
+    """A row for each problem and weight decay, from the greatest decay down; none where x has over `largest` numbers.
 
     Weight decays below `lowest` mu_c are left out. `points` more, log-spaced from mu_c to `lowest` mu_c, are solved for
     one problem of each train size and noise level. Rounds end at the relative gap `gap`, for those points at 10 `gap`.
@@ -64,6 +67,13 @@ def table(data: Dataset, problems: list[Problem], *, points: int, lowest: float,
             "seed": problem.seed,
         }
         x, y = training_data(axes, data)
+        if largest is not None and x.numel() > largest:
+            print(
+                f"{data.name}: no minimiser is sought, as the training inputs have {x.numel():,} numbers; "
+                f"optima.largest is {largest:,}",
+                file=sys.stderr,
+            )
+            continue
         critical = critical_decay(x, y, data.task)[0]
         own = {mu for mu in problem.weight_decays if mu >= lowest * critical}
         kind = (axes["train_size"], problem.label_noise)
