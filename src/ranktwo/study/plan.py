@@ -327,7 +327,7 @@ def report(stacks: list[Stack], device: str) -> str:
         "",
         table,
         "",
-        f"In all {_time(total)} of CPU cores (hours:minutes:seconds), minimisers, figures and verdicts apart; on the core",
+        f"In all {_time(total)} of CPU cores (hours:minutes:seconds) without optima, figures and verdicts; on the core",
         f"of the calibration, within a factor of {WITHIN['training']} (training) and {WITHIN['analyses']} (analyses).",
     ]
     if device != "cpu" and new:

@@ -44,7 +44,7 @@ def test_its_decays_are_those_of_the_study_above_the_lowest_and_a_path(rows):
 def test_a_row_is_of_a_net_whose_spectrum_gap_and_loss_it_says(rows, data):
     x, y = data.train_x, targets(data.train_y, data.task, data.outputs)
     for row in rows[2:]:
-        assert row["relative_gap"] < 1e-4 and abs(row["dual_ratio"] - 1) < 1e-2
+        assert row["relative_gap"] < (1e-4 if row["in_study"] else 1e-3) and abs(row["dual_ratio"] - 1) < 1e-2
         v = np.array(row["atom_directions"]).reshape(row["atoms"], -1)
         outgoing = np.array(row["atom_weights"]).reshape(row["atoms"], -1)
         t = np.linalg.norm(outgoing, axis=1)
