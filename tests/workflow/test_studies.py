@@ -36,6 +36,11 @@ def check_chain(folder: Path) -> None:
     assert rows.loc[rows["weight_decay"] == 0, "null_reason"].str.contains("weight decay is zero").all()
 
 
+def squeezed(table: str) -> str:
+    """A table without what only fills its columns."""
+    return re.sub(r" +|-{2,}", " ", table)
+
+
 @pytest.mark.slow
 def test_default_study_by_make_figures_from_a_fresh_copy(checkout):
     """The main job: figures, tables, the columns, and the science that a wrong result would show in."""
@@ -79,10 +84,11 @@ def test_default_study_by_make_figures_from_a_fresh_copy(checkout):
     assert whole["C2"] == "supported"
     assert whole["C3"] == "contradicted"
     # C5 and C6 compare small differences, which another kind of CPU may move over a threshold.
-    readme = (checkout / "README.md").read_text()
+    # Columns are as wide as their widest cell, which may be one of those.
+    readme = squeezed((checkout / "README.md").read_text())
     for line in (results / "verdicts.md").read_text().split("\n\n")[0].splitlines():
         if not line.startswith(("| C5", "| C6")):
-            assert line in readme, "put the first table of results/verdicts.md into README.md"
+            assert squeezed(line) in readme, "put the first table of results/verdicts.md into README.md"
 
     again = snakemake(checkout)
     assert "Nothing to be done" in again.stdout + again.stderr
