@@ -41,3 +41,9 @@ wildcard_constraints:
 def every(template: str) -> list[str]:
     """The file of each stack, and of each analysis where the template names one."""
     return expand(template, results=RESULTS, stack=RUN.stacks, analysis=RUN.analyses)
+
+
+# The minimisers of each data set that has two-layer nets whose decay is a penalty.
+OPTIMA = expand(
+    "{results}/optima/{dataset}.parquet", results=RESULTS, dataset=RUN.problems
+)

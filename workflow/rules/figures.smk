@@ -5,11 +5,7 @@ rule figure:
     input:
         gaps=f"{RESULTS}/gaps.parquet",
         analyses=every("{results}/{analysis}/{stack}.parquet"),
-        optima=expand(
-            "{results}/optima/{dataset}.parquet",
-            results=RESULTS,
-            dataset=RUN.problems,
-        ),
+        optima=OPTIMA,
         asked=RUN.asked("figure"),
     output:
         pdf=f"{RESULTS}/figures/{{figure}}.pdf",

@@ -5,11 +5,7 @@ rule gaps:
     input:
         history=every("{results}/runs/{stack}/history.parquet"),
         analyses=every("{results}/{analysis}/{stack}.parquet"),
-        optima=expand(
-            "{results}/optima/{dataset}.parquet",
-            results=RESULTS,
-            dataset=RUN.problems,
-        ),
+        optima=OPTIMA,
         asked=RUN.asked("gaps"),
     output:
         f"{RESULTS}/gaps.parquet",

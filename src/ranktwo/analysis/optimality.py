@@ -15,14 +15,13 @@ from torch import Tensor
 from ranktwo.analysis.inputs import Inputs, analysis
 from ranktwo.analysis.optimum import certificate, duality, search
 from ranktwo.analysis.optimum.search import Effort
-from ranktwo.analysis.updates import CONSTANT, is_penalised
+from ranktwo.analysis.updates import is_penalised
 from ranktwo.data.dataset import Dataset, training_data
-from ranktwo.nets import losses
 from ranktwo.nets.losses import Task
 from ranktwo.store import columns
-from ranktwo.store.columns import REAL, REALS, TEXT, column
+from ranktwo.store.columns import LOSS_UNIT, REAL, REALS, TEXT, column
 from ranktwo.store.records import SNAPSHOT, Record, defined
-from ranktwo.study.axes import CELL_COLUMNS
+from ranktwo.study.axes import CELL_COLUMNS, CONSTANT
 
 Values = dict[str, Any]
 """Columns of one row."""
@@ -36,10 +35,9 @@ LAST = Effort(kept=8, steps=20, round=10, widths=(0, 0.1, 0.01, 0.001, 0), singl
 """How hard a search tries: some milliseconds for each net and snapshot, and more after training."""
 ELEMENTS = 2**25
 """Most numbers of a product of all nets at once."""
-LOSS = "nats, or sd^2 of y in regression"
 COLUMNS = {
     "objective": column(
-        REAL, "P = `train_loss` + mu/2 (||V||^2 + ||U||^2), what weight decay minimises.", unit=LOSS, headline=True
+        REAL, "P = `train_loss` + mu/2 (||V||^2 + ||U||^2), what weight decay minimises.", unit=LOSS_UNIT, headline=True
     ),
     "dual_ratio": column(
         REAL,
@@ -50,7 +48,7 @@ COLUMNS = {
     "duality_gap": column(
         REAL,
         "Upper bound of P - P*, P* the least P of any net of any width; as good as the search behind `dual_ratio`.",
-        unit=LOSS,
+        unit=LOSS_UNIT,
     ),
     "relative_gap": column(REAL, "`duality_gap`/`objective`: share of P that a better net could save.", headline=True),
     "least_neuron": column(REAL, "Least h(v_j/||v_j||)/mu of the live neurons; 1 for each at a minimum of P."),
@@ -137,9 +135,8 @@ def certificates(records: dict[str, Record], data: Dataset) -> Iterator[tuple[tu
     for part in torch.arange(len(names)).split(chunk):
         earlier = x.new_zeros(len(part), 1, x.shape[1])
         for snapshot in reversed(range(len(first.steps))):
-            v, u = (
-                torch.stack([records[names[index]].net(snapshot)[layer] for index in part.tolist()]) for layer in (0, 1)
-            )
+            nets = [records[names[index]].net(snapshot) for index in part.tolist()]
+            v, u = (torch.stack(layer) for layer in zip(*nets, strict=True))
             finite = (v.isfinite().flatten(1).all(1) & u.isfinite().flatten(1).all(1)).nonzero()[:, 0]
             for index in sorted(set(range(len(part))) - set(finite.tolist())):
                 yield (names[part[index]], snapshot), {"no_certificate": "a weight is not finite"}
@@ -174,8 +171,7 @@ def plane(v: Tensor, u: Tensor, x: Tensor, targets: Tensor, task: Task, weight_d
     weight = torch.linalg.vector_norm(v, dim=1) * torch.linalg.vector_norm(u, dim=0)
     order = weight.argsort(descending=True)
     order = order[duality.live_neurons(v[None], u[None])[0][order]]
-    outputs = (u @ (v @ x.T).relu_()).T[None]
-    delta = losses.output_gradients_(outputs, targets, task) / len(x)
+    delta = certificate.derivatives(v, u, x, targets, task)[None]
     axes = torch.linalg.svd(v, full_matrices=False).Vh[:2]
     if len(order) == 0 or len(axes) < 2:
         return {}

@@ -24,7 +24,7 @@ from ranktwo.data.labels import targets
 from ranktwo.nets import losses, mlp
 from ranktwo.nets.losses import Task
 from ranktwo.store import columns
-from ranktwo.store.columns import REALS, WHOLE, WHOLES, column
+from ranktwo.store.columns import LOSS_UNIT, REALS, WHOLE, WHOLES, column
 from ranktwo.store.records import Record, defined
 from ranktwo.study.axes import CELL_COLUMNS
 from ranktwo.study.schedules import snapshot_steps
@@ -33,7 +33,6 @@ TOLERANCE = 0.01
 """Scores that differ from the full net's by no more count as the same in `functional_rank`."""
 CHUNK_ELEMENTS = 2**15
 """Pre-activations worked on at once: their 256 KB stay in a core's cache from rank to rank."""
-LOSS_UNIT = "nats, or sd^2 of y in regression"
 CURVES = {
     "truncated_train_loss": column(
         REALS, "`train_loss` of the net with V_r, V's nearest matrix of rank r, in place of V.", unit=LOSS_UNIT

@@ -7,8 +7,7 @@ of the batch's loss. Where a fact is not known, no property below that rests on 
 
 from typing import Any
 
-CONSTANT = "constant"
-"""The decay rule, and the schedule, under which each step has the same eta mu."""
+from ranktwo.study.axes import CONSTANT
 
 
 def is_plain_descent(cell: dict[str, Any]) -> bool:

@@ -15,10 +15,9 @@ import pyarrow
 
 from ranktwo.errors import UserError
 from ranktwo.store import columns, files, registry
-from ranktwo.store.columns import REAL, TEXT, WHOLE, column, schema
-from ranktwo.study.axes import CELL_COLUMNS
+from ranktwo.store.columns import LOSS_UNIT, REAL, TEXT, WHOLE, column, schema
+from ranktwo.study.axes import CELL_COLUMNS, CONSTANT
 
-LOSS = "nats, or sd^2 of y in regression"
 COLUMNS = {
     "status": column(
         TEXT,
@@ -27,15 +26,15 @@ COLUMNS = {
         "whichever is greater, ended below `status.fit_accuracy` or `status.fit_r2`. `ok`: none of these. The first "
         "that applies.",
     ),
-    "loss_gap": column(REAL, "`test_loss` - `train_loss`.", unit=LOSS),
-    "clean_loss_gap": column(REAL, "`test_loss` - `clean_train_loss`: both on labels without noise.", unit=LOSS),
+    "loss_gap": column(REAL, "`test_loss` - `train_loss`.", unit=LOSS_UNIT),
+    "clean_loss_gap": column(REAL, "`test_loss` - `clean_train_loss`: both on labels without noise.", unit=LOSS_UNIT),
     "accuracy_gap": column(REAL, "`train_accuracy` - `test_accuracy`, that is test error - training error."),
     "clean_accuracy_gap": column(REAL, "`clean_train_accuracy` - `test_accuracy`."),
     "matched_loss_gap": column(
         REAL,
         "`noisy_test_loss` - `train_loss`: test and training labels of one distribution, as in learning theory. Equal "
         "to `loss_gap` without label noise.",
-        unit=LOSS,
+        unit=LOSS_UNIT,
     ),
     "matched_accuracy_gap": column(REAL, "`train_accuracy` - `noisy_test_accuracy`."),
     "matched_r2_gap": column(REAL, "`train_r2` - `noisy_test_r2`."),
@@ -54,8 +53,6 @@ PREDICTED = {
     f"{OPTIMUM}relative_gap": column(REAL, f"`relative_gap` {_WHERE}"),
 }
 """Columns of a cell that the table of its data set's minimisers has under the name without `optimum_`."""
-CONSTANT = "constant"
-"""The decay rule of the minimisers."""
 TRAINING = "train"
 SPECTRA = "spectra"
 """The analysis whose file says which cells a stack has, and what their axes are."""

@@ -29,16 +29,21 @@ def main() -> None:
     arguments.add_argument("--results", type=Path, required=True, help="folder of results to write to")
     given = arguments.parse_args()
     known = registry.entries("analysis")
+    # argparse's own `choices` would refuse that none is named.
     for name in given.names:
         if name not in known:
             arguments.error(f"{name} is no analysis; analyses are {', '.join(known)}{registry.near_miss(name, known)}")
     # Many small products gain nothing by more threads; stacks run side by side instead.
     torch.set_num_threads(1)
-    job, read = jobs.of(given), [given.weights, given.history, given.dataset]
+    job = jobs.of(given)
+    read = {path: provenance.file_hash(path) for path in (given.weights, given.history, given.dataset)}
     asked = {name: given.identities.get(name) for name in given.names or known}
     paths = {name: given.results / name / f"{job.stack}.parquet" for name in asked}
-    hashes = [provenance.file_hash(path) for path in read]
-    stale = [name for name in asked if asked[name] is None or not provenance.is_of(paths[name], asked[name], hashes)]
+    stale = [
+        name
+        for name, identity in asked.items()
+        if identity is None or not provenance.is_of(paths[name], name, identity, read.values())
+    ]
     for name in asked.keys() - stale:
         os.utime(paths[name])  # it is as new as what it was made from
     if not stale:

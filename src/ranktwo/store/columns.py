@@ -10,6 +10,8 @@ from typing import NamedTuple
 import pyarrow
 
 TEXT, WHOLE, REAL, BOOL = pyarrow.string(), pyarrow.int64(), pyarrow.float64(), pyarrow.bool_()
+LOSS_UNIT = "nats, or sd^2 of y in regression"
+"""The unit of every loss."""
 WHOLES, REALS, TEXTS = pyarrow.list_(WHOLE), pyarrow.list_(REAL), pyarrow.list_(TEXT)
 
 

@@ -18,17 +18,8 @@ from ranktwo.store import registry
 
 PACKAGE = registry.PACKAGE
 WITHOUT_NUMBERS = (
-    *(
-        "errors",
-        "progress",
-        "store",
-        "study.axes",
-        "study.config",
-        "study.grid",
-        "study.jobs",
-        "study.problems",
-        "study.schema",
-    ),
+    *("errors", "progress", "store"),
+    *("study.axes", "study.config", "study.grid", "study.jobs", "study.problems", "study.schema"),
     *("training.checkpoints", "training.devices", "training.job", "training.processes"),
 )
 """Modules and packages that name, schedule and write work, and leave every number as it is.

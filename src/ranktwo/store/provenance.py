@@ -10,7 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,19 +25,23 @@ ASKED: dict[str, Any] = {"study": None, "identity": None}
 """What Snakemake said when it started this job: the config's name and hash, and the job's identity. None by hand."""
 
 
-def circumstances(stage: str, inputs: Iterable[Path] = (), *, device: str = "cpu", **chosen: str) -> dict[str, Any]:
+def circumstances(
+    stage: str, inputs: Iterable[Path] | Mapping[Path, str] = (), *, device: str = "cpu", **chosen: str
+) -> dict[str, Any]:
     """Where a result of `stage` comes from, to be written into its metadata; device as torch names it.
 
-    `command` repeats it. `inputs` gives each file it was made from the first 16 digits of its SHA-256. `datasets` and
+    `command` repeats it. `inputs` gives each file it was made from the first 16 digits of its SHA-256, which are
+    worked out unless they are given. `datasets` and
     `code` hold the checksums of the data sets and the fingerprints of the stages behind it, those of the inputs
     included. `study` is the config that Snakemake ran with, and `identity` what it asked this job for; both are null
     for a command run by hand. `commit` and `dirty` are null unless the package lies in a checkout of its own. Times are
     in UTC and seconds. `chosen` names the registered functions that made it, as for `fingerprint`.
     """
-    inputs, name = list(inputs), chosen.get("analysis", stage)
+    hashes = inputs if isinstance(inputs, Mapping) else {path: file_hash(path) for path in inputs}
+    name = chosen.get("analysis", stage)
     datasets: dict[str, str] = {}
     code = {name: {fingerprint(stage, **chosen)}}
-    for path in inputs:
+    for path in hashes:
         metadata = files.read_metadata(path)
         if "checksum" in metadata:
             datasets[metadata["name"]] = metadata["checksum"]
@@ -51,7 +55,7 @@ def circumstances(stage: str, inputs: Iterable[Path] = (), *, device: str = "cpu
         "stage": name,
         "command": ["python", "-m", "ranktwo", stage, *sys.argv[1:]],
         **ASKED,
-        "inputs": {str(path): file_hash(path) for path in inputs},
+        "inputs": {str(path): digits for path, digits in hashes.items()},
         "datasets": datasets,
         "code": {other: sorted(prints) for other, prints in code.items()},
         "commit": commit,
@@ -85,15 +89,15 @@ def identity_of(path: Path) -> str | None:
         return None
 
 
-def is_of(path: Path, identity: str, inputs: Iterable[str]) -> bool:
-    """Whether a file was made for this identity from files with these hashes, and is whole."""
+def is_of(path: Path, stage: str, identity: str, inputs: Iterable[str]) -> bool:
+    """Whether a table is whole, and was made by this stage for this identity from files with these hashes."""
     if identity_of(path) != identity:
         return False
     try:
-        files.read_parquet(path, files.read_metadata(path)["provenance"]["stage"])
+        _, metadata = files.read_parquet(path, stage)
     except UserError:
         return False
-    return list(files.read_metadata(path)["provenance"]["inputs"].values()) == list(inputs)
+    return list(metadata["provenance"]["inputs"].values()) == list(inputs)
 
 
 def file_hash(path: Path) -> str:

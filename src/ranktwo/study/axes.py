@@ -18,6 +18,8 @@ from ranktwo.store.columns import REAL, TEXT, WHOLE, Column, column
 from ranktwo.store.records import CELL
 
 MOST_SEED = 2**32 - 1
+CONSTANT = "constant"
+"""The decay rule, and the schedule, under which each step has the same eta mu."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +170,7 @@ class Cell:
         type=TEXT,
         stacks=True,
         words=_registered("schedule"),
-        default="constant",
+        default=CONSTANT,
     )
     batch_size: int | str = _axis(
         kind="whole",
@@ -203,7 +205,7 @@ class Cell:
         type=TEXT,
         stacks=True,
         words=_registered("decay_rule"),
-        default="constant",
+        default=CONSTANT,
     )
     steps: int = _axis(
         kind="whole",

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ranktwo.store import registry
-from ranktwo.study.axes import Cell
+from ranktwo.study.axes import CONSTANT, Cell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ def problems(cells: Iterable[Cell]) -> list[Problem]:
     optimizers = registry.entries("optimizer")
     decays: dict[tuple[int | None, float, int | None], set[float]] = {}
     for cell in cells:
-        penalised = optimizers[cell.optimizer].settings.get("decay") == "coupled" and cell.decay_rule == "constant"
+        penalised = optimizers[cell.optimizer].settings.get("decay") == "coupled" and cell.decay_rule == CONSTANT
         if len(cell.widths) == 1 and cell.weight_decay > 0 and penalised:
             labels = (cell.train_size, cell.label_noise, cell.seed if cell.label_noise else None)
             decays.setdefault(labels, set()).add(cell.weight_decay)

@@ -8,7 +8,7 @@ from torch import Tensor
 from ranktwo.data.labels import expected_targets, targets
 from ranktwo.nets import losses, mlp
 from ranktwo.nets.losses import Task, target_variance
-from ranktwo.store.columns import REAL, column
+from ranktwo.store.columns import LOSS_UNIT, REAL, column
 from ranktwo.training.divergence import Training
 from ranktwo.training.stack import Stack
 
@@ -17,7 +17,7 @@ COLUMNS = {
         REAL,
         "On the training labels as trained on, noise included: mean over samples of the loss without penalty: "
         "(f - y)^2 with standardised y (regression), nats (classification).",
-        unit="nats, or sd^2 of y in regression",
+        unit=LOSS_UNIT,
         headline=True,
     ),
     "train_accuracy": column(
@@ -33,7 +33,7 @@ COLUMNS = {
     "clean_train_loss": column(
         REAL,
         "`train_loss` on the labels before noise.",
-        unit="nats, or sd^2 of y in regression",
+        unit=LOSS_UNIT,
         headline=True,
     ),
     "clean_train_accuracy": column(REAL, "`train_accuracy` on the labels before noise.", headline=True),
@@ -42,7 +42,7 @@ COLUMNS = {
         REAL,
         "On the test set, which has no label noise: mean over samples of the loss without penalty: (f - y)^2 with "
         "standardised y (regression), nats (classification).",
-        unit="nats, or sd^2 of y in regression",
+        unit=LOSS_UNIT,
         headline=True,
     ),
     "test_accuracy": column(REAL, "Share of test samples classified correctly; null in regression.", headline=True),
@@ -54,7 +54,7 @@ COLUMNS = {
     "noisy_test_loss": column(
         REAL,
         "Expected `test_loss` if test labels had the training labels' noise, in closed form.",
-        unit="nats, or sd^2 of y in regression",
+        unit=LOSS_UNIT,
         headline=True,
     ),
     "noisy_test_accuracy": column(

@@ -14,14 +14,13 @@ from ranktwo.analysis.certificates.directions import data_floor
 from ranktwo.analysis.certificates.pairs import pair_certificate
 from ranktwo.analysis.certificates.trajectory import trajectory_columns
 from ranktwo.analysis.inputs import Inputs, analysis
-from ranktwo.analysis.updates import CONSTANT
 from ranktwo.data.dataset import training_data
 from ranktwo.data.decay_rules import relative_decays
 from ranktwo.nets.losses import Task
 from ranktwo.store import columns
 from ranktwo.store.columns import TEXT, column
 from ranktwo.store.records import MATRIX, SNAPSHOT
-from ranktwo.study.axes import CELL_COLUMNS
+from ranktwo.study.axes import CELL_COLUMNS, CONSTANT
 
 COLUMNS = {
     **collapse.COLUMNS,

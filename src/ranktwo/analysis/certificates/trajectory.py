@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from ranktwo.analysis.certificates.passes import frobenius
-from ranktwo.analysis.updates import CONSTANT, is_plain_descent
+from ranktwo.analysis.updates import is_plain_descent
 from ranktwo.store.columns import REAL, column
 from ranktwo.store.records import Record
+from ranktwo.study.axes import CONSTANT
 from ranktwo.study.schedules import schedule_factor
 
 TOLERANCE = 1e-2

@@ -64,6 +64,12 @@ def grid(x: Tensor, rows: int, seed: int = 0) -> Grid:
     return Grid(points, (points @ x.double().T).relu_())
 
 
+def derivatives(v: Tensor, u: Tensor, x: Tensor, targets: Tensor, task: Task) -> Tensor:
+    """e_i/N of one net, [N, c]; v [m, n], u [c, m], x [N, n], targets [N, c], all in float64."""
+    f = (u @ (v @ x.T).relu_()).T[None]
+    return losses.output_gradients_(f, targets, task)[0] / len(x)
+
+
 def certify(
     v: Tensor,
     u: Tensor,

@@ -208,10 +208,7 @@ def _slid(atoms: Atoms, x: Tensor, targets: Tensor, task: Task, weight_decay: fl
 
 def _joined(atoms: Atoms, points: Tensor, x: Tensor, targets: Tensor, task: Task, weight_decay: float) -> Atoms:
     """The atoms and, with weight zero, those of points [R, n] where the dual function is above mu."""
-    v, u = atoms.net()
-    f = (u @ (v @ x.T).relu_()).T[None]
-    e = losses.output_gradients_(f, targets, task)[0] / len(x)
-    force = (points @ x.T).relu_() @ e
+    force = (points @ x.T).relu_() @ certificate.derivatives(*atoms.net(), x, targets, task)
     height = torch.linalg.vector_norm(force, dim=1)
     order = height.argsort(descending=True)
     order = order[height[order] > weight_decay]

@@ -14,20 +14,19 @@ from ranktwo.analysis.ranks import Spectra
 from ranktwo.data.dataset import Dataset, training_data
 from ranktwo.progress import Progress
 from ranktwo.store import columns
-from ranktwo.store.columns import BOOL, REAL, REALS, WHOLE, column
+from ranktwo.store.columns import BOOL, LOSS_UNIT, REAL, REALS, WHOLE, column
 from ranktwo.store.records import defined
 from ranktwo.study.axes import CELL_COLUMNS
 from ranktwo.study.problems import Problem
 
 AXES = ("dataset", "train_size", "label_noise", "seed", "weight_decay")
 """Axes of a cell that its problem shares."""
-LOSS = "nats, or sd^2 of y in regression"
 COLUMNS = {
     **{name: CELL_COLUMNS[name] for name in AXES},
     "critical_decay": column(REAL, "mu_c of the training labels: at and above it, zero is the minimiser."),
     "decay_ratio": column(REAL, "mu/mu_c."),
     "in_study": column(BOOL, "Whether a cell of the study has this weight decay; the others are points of the path."),
-    "objective": column(REAL, "P of the minimiser V*, U* that was found: P* or a little more.", unit=LOSS),
+    "objective": column(REAL, "P of the minimiser V*, U* that was found: P* or a little more.", unit=LOSS_UNIT),
     "dual_ratio": column(REAL, "The greatest value of the dual function that was found there, over mu; 1 at P*."),
     "relative_gap": column(REAL, "Upper bound of (P - P*)/P, as good as the search behind `dual_ratio`."),
     "rounds": column(WHOLE, "Rounds of reweighing, sliding and searching that it took."),

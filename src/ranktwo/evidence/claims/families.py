@@ -9,7 +9,7 @@ import pandas
 
 from ranktwo.evidence.gaps import Cells
 from ranktwo.evidence.wording import short
-from ranktwo.study.axes import FAMILY, heading
+from ranktwo.study.axes import CONSTANT, FAMILY, heading
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _plain(cell: pandas.Series) -> bool:
     """Whether a cell was trained on clean labels, with constant decay, by SGD, in mini-batches."""
     return (
         cell["label_noise"] == 0
-        and cell["decay_rule"] == "constant"
+        and cell["decay_rule"] == CONSTANT
         and cell["optimizer"] == "sgd"
         and cell["batch_size"] < cell["train_size"]
     )

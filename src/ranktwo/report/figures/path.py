@@ -27,9 +27,10 @@ def path(data: Data) -> Figure:
     Lines are predictions from the data alone, without training: the distance from rank one, two and three (left) and
     the effective rank (right) of the matrix V with the least decayed loss of all two-layer nets, against weight decay
     in units of the critical one. The grey steps count its neurons' directions. Markers are trained nets, their median
-    and range over seeds, hollow where the proven bound on the gap to the least decayed loss exceeds 5 % of it. Where
-    markers lie on lines, V has low rank because the minimiser has it. Where they do not, training has not reached the
-    minimiser, or the minimiser is not the only one. Below the least weight decay of a line nothing is predicted.
+    and range over seeds, hollow where the duality gap, a bound as good as the search behind it, exceeds 5 % of the
+    decayed loss. Where markers lie on lines, V has the rank of the minimiser. Where they do not, training has not
+    reached the minimiser, or the loss is so flat there that nets of another rank are as good. Below the least weight
+    decay of a line nothing is predicted.
     """
     found = [part for part in data.families(across=("schedule", "batch_size")) if part[1]["relative_gap"].notna().any()]
     drawn, parts = panels(data, 2, parts=found, without="no two-layer net was trained with a decay that is a penalty")
