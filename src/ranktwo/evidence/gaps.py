@@ -16,15 +16,25 @@ import pyarrow
 from ranktwo.errors import UserError
 from ranktwo.store import columns, files, registry
 from ranktwo.store.columns import LOSS_UNIT, REAL, TEXT, WHOLE, column, schema
-from ranktwo.study.axes import CELL_COLUMNS, CONSTANT
+from ranktwo.study.axes import AXES, CELL_COLUMNS, CONSTANT
 
 COLUMNS = {
     "status": column(
         TEXT,
         "`diverged`: a weight or loss became non-finite. `collapsed`: the norm of V ended below "
-        "`status.collapsed_norm` of its initial one. `unfit`: accuracy or R^2 on the training labels, noisy or clean, "
-        "whichever is greater, ended below `status.fit_accuracy` or `status.fit_r2`. `ok`: none of these. The first "
-        "that applies.",
+        "`status.collapsed_norm` of its initial one. `unfit`: `fit_linear` ended below `status.fit_linear`, or "
+        "`fit_free` below `status.fit_free`. `ok`: none of these. The first that applies.",
+    ),
+    "fit_linear": column(
+        REAL,
+        "Skill on the training rows over the skill of a linear model there. Skill is (s - s0)/(1 - s0): s the score "
+        "(accuracy or R^2) on the training labels, noisy or clean, whichever is greater; s0 `chance_score`. A linear "
+        "model's s is `linear_train_score`. Null where it has no skill.",
+    ),
+    "fit_free": column(
+        REAL,
+        "Skill over that of the net without weight decay of the same setting, split and seed. Null where there is no "
+        "such net, or none with skill.",
     ),
     "loss_gap": column(REAL, "`test_loss` - `train_loss`.", unit=LOSS_UNIT),
     "clean_loss_gap": column(REAL, "`test_loss` - `clean_train_loss`: both on labels without noise.", unit=LOSS_UNIT),
@@ -59,7 +69,7 @@ SPECTRA = "spectra"
 NEEDED = [
     *("train_loss", "train_accuracy", "train_r2", "clean_train_loss", "clean_train_accuracy", "clean_train_r2"),
     *("test_loss", "test_accuracy", "noisy_test_loss", "noisy_test_accuracy", "noisy_test_r2", "diverged_step"),
-    *("norm", "critical_decay"),
+    *("norm", "critical_decay", "chance_score", "linear_train_score"),
 ]
 """Headlines of other files that the columns of this module are made of."""
 
@@ -128,7 +138,7 @@ def table(results: Path, stacks: list[str], optima: list[Path], status: Mapping[
     value is that of the first matrix V at the last snapshot; what a diverged cell ended with is null. Of two columns of
     the same name the first wins, headlines being in the order of `stages`: `norm` is that of the spectra.
 
-    `status` holds the thresholds `collapsed_norm`, `fit_accuracy` and `fit_r2`. UserError where the files of a stack
+    `status` holds the thresholds `collapsed_norm`, `fit_linear` and `fit_free`. UserError where the files of a stack
     are not of the same cells and runs, or lack a column.
     """
     parts = [_stack(results, stack) for stack in stacks]
@@ -140,7 +150,7 @@ def table(results: Path, stacks: list[str], optima: list[Path], status: Mapping[
                 f"delete those of the older one in {results} and run snakemake again"
             )
     rows = pyarrow.concat_tables(parts)
-    computed = _computed(_frame(rows.select(["weight_decay", "initial_norm", *NEEDED])), **status)
+    computed = _computed(_frame(rows.select([*AXES, "initial_norm", *NEEDED])), **status)
     own = pyarrow.Table.from_pandas(computed, schema=schema(COLUMNS), preserve_index=False)
     rows = rows.drop_columns(["initial_norm"])
     for position, field in enumerate(own.schema, start=len(CELL_COLUMNS)):
@@ -227,13 +237,21 @@ def _rows_of(content: pyarrow.Table, cells: list[str], path: Path, names: list[s
     return content.select(names).take([rows[cell] for cell in cells])
 
 
-def _computed(ends: pandas.DataFrame, *, collapsed_norm: float, fit_accuracy: float, fit_r2: float) -> pandas.DataFrame:
-    """The values of COLUMNS, from what the cells ended with."""
+def _computed(ends: pandas.DataFrame, *, collapsed_norm: float, fit_linear: float, fit_free: float) -> pandas.DataFrame:
+    """The values of COLUMNS, from the axes of cells and what they ended with."""
     own = pandas.DataFrame(index=ends.index)
     # A net that learned noisy labels fits its data; so does one that saw through the noise.
-    accuracy = ends[["train_accuracy", "clean_train_accuracy"]].max(axis=1)
-    unfit = (accuracy < fit_accuracy) | (ends[["train_r2", "clean_train_r2"]].max(axis=1) < fit_r2)
+    score = ends[["train_accuracy", "clean_train_accuracy", "train_r2", "clean_train_r2"]].max(axis=1)
+    skill = _skill(score, ends["chance_score"])
+    free = skill.where((ends["weight_decay"] == 0) & ends["diverged_step"].isna())
+    # Without weight decay its rule changes nothing.
+    same = [ends[axis] for axis in AXES if axis not in ("weight_decay", "decay_rule")]
+    free = free.groupby(same, dropna=False).transform("max")
     own["status"] = "ok"
+    own["fit_linear"] = _share(skill, _skill(ends["linear_train_score"], ends["chance_score"]))
+    own["fit_free"] = _share(skill, free)
+    # Where there is nothing to compare with, a net fits if it has any skill.
+    unfit = (own["fit_linear"] < fit_linear) | (own["fit_free"] < fit_free) | ~(skill > 0)
     own.loc[unfit, "status"] = "unfit"
     own.loc[ends["norm"] < collapsed_norm * ends["initial_norm"], "status"] = "collapsed"
     own.loc[ends["diverged_step"].notna(), "status"] = "diverged"
@@ -247,3 +265,13 @@ def _computed(ends: pandas.DataFrame, *, collapsed_norm: float, fit_accuracy: fl
     own["initial_norm"] = ends["initial_norm"]
     own["decay_ratio"] = ends["weight_decay"] / ends["critical_decay"]
     return own
+
+
+def _skill(score: pandas.Series, chance: pandas.Series) -> pandas.Series:
+    """(s - s0)/(1 - s0), null where chance is all there is."""
+    return (score - chance) / (1 - chance).where(chance < 1)
+
+
+def _share(skill: pandas.Series, reference: pandas.Series) -> pandas.Series:
+    """A skill over another one, null where that one is not above 0."""
+    return skill / reference.where(reference > 0)

@@ -5,34 +5,44 @@ import re
 import pandas
 
 from ranktwo.evidence.claims.families import DataSet
-from ranktwo.evidence.claims.judging import STATUSES, SUPPORTED, Claim, Finding, Limits, over_datasets
+from ranktwo.evidence.claims.judging import STATUSES, SUPPORTED, VERDICTS, Claim, Finding, Limits, for_some
 from ranktwo.evidence.gaps import Cells
-from ranktwo.evidence.predictors import INTERVAL, OVERALL
+from ranktwo.evidence.predictors import OVERALL
 from ranktwo.store import registry
 from ranktwo.store.columns import BOOL, REAL, TEXT, TEXTS, WHOLE, column
 from ranktwo.study.axes import AXES, CELL_COLUMNS
 
 COLUMNS = {
-    "claim": column(
-        TEXT, "`C1` to `C5b`: the claim of arXiv 2410.02176 that the row judges; verdicts.md has its words."
-    ),
+    "claim": column(TEXT, "The claim that the row judges, of arXiv 2410.02176 or ours; verdicts.md has its words."),
     "dataset": CELL_COLUMNS["dataset"],
     "rule": column(
         TEXT, "What the claim was judged by: a column of gaps.parquet, and the statistic if there are several."
     ),
     "family": column(
         TEXT,
-        "Cells that differ in weight decay and seed only: the values of the axes in which they differ from the data "
-        "set's main family, which is the one with the most cells among those with clean labels, constant decay, SGD "
-        "and mini-batches; empty for that one.",
+        "Cells that differ in weight decay, split and seed only: the values of the axes in which they differ from the "
+        "data set's main family, which is the one with the most cells among those with clean labels, constant decay, "
+        "SGD and mini-batches; empty for that one.",
     ),
     "task": CELL_COLUMNS["task"],
     "headline": column(
         BOOL, "Whether the row is the claim's verdict for its data set: by its first rule, main family."
     ),
-    "verdict": column(TEXT, "`supported`, `contradicted` or `inconclusive`, by `criterion`."),
-    "effect": column(REAL, "The number that `effect_name` describes."),
-    **INTERVAL,
+    "verdict": column(TEXT, f"{', '.join(f'`{word}`' for word in VERDICTS)}: by `criterion`, at the 5 % level."),
+    "effect": column(REAL, "The number that `effect_name` describes, a mean over splits of means over their seeds."),
+    "low": column(
+        REAL,
+        "Lower end of the 95 % interval, by Student's t over splits, or over the seeds of one split alone; null for "
+        "fewer than 3.",
+    ),
+    "high": column(REAL, "Upper end of that interval."),
+    "p_supported": column(
+        REAL, "p-value of the claim's criterion, two-sided: the least level at which the row is `supported`."
+    ),
+    "p_contradicted": column(REAL, "The same of the contrary, for `contradicted`."),
+    "splits": column(WHOLE, "Number of splits that the row rests on; of `overall` the fewest of its data sets."),
+    "replicates": column(WHOLE, "Number of replicates, pairs of split and seed, likewise."),
+    "cells": column(WHOLE, "Number of cells that the row rests on."),
     "ok": column(WHOLE, "Cells looked at that ended `ok`. No others support or contradict anything."),
     "unfit": column(WHOLE, "Cells looked at and left out as `unfit`."),
     "collapsed": column(WHOLE, "Cells looked at and left out as `collapsed`."),
@@ -71,8 +81,7 @@ def verdicts(cells: Cells, limits: Limits) -> pandas.DataFrame:
         own["headline"] = own["main"] & (own["rule"] == first)
         rows += own.to_dict("records")
         for rule, main in own[own["main"]].groupby("rule", sort=False):
-            combine = one.combine if rule == first else over_datasets
-            rows.append(_overall(main, *combine(main, pandas.DataFrame(rows))) | {"headline": rule == first})
+            rows.append(_overall(main, one) | {"headline": rule == first})
     return pandas.DataFrame(rows)[list(COLUMNS)]
 
 
@@ -81,10 +90,10 @@ def _row(one: Claim, data: DataSet, finding: Finding) -> dict[str, object]:
         "claim": one.id,
         **data.rows[["dataset", "task"]].iloc[0],
         **{name: getattr(finding, name) for name in ("family", "main", "rule", "verdict")},
+        **{name: getattr(finding.effect, name) for name in ("low", "high", "splits", "replicates")},
         "effect": finding.effect.value,
-        "low": finding.effect.low,
-        "high": finding.effect.high,
-        "seeds": finding.effect.seeds,
+        "p_supported": finding.support if finding.effect.known else None,
+        "p_contradicted": finding.against if finding.effect.known else None,
         "cells": len(finding.cells),
         **{status: int((finding.looked_at["status"] == status).sum()) for status in STATUSES},
         **{name: getattr(finding, name) for name in ("effect_name", "threshold", "criterion", "note")},
@@ -92,19 +101,26 @@ def _row(one: Claim, data: DataSet, finding: Finding) -> dict[str, object]:
     }
 
 
-def _overall(rows: pandas.DataFrame, verdict: str, note: str) -> dict[str, object]:
+def _overall(rows: pandas.DataFrame, one: Claim) -> dict[str, object]:
     """The row over all data sets of one claim and rule, from the rows of their main families."""
+    verdict, note = one.combine(rows)
     return {
-        "claim": rows["claim"].iloc[0],
+        "claim": one.id,
         "dataset": OVERALL,
         "family": "",
         "rule": rows["rule"].iloc[0],
         "verdict": verdict,
         "effect": (rows["verdict"] == SUPPORTED).mean(),
-        "seeds": rows["seeds"].min(),
+        **rows[["splits", "replicates"]].min(),
         **rows[["cells", *STATUSES]].sum(),
-        "effect_name": "share of the data sets that support the claim",
-        "criterion": "Supported if it is in every data set, contradicted if it is in any.",
+        "effect_name": "share of the data sets that support the claim, each judged by itself",
+        "criterion": SOME if one.combine is for_some else ALL,
         "note": note,
         "rests_on": [name for names in rows["rests_on"] for name in names],
     }
+
+
+_HOLM = "p-values are corrected by Holm's method, so that luck makes any data set count in at most 5 % of studies."
+ALL = f"Supported if it is in every data set, contradicted if it is in any; {_HOLM}"
+SOME = f"Supported if it is in any data set, contradicted if it is in every one; {_HOLM}"
+"""Criteria over all data sets."""

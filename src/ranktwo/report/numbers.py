@@ -2,7 +2,8 @@
 
 LaTeX allows letters alone in a macro's name, so names spell out digits: `\\rtVerdictCOne` is the verdict on claim C1
 over all data sets, and `\\rtEffectCOneDigits` the effect of C1 on the data set digits. `\\rtLowCOneDigits` and
-`\\rtHighCOneDigits` are the ends of its 95 % interval, `\\rtSeedsCOneDigits` is the number of seeds.
+`\\rtHighCOneDigits` are the ends of its 95 % interval, `\\rtReplicatesCOneDigits` is the number of replicates, pairs of
+split and seed.
 """
 
 import itertools
@@ -53,17 +54,19 @@ def macros(rows: pandas.DataFrame, cells: pandas.DataFrame) -> Iterator[Macro]:
     yield Macro("rtCells", str(len(cells)), "all cells of the study")
     for status in STATUSES:
         yield Macro(f"rt{letters(status)}Cells", str(counts.get(status, 0)), f"cells that ended {status}")
+    yield Macro("rtSplits", str(cells["split"].nunique()), "splits of the study")
     yield Macro("rtSeeds", str(cells["seed"].nunique()), "seeds of the study")
     yield Macro("rtDataSets", str(cells["dataset"].nunique()), ", ".join(cells["dataset"].unique()))
     for row in rows[rows["headline"]].itertuples():
         place = "" if row.dataset == OVERALL else letters(row.dataset)
         name = letters(row.claim) + place
-        basis = f"{row.claim}, {row.dataset}: {row.cells} cells, {row.seeds} seeds; `rests_on` in verdicts.parquet"
+        basis = f"{row.claim}, {row.dataset}: {row.cells} cells, {row.replicates} replicates; "
+        basis += "`rests_on` in verdicts.parquet"
         yield Macro(f"rtVerdict{name}", row.verdict, basis)
         if place:
             for what, value in (("Effect", row.effect), ("Low", row.low), ("High", row.high)):
                 yield Macro(f"rt{what}{name}", typeset(value), row.effect_name)
-            yield Macro(f"rtSeeds{name}", str(row.seeds), basis)
+            yield Macro(f"rtReplicates{name}", str(row.replicates), basis)
 
 
 def to_latex(macros: Iterable[Macro], origin: str) -> str:

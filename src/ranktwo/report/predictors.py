@@ -3,11 +3,13 @@
 import pandas
 
 from ranktwo.evidence import wording
-from ranktwo.evidence.predictors import OVERALL
+from ranktwo.evidence.predictors import BETWEEN, OVERALL
 
 EXPLANATION = (
-    "A line for each measure, with its statistics over all data sets and their 95 % intervals; the strongest at fixed "
-    "decay, by the size of its tau there, first. By data set: least and greatest tau at fixed decay of one data set."
+    "A line for each measure: means over data sets of the statistics within each, with 95 % intervals; the strongest "
+    "at fixed decay, by the size of its tau there, first. By data set: least and greatest tau at fixed decay of one "
+    "data set. Between data sets: tau over pairs of nets of two data sets with the same task; it tells data sets, not "
+    "nets, apart."
 )
 """What the page says above the table."""
 
@@ -20,7 +22,8 @@ def summary(scored: pandas.DataFrame) -> pandas.DataFrame:
     """
     all_axes = scored[scored["axis"].isna()]
     overall = all_axes[all_axes["dataset"] == OVERALL].set_index(["measure", "statistic"])
-    single = all_axes[(all_axes["dataset"] != OVERALL) & (all_axes["statistic"] == "tau_fixed_control")]
+    apart = all_axes[all_axes["dataset"] == BETWEEN].set_index("measure")
+    single = all_axes[~all_axes["dataset"].isin([OVERALL, BETWEEN]) & (all_axes["statistic"] == "tau_fixed_control")]
     spread = single.groupby("measure")["value"].agg(["min", "max"])
     strength = overall.xs("tau_fixed_control", level="statistic")["value"].abs()
     # Rounding leaves -0.0 of a small negative number; adding 0.0 makes it 0.0.
@@ -29,10 +32,7 @@ def summary(scored: pandas.DataFrame) -> pandas.DataFrame:
     lines = []
     for measure in strength.sort_values(ascending=False, kind="stable").index:
         statistics = overall.loc[measure]
-        shown = {
-            statistic: f"{wording.number(row['value'])} {wording.bracket(row['low'], row['high'])}".removesuffix(" -")
-            for statistic, row in statistics.iterrows()
-        }
+        shown = {statistic: _shown(row) for statistic, row in statistics.iterrows()}
         lines.append(
             {
                 "measure": measure,
@@ -41,7 +41,19 @@ def summary(scored: pandas.DataFrame) -> pandas.DataFrame:
                 "by data set": wording.bracket(*spread.loc[measure]),
                 "partial Spearman": shown["partial_spearman"],
                 "psi": shown["psi"],
+                "between data sets": _between(apart, measure),
                 "cells": f"{statistics.loc['tau', 'cells']:.0f}",
             }
         )
     return pandas.DataFrame(lines)
+
+
+def _between(apart: pandas.DataFrame, measure: str) -> str:
+    """tau between data sets with its interval; a dash where there is none."""
+    row = apart.loc[measure, ["value", "low", "high"]].astype(float).round(2) + 0.0
+    return _shown(row)
+
+
+def _shown(row: pandas.Series) -> str:
+    """A value and its interval, if it has one."""
+    return f"{wording.number(row['value'])} {wording.bracket(row['low'], row['high'])}".removesuffix(" -")

@@ -2,24 +2,46 @@
 
 import pandas
 
-from ranktwo.evidence.claims.judging import CONTRADICTED, INCONCLUSIVE, SUPPORTED
+from ranktwo.evidence.claims.judging import VERDICTS
 from ranktwo.evidence.predictors import OVERALL
 from ranktwo.evidence.wording import bracket, number, short
 from ranktwo.report.pages import Part
 from ranktwo.store import registry
 
+EFFECTS = (
+    "Effects are means over splits of means over their seeds, and intervals are Student's t over the splits. Where a "
+    "data set has one split, they are over its seeds, and say nothing of other splits. Fewer than three: no interval, "
+    "and inconclusive. Over data sets p-values are corrected by Holm's method at the level of 5 %."
+)
+
 
 def headlines(rows: pandas.DataFrame) -> pandas.DataFrame:
-    """A line for each claim: its words, its verdict, and the data sets with each verdict."""
+    """A line for each claim: its words, its verdict, and the data sets with each verdict that occurs."""
     claims = registry.entries("claim")
+    shown = rows[rows["headline"]]
+    occurring = [word for word in VERDICTS if (shown.loc[shown["dataset"] != OVERALL, "verdict"] == word).any()]
     lines = []
-    for claim, verdicts in rows[rows["headline"]].groupby("claim", sort=False):
+    for claim, verdicts in shown.groupby("claim", sort=False):
         overall = verdicts[verdicts["dataset"] == OVERALL].iloc[0]
         single = verdicts[verdicts["dataset"] != OVERALL]
         line = {"claim": f"{claim}: {claims[claim].settings['words']}", "verdict": overall["verdict"]}
-        for verdict in (SUPPORTED, CONTRADICTED, INCONCLUSIVE):
+        for verdict in occurring:
             line[f"{verdict} on"] = ", ".join(single.loc[single["verdict"] == verdict, "dataset"]) or "-"
         lines.append(line)
+    return pandas.DataFrame(lines)
+
+
+def tests(rows: pandas.DataFrame) -> pandas.DataFrame:
+    """A line for each claim: the paper's words, what we test, the verdict with its counts, the strongest objection."""
+    claims = registry.entries("claim")
+    overall = rows[rows["headline"] & (rows["dataset"] == OVERALL)]
+    lines = []
+    for row in overall.itertuples():
+        said = claims[row.claim].settings
+        paper = f'"{said["paper"]}"' if said.get("paper") else "-"
+        line = {"claim": row.claim, "the paper's words": paper, "our test": said["words"].removeprefix("(ours) ")}
+        counts = f"{row.splits} or more splits, {row.replicates} or more nets a setting, {row.cells} cells"
+        lines.append(line | {"verdict": f"{row.verdict}: {row.note} ({counts})", "objection": said["objection"]})
     return pandas.DataFrame(lines)
 
 
@@ -32,7 +54,7 @@ def details(rows: pandas.DataFrame) -> pandas.DataFrame:
             "verdict": row.verdict,
             "effect": number(row.effect),
             "95 % interval": bracket(row.low, row.high),
-            "seeds, cells": f"{row.seeds}, {row.cells}",
+            "splits, replicates, cells": f"{row.splits}, {row.replicates}, {row.cells}",
             "remark": row.note,
         }
         for row in rows.itertuples()
@@ -66,19 +88,18 @@ def page(rows: pandas.DataFrame, cells: pandas.DataFrame) -> list[Part]:
     overall = rows["dataset"] == OVERALL
     first_rule = {claim: judged["rule"].iloc[0] for claim, judged in rows.groupby("claim")}
     others = rows[(rows["family"] != "") & (rows["rule"] == rows["claim"].map(first_rule))]
-    remarks = [f"- {row.claim}: {row.note}" for row in rows[overall & rows["headline"]].itertuples() if row.note]
     criteria = rows[~overall & rows["headline"]].drop_duplicates("claim")
     parts = [
         headlines(rows),
-        "\n".join(remarks),
+        "Each claim in the paper's words, our test of it, and the strongest objection to the test:",
+        tests(rows),
         "By data set:",
         details(rows[~overall & rows["headline"]]),
         *(["In the other families of cells:", details(others)] if len(others) else []),
-        *(["Rank of V at C1's setting, by rule, median over seeds:", ranks(rows)] if len(ranks(rows)) else []),
+        *(["Rank of V at C1's setting, by rule, mean over splits:", ranks(rows)] if len(ranks(rows)) else []),
         "Effects and criteria:",
         "\n".join(f"- {row.claim}: {row.effect_name}. {row.criterion}" for row in criteria.itertuples()),
-        "Effects are medians over seeds. Of 3 seeds the interval is their range, which holds the true median in 75 % "
-        "of studies (88 % of 4, 94 % of 5). Fewer than 3 seeds: inconclusive.",
+        EFFECTS,
         "Cells that support nothing:",
         "\n".join(f"- {line}" for line in excluded(cells)),
     ]

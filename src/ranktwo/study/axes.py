@@ -247,8 +247,11 @@ AXES: Mapping[str, Axis] = MappingProxyType(
 )
 """Every axis by name, in the order of Cell's fields."""
 
-FAMILY = [name for name in AXES if name not in ("weight_decay", "seed")]
-"""Axes that the cells of a family share: they differ in weight decay and seed only."""
+REPLICATE = ("split", "seed")
+"""Axes that repeat a training: cells that differ in these alone are replicates of one setting."""
+
+FAMILY = [name for name in AXES if name not in ("weight_decay", *REPLICATE)]
+"""Axes that the cells of a family share: they differ in weight decay, split and seed only."""
 
 FACTS = {
     "task": column(TEXT, "`regression` (MSE), `binary` (one logit, logistic loss) or `multiclass` (cross entropy)."),

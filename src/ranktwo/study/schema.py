@@ -201,14 +201,14 @@ class Status(_Closed):
     collapsed_norm: Share = Field(
         default=0.01, description="A cell is `collapsed` if the norm of V ends below this fraction of its initial norm."
     )
-    fit_accuracy: Share = Field(
+    fit_linear: Annotated[float, Field(ge=0), REAL] = Field(
         default=0.9,
-        description="A classification cell whose accuracy on the training labels, noisy or clean, is below this is "
-        "`unfit`.",
+        description="A cell whose skill on its training rows is less than this share of a linear model's is `unfit`.",
     )
-    fit_r2: Annotated[float, Field(le=1), REAL] = Field(
-        default=0.3,
-        description="A regression cell whose R^2 on the training targets, noisy or clean, is below this is `unfit`.",
+    fit_free: Share = Field(
+        default=0.5,
+        description="A cell whose skill is less than this share of that of the same net without weight decay is "
+        "`unfit`.",
     )
 
 
@@ -252,13 +252,14 @@ class Verdicts(_Closed):
         default=0.1, description="V is approximately of rank two if its rank-two residual d_2/||V|| is below this."
     )
     negligible_tau: Share = Field(default=0.2, description="A rank correlation below this says next to nothing.")
+    negligible_gain: Share = Field(
+        default=0.02,
+        description="A gain in test loss below this, as a share of the loss without weight decay, is no gain.",
+    )
     prediction: InnerShare = Field(
         default=0.05,
         description="The rank of V is that of the minimiser if the two differ by less than this, in d_2/||V|| or in "
         "the logarithm of the effective rank.",
-    )
-    resamples: Annotated[int, Field(ge=100, le=1_000_000), WHOLE] = Field(
-        default=2000, description="Resamples of the seeds behind each interval."
     )
 
 

@@ -1,28 +1,32 @@
 """Claim C5b: low rank, and not weight decay by another way, is why they do."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
 
-from ranktwo.evidence import predictors
+import numpy as np
+import pandas
+
+from ranktwo.evidence.claims.c5a_generalizes import MEANINGS
 from ranktwo.evidence.claims.families import DataSet
-from ranktwo.evidence.claims.judging import Effect, Finding, Limits, claim
-from ranktwo.evidence.predictors import GAP
-from ranktwo.study.axes import FAMILY
+from ranktwo.evidence.claims.judging import Finding, Limits, claim
+from ranktwo.evidence.effects import Effect
+from ranktwo.study.axes import FAMILY, REPLICATE
 
 SAME_DATA = ["train_size", "label_noise", "decay_rule"]
-"""Axes that move the gap, or the meaning of mu, by themselves."""
+"""Axes that move the test loss, or the meaning of mu, by themselves."""
 
 
-@claim("C5b", words="low rank is why: rank tells something about the gap once weight decay is known")
+@claim(
+    "C5b",
+    words="(ours) of nets of equal weight decay, those of lower rank have a lower test loss",
+    objection="What moves the rank at a fixed decay (rate, batch size, width) may move the test loss by another way.",
+)
 def rank_beyond_decay(data: DataSet, limits: Limits) -> Iterator[Finding]:
-    """Rank statistics of effective rank against the gap in all families that share training data and decay rule.
+    """Kendall's tau of effective rank and test loss, of nets of one replicate and decay in different settings.
 
-    Where nets of equal decay differ in their seed only, neighbouring decays repeat one order of the few seeds, and
-    chance alone gives great correlations: that is no evidence.
+    Only pairs of settings count whose ranks differ by more than replicates of one setting do.
     """
-    statistics = {
-        "tau_fixed_control": "Kendall tau of effective rank and gap over pairs of nets of equal weight decay",
-        "partial_spearman": "Spearman correlation of effective rank and gap given weight decay",
-    }
     seen = set()
     for family in data.families:
         same = (data.rows[SAME_DATA] == family.cells[SAME_DATA].iloc[0]).all(axis=1)
@@ -30,27 +34,68 @@ def rank_beyond_decay(data: DataSet, limits: Limits) -> Iterator[Finding]:
             continue
         seen.add(group)
         cells = data.rows[same]
-        used = cells[(cells["status"] == "ok") & cells[["effective_rank", GAP]].notna().all(axis=1)]
-        settings = used.drop_duplicates([*FAMILY, "weight_decay"])
-        varied = bool(settings["weight_decay"].duplicated().any())
-        scored = predictors.compare(cells, ["effective_rank"], resamples=limits.resamples).set_index("statistic")
-        for statistic, words in statistics.items():
-            row = scored.loc[[statistic]].iloc[0]
-            effect = Effect(row["value"], row["low"], row["high"], int(row["seeds"]))
+        for meaning, words in MEANINGS.items():
+            used = cells[(cells["status"] == "ok") & cells[["effective_rank", meaning]].notna().all(axis=1)]
+            found = at_fixed_decay(used, meaning)
+            # Signs that all agree vary as coins do, and not by nothing.
+            effect = Effect.of(found.taus, spread=1 / np.sqrt(max(found.independent, 1)))
             yield Finding(
-                rule=f"effective_rank {statistic}",
+                rule=f"effective_rank {meaning}",
                 effect=effect,
-                effect_name=words,
-                criterion=f"Contradicted if the interval lies below {limits.negligible_tau:g}, where rank tells next "
-                "to nothing, or tells the opposite; else supported if it lies above 0. Needs nets of equal decay that "
-                "differ in more than the seed.",
+                effect_name=f"Kendall tau of effective rank and {words}, over pairs of nets of equal weight decay",
+                criterion=f"Supported if the interval lies above {limits.negligible_tau:g}, contradicted if below, "
+                "where rank tells next to nothing, or the opposite. Needs settings of equal decay whose ranks differ "
+                "by more than those of replicates.",
                 threshold=limits.negligible_tau,
-                supported=varied and effect.low > 0 and effect.high >= limits.negligible_tau,
-                contradicted=varied and effect.high < limits.negligible_tau,
-                cells=list(
-                    used["cell"] if statistic == "tau_fixed_control" else used.loc[used["weight_decay"] > 0, "cell"]
-                ),
+                support=effect.above(limits.negligible_tau),
+                against=effect.below(limits.negligible_tau),
+                cells=found.cells,
                 looked_at=cells,
-                note="" if varied else "nets of equal decay differ in the seed only",
+                note=f"{found.pairs} pairs of settings"
+                if found.pairs
+                else "no two settings of equal decay differ in rank by more than replicates do",
                 **family.place,
             )
+
+
+@dataclass(frozen=True)
+class FixedDecay:
+    """What nets of equal weight decay say: a tau for each replicate, and what it rests on."""
+
+    taus: pandas.Series
+    """By (split, seed): mean over pairs of settings of the product of the signs of both differences."""
+    cells: list[str]
+    pairs: int
+    """Pairs of settings."""
+    independent: int
+    """Settings less one, summed over decays: so many signs could be tossed independently."""
+
+
+def at_fixed_decay(cells: pandas.DataFrame, target: str) -> FixedDecay:
+    """Compare effective rank and target over pairs of settings of equal decay, within each replicate.
+
+    A pair of settings counts if the means of ln(effective rank) differ by more than the root of the mean variance
+    between the replicates of the two.
+    """
+    cells = cells.assign(log_rank=np.log(cells["effective_rank"].astype(float)), target=cells[target].astype(float))
+    cells = cells.set_index(list(REPLICATE))
+    products: list[pandas.Series] = []
+    names: dict[str, None] = {}
+    independent = 0
+    for _, level in cells.groupby("weight_decay"):
+        compared = set()
+        settings = [part for _, part in level.groupby(FAMILY, dropna=False)]
+        for (i, one), (j, other) in combinations(enumerate(settings), 2):
+            both = one.index.intersection(other.index)
+            first, second = one.loc[both], other.loc[both]
+            difference = first[["log_rank", "target"]] - second[["log_rank", "target"]]
+            spread = np.sqrt((first["log_rank"].var() + second["log_rank"].var()) / 2)
+            # Of one replicate alone there is no spread (nan), and no pair.
+            if abs(difference["log_rank"].mean()) > spread:
+                products.append(np.sign(difference).prod(axis=1))
+                names |= dict.fromkeys([*first["cell"], *second["cell"]])
+                compared |= {i, j}
+        independent += max(len(compared) - 1, 0)
+    none = pandas.Series([], index=pandas.MultiIndex.from_tuples([], names=REPLICATE), dtype=float)
+    taus = pandas.concat(products).groupby(level=list(REPLICATE)).mean() if products else none
+    return FixedDecay(taus, list(names), len(products), independent)

@@ -1,4 +1,4 @@
-"""The cells that a claim looks at: those of one data set, and its families, which share all axes but decay and seed."""
+"""The cells that a claim looks at: those of one data set, and its families of weight decays and replicates."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,12 +9,12 @@ import pandas
 
 from ranktwo.evidence.gaps import Cells
 from ranktwo.evidence.wording import short
-from ranktwo.study.axes import CONSTANT, FAMILY, heading
+from ranktwo.study.axes import CONSTANT, FAMILY, REPLICATE, heading
 
 
 @dataclass(frozen=True)
 class Family:
-    """Cells of one data set that differ in weight decay and seed only."""
+    """Cells of one data set that differ in weight decay, split and seed only."""
 
     cells: pandas.DataFrame
     name: str
@@ -23,29 +23,51 @@ class Family:
 
     @cached_property
     def decays(self) -> list[float]:
-        """Weight decays above 0 at which every seed is ok, rising."""
+        """Weight decays above 0 at which every replicate is ok, rising."""
         ok = (self.cells["status"] == "ok").groupby(self.cells["weight_decay"]).all()
         return [mu for mu, every in ok.items() if mu > 0 and every]
 
     @cached_property
     def strongest(self) -> pandas.DataFrame:
-        """Cells at the strongest decay, by seed; none if at no decay every seed is ok."""
+        """Cells at the strongest decay, by replicate; none if at no decay every replicate is ok."""
         return self.at(max(self.decays, default=np.nan))
 
     def at(self, weight_decay: float) -> pandas.DataFrame:
-        """Cells that ended ok at this weight decay, by seed."""
+        """Cells that ended ok at this weight decay, by replicate."""
         ok = (self.cells["weight_decay"] == weight_decay) & (self.cells["status"] == "ok")
-        return self.cells[ok].set_index("seed")
+        return self.cells[ok].set_index(list(REPLICATE))
 
     @property
     def decayed(self) -> pandas.DataFrame:
         """Cells with weight decay, however they ended."""
         return self.cells[self.cells["weight_decay"] > 0]
 
+    def validated(self, loss: str = "test_loss", low_rank: float = np.inf) -> pandas.DataFrame:
+        """For each replicate its cell at the decay that other data choose, by replicate.
+
+        That is the decay of least mean loss on the other splits (of one split alone: for its other seeds), among
+        `decays` at which the mean rank-two residual of those is below `low_rank`. So luck is not counted as merit.
+        """
+        cells = self.cells[self.cells["weight_decay"].isin(self.decays)]
+        unit = "split" if cells["split"].nunique() > 1 else "seed"
+        chosen = {}
+        for value in cells[unit].unique():
+            others = cells[cells[unit] != value].groupby("weight_decay")[[loss, "residual_2"]].mean()
+            allowed = others.loc[others["residual_2"] < low_rank, loss].dropna()
+            if len(allowed):
+                chosen[value] = allowed.idxmin()
+        return cells[cells["weight_decay"] == cells[unit].map(chosen)].set_index(list(REPLICATE))
+
     @property
     def place(self) -> dict[str, Any]:
         """What a Finding says of the family."""
         return {"family": self.name, "main": self.main}
+
+    @property
+    def trivial(self) -> bool:
+        """Whether V could be of no rank above two: two inputs, inputs of rank two, or two hidden units, or fewer."""
+        least = self.cells[["inputs", "input_rank"]].min(axis=None)
+        return bool(least <= 2) or all(int(width) <= 2 for width in self.cells["widths"].iloc[0].split("-")[:1])
 
 
 @dataclass(frozen=True)
@@ -70,7 +92,7 @@ class DataSet(Cells):
 
 
 def _plain(cell: pandas.Series) -> bool:
-    """Whether a cell was trained on clean labels, with constant decay, by SGD, in mini-batches."""
+    """Whether a cell was trained on clean labels, with constant decay and rate, by SGD, in mini-batches."""
     return (
         cell["label_noise"] == 0
         and cell["decay_rule"] == CONSTANT

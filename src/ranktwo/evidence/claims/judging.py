@@ -1,17 +1,25 @@
-"""How a claim of arXiv 2410.02176 is judged, from gaps.parquet alone: supported, contradicted or inconclusive.
+"""How a claim is judged, from gaps.parquet alone: in each data set, and over all of them.
 
-A *setting* is all axes but the seed, a *family* all axes but seed and weight decay. Every family is judged; a data
-set's verdict is that of its main family: the one with the most cells among those with clean labels, constant decay,
-SGD and mini-batches, or among all if none is such. C3 is about variation, so all families of a data set count there.
-Over data sets a claim is supported if it is in each of them, contradicted if it is in any, else inconclusive.
+A *setting* is all axes but split and seed, a *family* all axes but these and weight decay. Every family is judged; a
+data set's verdict is that of its main family: the one with the most cells among those with clean labels, constant
+decay, SGD and mini-batches, or among all if none is such.
 
 Only cells with status `ok` are evidence; the others are counted in the row. Where low rank is to be seen at its best
-the setting is the *strongest decay*: the greatest weight decay at which every seed is ok, whatever its rank is.
+the setting is the *strongest decay*: the greatest weight decay at which every replicate is ok, whatever its rank is.
 
-An effect is the median over seeds (of the difference seed by seed, where settings are compared), its interval the
-2.5th to 97.5th percentile of that median over resampled seeds, with one fixed random seed. Fewer than 3 seeds: no
-interval, and at most inconclusive. Of 3 to 5 seeds the interval is their range, which holds the true median in 75, 88
-and 94 % of studies: a verdict from 3 seeds is weaker evidence than its interval's name says.
+An effect is a mean over splits with a 95 % interval (evidence/effects.py). Every finding has two p-values: of the
+claim's criterion, and of its contrary. A claim is, in a data set,
+
+- `trivial` if it could not be otherwise there: low rank where the inputs have rank two,
+- `vacuous` if it holds and says nothing there: a bound that is above what it bounds can be at most,
+- `supported` if its p-value is at most 5 %, that is if the interval lies on its side of the threshold,
+- `contradicted` if the contrary's is, and
+- `inconclusive` otherwise.
+
+Over data sets, trivial ones do not count, and p-values are corrected by Holm's method: the chance that any data set
+counts for or against the claim by luck is at most 5 %. A claim about every data set (`for_all`) is contradicted if one
+contradicts it so, and supported if each supports it so; a claim that something can be achieved (`for_some`) is
+supported if one supports it, and contradicted if each contradicts it.
 
 Adding a claim is adding one file to this folder, with one function marked `@claim`.
 """
@@ -23,10 +31,12 @@ import numpy as np
 import pandas
 
 from ranktwo.evidence.claims.families import DataSet
-from ranktwo.evidence.predictors import MIN_SEEDS
+from ranktwo.evidence.effects import LEVEL, Effect, holm
 from ranktwo.evidence.wording import number
 
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
+VACUOUS, TRIVIAL = "vacuous", "trivial"
+VERDICTS = (SUPPORTED, CONTRADICTED, INCONCLUSIVE, VACUOUS, TRIVIAL)
 STATUSES = ("ok", "unfit", "collapsed", "diverged")
 
 
@@ -38,33 +48,10 @@ class Limits:
     """V is approximately of rank two if its rank-two residual d_2/||V|| is below this."""
     negligible_tau: float = 0.2
     """A rank correlation below this says next to nothing."""
+    negligible_gain: float = 0.02
+    """A share of the loss without weight decay; a gain below this is no gain."""
     prediction: float = 0.05
     """V has the rank of the minimiser if the two differ by less: in d_2/||V||, or in ln of the effective rank."""
-    resamples: int = 2000
-    """Of the seeds, behind each interval."""
-
-
-@dataclass(frozen=True)
-class Effect:
-    """Median over seeds and its interval; NaN where undefined."""
-
-    value: float = np.nan
-    low: float = np.nan
-    high: float = np.nan
-    seeds: int = 0
-
-    @classmethod
-    def of(cls, values: pandas.Series, limits: Limits) -> "Effect":
-        """Of one value for each seed; nulls are left out."""
-        known = values.dropna().to_numpy(float)
-        count = len(known)
-        if count == 0:
-            return cls()
-        if count < MIN_SEEDS:
-            return cls(float(np.median(known)), seeds=count)
-        draws = np.random.default_rng(0).integers(count, size=(limits.resamples, count))
-        low, high = np.quantile(np.median(known[draws], axis=1), [0.025, 0.975])
-        return cls(float(np.median(known)), float(low), float(high), count)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +63,12 @@ class Finding:
     effect_name: str
     criterion: str
     threshold: float
-    supported: bool
-    contradicted: bool
+    support: float
+    """p-value of the claim."""
+    against: float
+    """p-value of its contrary."""
+    vacuous: bool = False
+    trivial: bool = False
     cells: list[str]
     """Cells that the effect rests on."""
     looked_at: pandas.DataFrame
@@ -89,14 +80,19 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """Inconclusive where the effect has no interval, or both or neither of the criteria hold."""
-        if np.isnan(self.effect.low) or self.supported == self.contradicted:
+        """One of VERDICTS, as the module's docstring says."""
+        if self.trivial:
+            return TRIVIAL
+        if self.vacuous:
+            return VACUOUS
+        supported, contradicted = self.support <= LEVEL, self.against <= LEVEL
+        if supported == contradicted:
             return INCONCLUSIVE
-        return SUPPORTED if self.supported else CONTRADICTED
+        return SUPPORTED if supported else CONTRADICTED
 
 
 Judge = Callable[[DataSet, Limits], Iterator[Finding]]
-Combine = Callable[[pandas.DataFrame, pandas.DataFrame], tuple[str, str]]
+Combine = Callable[[pandas.DataFrame], tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -105,25 +101,61 @@ class Claim:
 
     id: str
     words: str
+    """What we test."""
+    paper: str
+    """The paper's own words; empty if the claim is ours."""
+    objection: str
+    """The strongest objection to our test."""
     judge: Judge
     combine: Combine
 
 
-def over_datasets(own: pandas.DataFrame, judged: pandas.DataFrame) -> tuple[str, str]:
-    """Verdict and note from a claim's rows `own`, one for each data set; `judged` are all rows made so far."""
-    contradicted = own[own["verdict"] == CONTRADICTED]
-    if len(contradicted):
-        return CONTRADICTED, f"contradicted on {dataset_names(contradicted)}"
-    return (SUPPORTED if (own["verdict"] == SUPPORTED).all() else INCONCLUSIVE), ""
+def counted(own: pandas.DataFrame) -> tuple[pandas.DataFrame, str]:
+    """The rows that count over data sets, with the verdict that each has after Holm's correction, and words on them."""
+    rows = own[own["verdict"] != TRIVIAL].copy()
+    judged = rows.index[rows["verdict"] != VACUOUS]
+    nearest = rows.loc[judged, ["p_supported", "p_contradicted"]].min(axis=1).fillna(1.0)
+    held = dict(zip(judged, holm(list(nearest)), strict=True))
+    for row in judged:
+        if not held[row]:
+            rows.loc[row, "verdict"] = INCONCLUSIVE
+    names = {word: dataset_names(part) for word, part in rows.groupby("verdict")}
+    named = [f"{word} on {names[word]}" for word in VERDICTS if word in names]
+    left_out = own[own["verdict"] == TRIVIAL]
+    return rows, "; ".join([*named, *([f"trivial on {dataset_names(left_out)}"] if len(left_out) else [])])
 
 
-def claim(id: str, *, words: str, combine: Combine = over_datasets) -> Callable[[Judge], Claim]:
+def for_all(own: pandas.DataFrame) -> tuple[str, str]:
+    """Verdict and note from a claim's rows, one for each data set, where the claim is about every data set."""
+    rows, note = counted(own)
+    verdicts = rows["verdict"]
+    if rows.empty:
+        return TRIVIAL, note
+    if (verdicts == CONTRADICTED).any():
+        return CONTRADICTED, note
+    return (verdicts.iloc[0] if verdicts.nunique() == 1 else INCONCLUSIVE), note
+
+
+def for_some(own: pandas.DataFrame) -> tuple[str, str]:
+    """As `for_all`, where the claim is that something can be achieved."""
+    rows, note = counted(own)
+    verdicts = rows["verdict"]
+    if rows.empty:
+        return TRIVIAL, note
+    if (verdicts == SUPPORTED).any():
+        return SUPPORTED, note
+    return (verdicts.iloc[0] if verdicts.nunique() == 1 else INCONCLUSIVE), note
+
+
+def claim(
+    id: str, *, words: str, objection: str, paper: str = "", combine: Combine = for_all
+) -> Callable[[Judge], Claim]:
     """Register a claim by the function that judges it in one data set.
 
     The function takes the cells of a data set and the limits, and yields a Finding for each family and measure. The
     first measure that it yields is the one that headlines show. `combine` is what makes the verdict over all data sets.
     """
-    return lambda judge: Claim(id, words, judge, combine)
+    return lambda judge: Claim(id, words, paper, objection, judge, combine)
 
 
 def dataset_names(rows: pandas.DataFrame) -> str:

@@ -1,0 +1,95 @@
+"""What a linear model makes of a cell's training rows: the yardstick of whether a net fits them.
+
+The linear model is x -> w.x + b of least squares on the targets that the cell was trained on, noise included: values in
+regression, else 0 and 1 for two classes and one-hot rows for more, the greatest output being the class predicted. Of
+several such models it is the one of least norm: singular values of the inputs below `SMALLEST` of the greatest are 0.
+"""
+
+from typing import Any
+
+import pyarrow
+import torch
+from torch import Tensor
+
+from ranktwo.analysis.inputs import Inputs, analysis
+from ranktwo.data.dataset import training_data
+from ranktwo.data.labels import targets
+from ranktwo.nets import losses
+from ranktwo.nets.losses import Task, target_variance
+from ranktwo.store import columns
+from ranktwo.store.columns import REAL, WHOLE, column
+from ranktwo.store.records import CELL, defined
+
+SMALLEST = 1e-5
+"""Share of the greatest singular value of the inputs, which are float32, below which one is rounding."""
+COLUMNS = {
+    "input_rank": column(
+        WHOLE, f"Rank of the training inputs: singular values above {SMALLEST:g} of the greatest.", headline=True
+    ),
+    "chance_score": column(
+        REAL,
+        "Training score without inputs: the share of the most frequent training label, noise included; 0 (R^2) in "
+        "regression.",
+        headline=True,
+    ),
+    "linear_train_score": column(
+        REAL,
+        "`train_accuracy`, or `train_r2` in regression, of the linear model of least squares with an intercept on the "
+        "same rows and targets.",
+        headline=True,
+    ),
+    "linear_test_score": column(REAL, "The same model's `test_accuracy`, or `test_r2` in regression.", headline=True),
+}
+
+
+def schema() -> pyarrow.Schema:
+    """Of the table of `baseline`."""
+    return columns.schema({**CELL, **COLUMNS})
+
+
+@analysis(rows="cell", schema=schema)
+def baseline(inputs: Inputs) -> pyarrow.Table:
+    """The scores of a linear model on each cell's rows and targets."""
+    data = inputs.dataset()
+    known: dict[Any, dict[str, float | None]] = {}
+    rows = []
+    for cell, record in inputs.cells("baseline"):
+        noise = record.cell["label_noise"]
+        labels = (record.cell["train_size"], noise, record.cell["seed"] if noise else None)
+        if labels not in known:
+            x, y = training_data(record.cell, data)
+            test_y = targets(data.test_y, data.task, data.outputs)
+            known[labels] = linear(x, y, data.test_x, test_y, data.task)
+        rows.append({"cell": cell} | known[labels])
+    return pyarrow.Table.from_pylist(rows, schema=schema())
+
+
+def linear(x: Tensor, y: Tensor, test_x: Tensor, test_y: Tensor, task: Task) -> dict[str, float | None]:
+    """The values of COLUMNS, of inputs x [N, n] and targets y [N, c] as the net has them."""
+    x, y, test_x, test_y = (part.double() for part in (x, y, test_x, test_y))
+    mean_x, mean_y = x.mean(0), y.mean(0)
+    centred = x - mean_x
+    values, vectors = torch.linalg.eigh(centred.T @ centred)
+    kept = values > SMALLEST**2 * values[-1]
+    weights = vectors[:, kept] / values[kept] @ (vectors[:, kept].T @ (centred.T @ (y - mean_y)))
+    outputs = [(part - mean_x) @ weights + mean_y for part in (x, test_x)]
+    squares = torch.linalg.eigvalsh(x.T @ x)
+    found: dict[str, float | None] = {"input_rank": int((squares > SMALLEST**2 * squares[-1]).sum())}
+    if task == "regression":
+        scores = [
+            1 - float((f - t).square().mean() / target_variance(t)) for f, t in zip(outputs, (y, test_y), strict=True)
+        ]
+        chance = 0.0
+    else:
+        # A logit of 0 is the border of two classes, a target of 0 and 1 has it at a half.
+        shift = 0.5 if task == "binary" else 0.0
+        scores = [
+            float(losses.correct(f[None] - shift, t, task).double().mean())
+            for f, t in zip(outputs, (y, test_y), strict=True)
+        ]
+        chance = max(float(mean_y.max()), float(1 - mean_y.max()) if task == "binary" else 0.0)
+    return found | {
+        "chance_score": chance,
+        "linear_train_score": defined(scores[0]),
+        "linear_test_score": defined(scores[1]),
+    }
