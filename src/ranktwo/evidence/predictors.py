@@ -2,7 +2,8 @@
 
 A cell is one trained net: a row with its split and seed, its place on the axes, its measures and its gap. A cell whose
 measure or gap is null or infinite is excluded and counted. A measure (or gap) that is the same in all cells used has
-null statistics: it ranks nothing. With s_ij = sgn(mu_i - mu_j) sgn(g_i - g_j) for cells i, j, mu the measure, g the gap:
+null statistics: it ranks nothing. With s_ij = sgn(mu_i - mu_j) sgn(g_i - g_j) for cells i, j, mu the measure and g the
+gap:
 
 - tau: mean of s_ij over all pairs of cells. Jiang et al. 2020 (1912.02178), their definition of Kendall's coefficient:
   sign products over |T|(|T| - 1), so a tie counts 0 and stays in the denominator. This is tau-a; published
@@ -71,7 +72,7 @@ COLUMNS = {
     "high": column(REAL, "Upper end of that interval."),
     "replicates": column(
         WHOLE,
-        "Number of replicates, pairs of split and seed, that the row rests on; of `overall` the fewest of its data sets.",
+        "Number of replicates, pairs of split and seed, that the row rests on; of `overall` the fewest of its sets.",
     ),
     "cells": column(WHOLE, "Number of cells that the row rests on."),
     "excluded": column(WHOLE, "Cells left out because the measure or the gap is null there."),

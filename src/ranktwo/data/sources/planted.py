@@ -1,0 +1,57 @@
+"""Data whose truth is planted, for a study of what the verdicts say where the answer is known.
+
+Inputs are standard normal in ROWS rows. Nets have no biases, so targets have mean zero over the inputs' law: neurons
+come in pairs of opposite sign, and nothing but the planted directions is needed.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from ranktwo.data.sources.base import Raw, source
+
+ROWS, COLUMNS = 800, 10
+
+
+@source("planted-rank-1", "planted-rank-2", "planted-rank-4", rows=(800,), columns=10, kind="regression")
+def planted_ranks(name: str, folder: Path, download: bool) -> Raw:
+    """y = sum_r +- relu(v_r . x), of orthonormal v_r: of rank two and four; of rank one y = v . x, two such neurons."""
+    random = np.random.default_rng(1)
+    x = random.standard_normal((ROWS, COLUMNS))
+    rank = int(name[-1])
+    directions = np.linalg.qr(random.standard_normal((COLUMNS, rank)))[0]
+    if rank == 1:
+        y = (x @ directions)[:, 0]
+    else:
+        y = np.maximum(x @ directions, 0) @ np.resize([1.0, -1.0], rank)
+    return Raw(kind="regression", train_x=x, train_y=y, verified="structure")
+
+
+@source("planted-abs", rows=(800,), columns=10, kind="regression")
+def planted_abs(name: str, folder: Path, download: bool) -> Raw:
+    """y = |x_1| + ... + |x_5| - |x_6| - ... - |x_10|: each input is needed, on both sides, so that the rank is ten."""
+    x = np.random.default_rng(2).standard_normal((ROWS, COLUMNS))
+    y = np.abs(x) @ np.repeat([1.0, -1.0], COLUMNS // 2)
+    return Raw(kind="regression", train_x=x, train_y=y, verified="structure")
+
+
+@source("planted-two-inputs", rows=(800,), columns=2, kind="regression")
+def planted_two_inputs(name: str, folder: Path, download: bool) -> Raw:
+    """y = |x_1| - |x_2| of two inputs: V has rank two at most, whatever the training."""
+    x = np.random.default_rng(3).standard_normal((ROWS, 2))
+    return Raw(kind="regression", train_x=x, train_y=np.abs(x) @ np.array([1.0, -1.0]), verified="structure")
+
+
+@source("planted-xor", rows=(800,), columns=10, kind="classification", classes=2)
+def planted_xor(name: str, folder: Path, download: bool) -> Raw:
+    """Class 1 where x_1 x_2 > 0, of ten inputs: no linear model has any skill, and |x_1 + x_2| - |x_1 - x_2| does it."""
+    x = np.random.default_rng(4).standard_normal((ROWS, COLUMNS))
+    return Raw(kind="classification", train_x=x, train_y=(x[:, 0] * x[:, 1] > 0).astype(np.int64), verified="structure")
+
+
+@source("planted-random", rows=(800,), columns=10, kind="classification", classes=2)
+def planted_random(name: str, folder: Path, download: bool) -> Raw:
+    """Labels tossed independently of the inputs: there is nothing to learn but the training rows themselves."""
+    random = np.random.default_rng(5)
+    x = random.standard_normal((ROWS, COLUMNS))
+    return Raw(kind="classification", train_x=x, train_y=random.integers(0, 2, ROWS), verified="structure")
