@@ -6,6 +6,7 @@ import pyarrow
 
 from ranktwo.evidence import verdicts
 from ranktwo.evidence.claims.judging import Limits
+from ranktwo.evidence.effects import Effect
 from ranktwo.evidence.gaps import Cells
 from ranktwo.store.columns import REAL, WHOLE, column, schema
 
@@ -38,20 +39,25 @@ KINDS = {
     **dict.fromkeys(["path_norm_1", "spectral_stable_rank_over_margin"], "measure"),
 }
 """Kinds of the made-up columns."""
-LIMITS = Limits(resamples=500)
+MANY = (0.0, 0.01, 0.02, 0.04, 0.08, 0.1, 0.2, 0.3, 0.4)
+"""Weight decays of which each makes a pair of settings to compare."""
+LIMITS = Limits()
 
 
 def falls(mu, seed):
     """A rank-two residual that decay makes small."""
-    return 0.01 + 0.001 * seed if mu else 0.9
+    return (0.01 if mu else 0.9) + 0.001 * seed
 
 
-def study(dataset="toy", decays=(0.0, 0.1, 0.2), seeds=3, status="ok", **changes):
+def study(dataset="toy", decays=(0.0, 0.1, 0.2), seeds=3, status="ok", split=0, **changes):
     """Rows of gaps.parquet in which every claim but C5b is supported; a change is a value or a function of mu, seed."""
     values = {
         **SGD_AXES,
         "task": "binary",
+        "inputs": 10,
+        "input_rank": 10,
         "status": status,
+        "residual_1": 0.3,
         "residual_2": falls,
         "effective_rank": lambda mu, seed: 2 + seed if mu else 8 + seed,
         "stable_rank": 1.5,
@@ -74,34 +80,43 @@ def study(dataset="toy", decays=(0.0, 0.1, 0.2), seeds=3, status="ok", **changes
         "chen2024_rank_two_rate": 1.0,
     } | changes
     rows = [
-        {"dataset": dataset, "weight_decay": mu, "seed": seed}
+        {"dataset": dataset, "weight_decay": mu, "split": split, "seed": seed}
         | {name: value(mu, seed) if callable(value) else value for name, value in values.items()}
         for mu in decays
         for seed in range(seeds)
     ]
     table = pandas.DataFrame(rows)
+    ending = f"-{split}" if split else ""
     table["cell"] = [
-        f"{r.dataset}-{r.batch_size}-{r.label_noise:g}-{r.weight_decay:g}-{r.seed}" for r in table.itertuples()
+        f"{r.dataset}-{r.batch_size}-{r.label_noise:g}-{r.weight_decay:g}-{r.seed}{ending}" for r in table.itertuples()
     ]
     return table
 
 
 def by_rank(sign):
-    """Two batch sizes; of nets of equal decay those of higher rank have a gap that is greater, smaller or unrelated."""
+    """Two batch sizes; of nets of equal decay those of higher rank have a greater, a smaller or an unrelated loss."""
     noise = np.random.default_rng(0)
     parts = []
     for size, shift in ((4, 0.0), (16, 5.0)):
-        ranks = {(mu, s): shift + noise.uniform() for mu in (0.0, 0.1, 0.2, 0.4) for s in range(3)}
+        ranks = {(mu, s): 2 + shift + noise.uniform() for mu in MANY for s in range(4)}
         gaps = {key: sign * rank + (noise.normal() if sign == 0 else 0) for key, rank in ranks.items()}
         parts.append(
             study(
                 batch_size=size,
-                decays=(0.0, 0.1, 0.2, 0.4),
+                decays=MANY,
+                seeds=4,
                 effective_rank=lambda mu, s, r=ranks: r[mu, s],
+                test_loss=lambda mu, s, g=gaps: g[mu, s],
                 matched_loss_gap=lambda mu, s, g=gaps: g[mu, s],
             )
         )
     return pandas.concat(parts)
+
+
+def effect_of(values, splits=False):
+    """The effect of these values, one for each seed of one split or for each split."""
+    places = [(number, 0) if splits else (0, number) for number in range(len(values))]
+    return Effect.of(pandas.Series(values, index=pandas.MultiIndex.from_tuples(places, names=["split", "seed"])))
 
 
 def judge(*parts, kinds=KINDS):

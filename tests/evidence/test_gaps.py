@@ -16,7 +16,7 @@ from ranktwo.store.records import CELL, DIVERGED, MATRIX, SNAPSHOT
 from ranktwo.study import jobs
 from ranktwo.study.axes import CELL_COLUMNS
 
-THRESHOLDS = {"collapsed_norm": 0.01, "fit_accuracy": 0.9, "fit_r2": 0.3}
+THRESHOLDS = {"collapsed_norm": 0.01, "fit_linear": 0.9, "fit_free": 0.5}
 METRICS = [f"{part}_{m}" for part in ("train", "clean_train", "test", "noisy_test") for m in ("loss", "accuracy", "r2")]
 HEADLINE = column(REAL, "A number.", headline=True)
 MADE = {
@@ -37,14 +37,21 @@ MADE = {
         "critical_decay": HEADLINE,
         "vacuity_upper": HEADLINE,
     },
-    "bounds": {**CELL, "other": column(REAL, "A bound.", unit="1", headline=True, kind="bound")},
+    "bounds": {
+        **CELL,
+        "other": column(REAL, "A bound.", unit="1", headline=True, kind="bound"),
+        "chance_score": HEADLINE,
+        "linear_train_score": HEADLINE,
+    },
 }
 """Columns of the files of a made-up study."""
 CELLS = ("a", "b")
+R2 = {"train_accuracy": None, "clean_train_accuracy": None, "chance": 0.0, "linear": 0.5}
+"""Of a regression net, beside a linear model of R^2 0.5."""
 
 
-def rows_of_a_stack(norm=2.0, diverged=None, **metrics):
-    """Rows by stage of two cells that end alike, with two snapshots and two matrices."""
+def rows_of_a_stack(norm=2.0, diverged=None, chance=0.5, linear=0.9, decays=(0.1, 0.1), **metrics):
+    """Rows by stage of two cells that end alike, with two snapshots and two matrices; `decays` are theirs."""
     end = dict.fromkeys(METRICS) | {
         "train_loss": 0.1,
         "test_loss": 0.3,
@@ -53,18 +60,20 @@ def rows_of_a_stack(norm=2.0, diverged=None, **metrics):
     }
     end |= {"train_accuracy": 0.99, "clean_train_accuracy": 0.99, "test_accuracy": 0.9, "noisy_test_accuracy": 0.85}
     start = dict.fromkeys(METRICS, 9.0)
-    facts = {"dataset": "toy", "task": "binary", "inputs": 4, "outputs": 1, **SGD_AXES, "weight_decay": 0.1}
+    facts = {"dataset": "toy", "task": "binary", "inputs": 4, "outputs": 1, **SGD_AXES}
     rows = {"train": [], "spectra": [], "certificates": [], "bounds": []}
     for seed, cell in enumerate(CELLS):
         for step, metric in ((0, start), (7, end | metrics)):
             rows["train"].append({"cell": cell, "step": step, "diverged_step": diverged, **metric})
         for matrix, first, last, more in (("V", 4.0, norm, 0), ("U", 100.0, 100.0, 100)):
             for step, value in ((0, first), (7, last)):
-                place = {"cell": cell, **facts, "seed": seed, "step": step, "matrix": matrix, "rows": 8, "columns": 4}
+                place = {"cell": cell, **facts, "weight_decay": decays[seed], "seed": seed if decays[1] else 0}
+                place |= {"step": step, "matrix": matrix, "rows": 8, "columns": 4}
                 rows["spectra"].append(place | {"norm": value, "nuclear_norm": 1.0, "rank_numpy": 3 + more})
                 certified = {"norm": -1.0, "critical_decay": 0.5, "vacuity_upper": step + more + seed / 2}
                 rows["certificates"].append(place | certified)
-        rows["bounds"].insert(0, {"cell": cell, "other": 2.0 + seed})
+        baseline = {"chance_score": chance, "linear_train_score": linear}
+        rows["bounds"].insert(0, {"cell": cell, "other": 2.0 + seed, **baseline})
     return rows
 
 
@@ -134,10 +143,13 @@ def test_certificates_are_those_of_v_at_the_end_and_other_tables_are_joined_by_c
     [
         ({}, "ok"),
         ({"clean_train_accuracy": 0.8, "train_accuracy": 0.8}, "unfit"),
+        ({"clean_train_accuracy": 0.8, "train_accuracy": 0.8, "linear": 0.82}, "ok"),
+        ({"clean_train_accuracy": 0.8, "train_accuracy": 0.8, "linear": 0.5}, "ok"),
+        ({"clean_train_accuracy": 0.5, "train_accuracy": 0.5, "linear": 0.5}, "unfit"),
         ({"clean_train_accuracy": 0.8}, "ok"),
         ({"train_accuracy": 0.8}, "ok"),
-        ({"train_accuracy": None, "clean_train_accuracy": None, "train_r2": 0.2, "clean_train_r2": 0.2}, "unfit"),
-        ({"train_accuracy": None, "clean_train_accuracy": None, "train_r2": 0.5, "clean_train_r2": 0.5}, "ok"),
+        (R2 | {"train_r2": 0.4, "clean_train_r2": 0.4}, "unfit"),
+        (R2 | {"train_r2": 0.5, "clean_train_r2": 0.5}, "ok"),
         ({"norm": 0.039, "clean_train_accuracy": 0.5, "train_accuracy": 0.5}, "collapsed"),
         ({"norm": 0.041}, "ok"),
         ({"norm": 0.0}, "collapsed"),
@@ -147,6 +159,21 @@ def test_certificates_are_those_of_v_at_the_end_and_other_tables_are_joined_by_c
 )
 def test_status_is_the_first_that_applies(made, changes, status):
     assert made(**changes)["status"] == status
+
+
+def test_a_net_is_compared_with_the_same_net_without_decay(tmp_path, known_analyses):
+    rows = rows_of_a_stack(decays=(0.1, 0.0), linear=0.7)
+    for row in rows["train"]:
+        if row["cell"] == "a" and row["step"]:
+            row["train_accuracy"] = row["clean_train_accuracy"] = 0.7
+    write(tmp_path, "one", rows)
+    decayed, free = gaps.table(tmp_path, ["one"], [], THRESHOLDS).to_pylist()
+    assert (decayed["fit_linear"], decayed["fit_free"]) == pytest.approx((1.0, 0.2 / 0.49))
+    assert (free["fit_linear"], free["fit_free"]) == pytest.approx((0.49 / 0.2, 1.0))
+    assert (decayed["status"], free["status"]) == ("unfit", "ok")
+    alone = rows_of_a_stack(decays=(0.1, 0.2), linear=0.7)
+    write(tmp_path, "one", alone)
+    assert [row["fit_free"] for row in gaps.table(tmp_path, ["one"], [], THRESHOLDS).to_pylist()] == [None, None]
 
 
 def test_what_a_diverged_cell_ended_with_is_null(made):
@@ -160,7 +187,8 @@ def test_columns_are_those_of_a_cell_then_gaps_then_headlines_each_as_declared(t
     write(tmp_path, "one", rows_of_a_stack())
     table = gaps.table(tmp_path, ["one"], [], THRESHOLDS)
     made = MADE["bounds"] | MADE["certificates"] | MADE["spectra"]
-    shown = {name: made[name] for name in ("norm", "rank_numpy", "other", "critical_decay", "vacuity_upper")}
+    shown = ["norm", "rank_numpy", "other", "chance_score", "linear_train_score", "critical_decay", "vacuity_upper"]
+    shown = {name: made[name] for name in shown}
     ended = {**DIVERGED, **dict.fromkeys(METRICS, HEADLINE)}
     expected = schema({**CELL_COLUMNS, **gaps.COLUMNS, **ended, **shown, **gaps.PREDICTED})
     assert table.schema.equals(expected, check_metadata=True)

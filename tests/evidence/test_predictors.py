@@ -17,7 +17,7 @@ AXES = ["dataset", "batch_size", "weight_decay"]
 
 def grid(seeds=3, decays=DECAYS, datasets=("a", "b"), batches=(4, 16)):
     rows = itertools.product(datasets, batches, decays, range(seeds))
-    return pd.DataFrame(rows, columns=[*AXES, "seed"])
+    return pd.DataFrame(rows, columns=[*AXES, "seed"]).assign(split=0)
 
 
 def noisy_table(seed=0, **shape):
@@ -31,8 +31,16 @@ def noisy_table(seed=0, **shape):
     return table
 
 
+def scores(table, measures, axes, **options):
+    """Rows of all scores, as a table."""
+    table = table.assign(split=table.get("split", 0))
+    return pd.DataFrame(
+        [row for one in predictors.score(table, measures, "gap", axes, **options) for row in one.rows()]
+    )
+
+
 def statistics(table, measures=("m",), **options):
-    scored = predictors.score(table, list(measures), "gap", AXES, **({"resamples": 50} | options))
+    scored = scores(table, list(measures), AXES, **({"resamples": 50} | options))
     return {(r.measure, r.statistic, None if pd.isna(r.axis) else r.axis): r for r in scored.itertuples()}
 
 
@@ -83,7 +91,7 @@ def test_every_statistic_against_brute_force(seed):
     table = noisy_table(seed)
     cells, found = used(table), statistics(table)
     assert value(found, "tau") == pytest.approx(brute_tau(cells))
-    fixed = brute_tau(cells, lambda a, b: a["weight_decay"] == b["weight_decay"])
+    fixed = brute_tau(cells, lambda a, b: a["weight_decay"] == b["weight_decay"] and differing(a, b))
     assert value(found, "tau_fixed_control") == pytest.approx(fixed)
     psis, errors = [], []
     for axis in AXES:
@@ -131,7 +139,7 @@ def test_tau_is_scipys_without_ties_and_not_with_them():
     assert value(statistics(table), "tau") == pytest.approx(kendalltau(table["m"], table["gap"])[0])
     # Ties: (1,1), (1,2), (2,3) has sign products 0, 1, 1 over 3 pairs; tau-b would be 2/sqrt(2 * 3).
     tied = pd.DataFrame({"weight_decay": [1.0, 2.0, 3.0], "seed": 0, "m": [1.0, 1.0, 2.0], "gap": [1.0, 2.0, 3.0]})
-    scored = predictors.score(tied, ["m"], "gap", ["weight_decay"])
+    scored = scores(tied, ["m"], ["weight_decay"])
     found = scored.set_index("statistic")["value"]
     assert found["tau"] == pytest.approx(2 / 3)
     assert found["psi"].tolist() == pytest.approx([2 / 3, 2 / 3])
@@ -142,7 +150,7 @@ def test_a_tie_is_half_an_error():
     table = pd.DataFrame({"weight_decay": [1.0, 2.0], "seed": 0, "m": [1.0, 1.0], "gap": [1.0, 2.0]})
     table = pd.concat([table.assign(dataset=name) for name in "ab"])
     table.loc[table["dataset"] == "b", "m"] = [3.0, 4.0]
-    scored = predictors.score(table, ["m"], "gap", ["dataset", "weight_decay"], min_pairs=1)
+    scored = scores(table, ["m"], ["dataset", "weight_decay"], min_pairs=1)
     errors = scored[(scored["axis"] == "weight_decay")].set_index("statistic")["value"]
     assert errors["sign_error"] == pytest.approx((0.5 + 0) / 2)
     assert errors["robust_sign_error"] == 0.5
@@ -186,7 +194,7 @@ def test_rounding_never_makes_a_partial_correlation_of_the_control_with_itself(c
     generator = np.random.default_rng(count)
     table = pd.DataFrame({"cell": range(count), "seed": 0, "weight_decay": generator.integers(1, 6, count)})
     table["gap"], table["m"] = generator.normal(size=count), np.exp(-table["weight_decay"])
-    scored = predictors.score(table, ["m"], "gap", ["cell"]).set_index("statistic")
+    scored = scores(table, ["m"], ["cell"]).set_index("statistic")
     assert math.isnan(scored.loc["partial_spearman", "value"])
 
 
@@ -219,9 +227,9 @@ def test_excluded_cells_are_counted():
     found = statistics(table)
     for (_, statistic, _), row in found.items():
         excluded = 3 + (used_zero_decays(table) if statistic == "partial_spearman" else 0)
-        assert (row.cells, row.excluded, row.seeds) == (len(table) - excluded, excluded, 3), statistic
+        assert (row.cells, row.excluded, row.replicates) == (len(table) - excluded, excluded, 3), statistic
     table["m"] = np.nan
-    assert {(row.cells, row.excluded, row.seeds) for row in statistics(table).values()} == {(0, len(table), 0)}
+    assert {(row.cells, row.excluded, row.replicates) for row in statistics(table).values()} == {(0, len(table), 0)}
     assert all(math.isnan(row.value) for row in statistics(table).values())
 
 
@@ -232,7 +240,7 @@ def used_zero_decays(table):
 def test_cells_that_cannot_be_told_apart_are_refused():
     table = noisy_table()
     with pytest.raises(UserError, match="name every axis"):
-        predictors.score(table, ["m"], "gap", ["dataset", "weight_decay"])
+        scores(table, ["m"], ["dataset", "weight_decay"])
 
 
 # Intervals
@@ -271,7 +279,7 @@ def test_intervals_need_three_seeds():
         table = grid(seeds=seeds)
         table["gap"], table["m"] = generator.normal(size=(2, len(table)))
         for (_, statistic, _), row in statistics(table, min_pairs=1).items():
-            assert row.seeds == seeds
+            assert row.replicates == seeds
             assert np.isfinite(row.value), statistic
             assert np.isfinite([row.low, row.high]).all() == (seeds == 3), statistic
             assert not row.low > row.high
@@ -287,7 +295,7 @@ def test_interval_covers_the_truth():
         return cells
 
     def psi(cells, resamples):
-        scored = predictors.score(cells, ["m"], "gap", AXES, resamples=resamples)
+        scored = scores(cells, ["m"], AXES, resamples=resamples)
         return scored[(scored["statistic"] == "psi") & (scored["axis"] == "weight_decay")].iloc[0]
 
     truth = np.mean([psi(table(np.random.default_rng(1000 + k), 100), 1)["value"] for k in range(20)])
@@ -319,5 +327,56 @@ def test_each_distinct_resample_is_computed_once(monkeypatch):
     for seeds in (3, 20):
         table = grid(seeds=seeds, datasets=("a",), batches=(4,), decays=[0.1, 0.2])
         table[["gap", "m", "n"]] = np.random.default_rng(5).normal(size=(len(table), 3))
-        predictors.score(table, ["m", "n"], "gap", AXES, resamples=1000)
+        scores(table, ["m", "n"], AXES, resamples=1000)
     assert counted == [10, 10, 1001, 1001]
+
+
+def test_splits_are_drawn_and_inside_them_their_seeds():
+    places = [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0), (2, 1)]
+    cells = pd.DataFrame(places, columns=["split", "seed"])
+    replicates, draws = predictors._draws(cells, 4000, 0)
+    assert list(replicates) == [0, 1, 2, 3, 4, 5]
+    assert (draws[0] == 1).all()
+    groups = [[0, 1, 2], [3], [4, 5]]
+    splits = np.stack([draws[1:, group].sum(1) / len(group) for group in groups], axis=1)
+    assert (splits == splits.round()).all() and (splits.sum(1) == 3).all()
+    assert splits.mean(0) == pytest.approx([1, 1, 1], abs=0.05)
+    # Given that a split was drawn k times, its n seeds share k n draws.
+    once = draws[1:][splits[:, 0] == 1][:, :3]
+    assert once.var(0) == pytest.approx([3 * (1 / 3) * (2 / 3)] * 3, abs=0.06)
+    assert len(predictors._draws(cells.iloc[:2], 10, 0)[1]) == 1
+
+
+def test_over_data_sets_a_statistic_is_the_mean_of_each_and_their_draws_are_independent():
+    one, other = noisy_table(0, datasets=("a",)), noisy_table(1, datasets=("b",))
+    parts = [predictors.score(part, ["m"], "gap", AXES, random_seed=(0, i)) for i, part in enumerate((one, other))]
+    combined = predictors.combine([scores[0] for scores in parts])
+    for key in [("tau", None), ("tau_fixed_control", None), ("psi", None)]:
+        samples = [scores[0].samples[key] for scores in parts]
+        assert combined.samples[key] == pytest.approx((samples[0] + samples[1]) / 2)
+    worst = [scores[0].samples["robust_sign_error", None][0] for scores in parts]
+    assert combined.samples["robust_sign_error", None][0] == max(worst)
+    assert combined.cells == sum(scores[0].cells for scores in parts)
+    draws = [predictors._draws(part, 50, (0, i))[1] for i, part in enumerate((one, other))]
+    assert not np.array_equal(*draws)
+    null = predictors.combine([predictors.score(one.assign(m=3.0), ["m"], "gap", AXES)[0]])
+    assert math.isnan(null.rows()[0]["value"])
+
+
+def test_pairs_between_data_sets_are_of_one_task_and_stand_apart():
+    parts = [noisy_table(i, datasets=(name,)).assign(task="binary") for i, name in enumerate("abc")]
+    parts[2]["task"] = "regression"
+    parts = [part.assign(matched_loss_gap=part["gap"]) for part in parts]
+    found = predictors.between(parts, "m", resamples=20)
+    first, second = used(parts[0]), used(parts[1])
+    expected = np.mean([sign_product(a, b) for a in first for b in second])
+    assert found.samples["tau", None][0] == pytest.approx(expected)
+    assert found.cells == len(first) + len(second)
+    assert math.isnan(predictors.between(parts[1:], "m").rows()[0]["value"])
+
+
+def test_nets_that_differ_in_the_seed_alone_say_nothing_at_fixed_decay():
+    table = grid(datasets=("a",), batches=(4,))
+    table["gap"], table["m"] = np.random.default_rng(0).normal(size=(2, len(table)))
+    found = statistics(table)
+    assert math.isnan(value(found, "tau_fixed_control")) and not math.isnan(value(found, "tau"))

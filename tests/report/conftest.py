@@ -24,7 +24,7 @@ def make_gaps() -> Callable[..., pandas.DataFrame]:
                 **{"cell": f"{batch_size}-{mu}-{seed}", "dataset": "toy", "task": "binary", "inputs": 3, "outputs": 1},
                 **{"train_size": 50, "label_noise": 0.0, "widths": "8", "optimizer": "sgd", "learning_rate": 0.1},
                 **{"schedule": "constant", "batch_size": batch_size, "weight_decay": mu, "decay_rule": "constant"},
-                **{"steps": 10, "seed": seed, "status": statuses.get(f"mu{mu:g}", "ok")},
+                **{"steps": 10, "split": 0, "seed": seed, "status": statuses.get(f"mu{mu:g}", "ok")},
                 **{"train_r2": np.nan, "test_r2": np.nan},
                 **{name: random.uniform(1, 9) for name in ("train_loss", "test_loss", "effective_rank", "residual_2")},
                 **{name: random.uniform(0, 1) for name in ("train_accuracy", "test_accuracy")},
@@ -42,7 +42,8 @@ def make_gaps() -> Callable[..., pandas.DataFrame]:
 @pytest.fixture
 def verdict_rows() -> pandas.DataFrame:
     """Rows of two claims on two data sets, with rows of ranks and of another family."""
-    facts = {"family": "", "headline": True, "effect": np.nan, "low": np.nan, "high": np.nan, "seeds": 3, "cells": 6}
+    facts = {"family": "", "headline": True, "effect": np.nan, "low": np.nan, "high": np.nan, "cells": 6}
+    facts |= {"splits": 1, "replicates": 3}
     facts |= {"rule": "residual_2", "effect_name": "d_2/||V||", "criterion": "Supported if below 0.1.", "note": ""}
     good = {"verdict": "supported", "effect": 1.21e-7, "low": 1.1e-7, "high": 1.3e-7}
     bad = {"verdict": "contradicted", "effect": 0.789, "low": 0.7, "high": 0.8}

@@ -12,7 +12,8 @@ WORDS = {"C1": "rank is two | or less", "C5a": "decay helps"}
 
 @pytest.fixture(autouse=True)
 def made_up_claims(monkeypatch):
-    entries = {claim: registry.Entry(claim, "", "", "", {"words": words}) for claim, words in WORDS.items()}
+    said = {"paper": "as the paper says", "objection": "none"}
+    entries = {claim: registry.Entry(claim, "", "", "", {"words": words} | said) for claim, words in WORDS.items()}
     monkeypatch.setattr(registry, "entries", {"claim": entries}.__getitem__)
 
 
@@ -30,9 +31,9 @@ def test_a_line_for_each_claim_names_the_data_sets_with_each_verdict(verdict_row
 def test_details_are_the_numbers_of_the_rows(verdict_rows):
     shown = verdicts.details(verdict_rows.iloc[[0, 2, 6]])
     assert shown.to_numpy().tolist() == [
-        ["C1", "digits-3v8", "supported", "1.21e-07", "[1.1e-07, 1.3e-07]", "3, 6", "6 of 6 rules | all"],
-        ["C1", "a_b (B 64)", "contradicted", "0.789", "[0.7, 0.8]", "3, 6", ""],
-        ["C5a", "digits-3v8", "inconclusive", "-", "-", "3, 0", ""],
+        ["C1", "digits-3v8", "supported", "1.21e-07", "[1.1e-07, 1.3e-07]", "1, 3, 6", "6 of 6 rules | all"],
+        ["C1", "a_b (B 64)", "contradicted", "0.789", "[0.7, 0.8]", "1, 3, 6", ""],
+        ["C5a", "digits-3v8", "inconclusive", "-", "-", "1, 3, 0", ""],
     ]
 
 
@@ -54,27 +55,29 @@ def test_the_page_shows_verdicts_first_and_every_part(verdict_rows, make_gaps):
     texts = [part if isinstance(part, str) else f"table of {len(part)} lines" for part in parts]
     assert texts == [
         "table of 2 lines",
-        "- C1: contradicted on a_b",
+        "Each claim in the paper's words, our test of it, and the strongest objection to the test:",
+        "table of 2 lines",
         "By data set:",
         "table of 4 lines",
         "In the other families of cells:",
         "table of 1 lines",
-        "Rank of V at C1's setting, by rule, median over seeds:",
+        "Rank of V at C1's setting, by rule, mean over splits:",
         "table of 2 lines",
         "Effects and criteria:",
         "- C1: d_2/||V||. Supported if below 0.1.\n- C5a: d_2/||V||. Supported if below 0.1.",
-        texts[10],
+        texts[11],
         "Cells that support nothing:",
         "- toy: 6 unfit, at weight decay 1",
     ]
-    assert texts[10].startswith("Effects are medians over seeds. Of 3 seeds the interval is their range")
+    assert texts[11].startswith("Effects are means over splits of means over their seeds")
 
 
 def test_a_page_without_remarks_families_and_ranks_leaves_their_parts_out(verdict_rows, make_gaps):
     plain = verdict_rows[verdict_rows["headline"]].assign(note="")
     texts = [part for part in verdicts.page(plain, make_gaps()) if isinstance(part, str)]
     assert [text.split(":")[0] for text in texts if text.endswith(":")] == [
-        *("By data set", "Effects and criteria", "Cells that support nothing")
+        *("Each claim in the paper's words, our test of it, and the strongest objection to the test",),
+        *("By data set", "Effects and criteria", "Cells that support nothing"),
     ]
     assert "" not in texts
 
@@ -83,11 +86,16 @@ def test_every_line_of_the_tables_has_as_many_cells_in_markdown(verdict_rows, ma
     markdown = pages.to_markdown("3 cells", *verdicts.page(verdict_rows, make_gaps()))
     tables = [block.splitlines() for block in markdown.split("\n\n") if block.startswith("|")]
     bars = [{line.replace(r"\|", "").count("|") for line in lines} for lines in tables]
-    assert bars == [{6}, {8}, {8}, {4}]
+    assert bars == [{6}, {6}, {8}, {8}, {4}]
     assert r"C1: rank is two \| or less" in markdown
 
 
 def scored(measure: str, dataset: str, fixed: float, axis: str | None = None) -> list[dict[str, object]]:
+    if dataset == "between data sets":
+        return [
+            {"dataset": dataset, "measure": measure, "statistic": "tau", "axis": axis, "value": fixed}
+            | {"low": np.nan, "high": np.nan, "cells": 48}
+        ]
     statistics = {"tau": 0.5, "tau_fixed_control": fixed, "partial_spearman": -0.001, "psi": np.nan}
     return [
         {"dataset": dataset, "measure": measure, "statistic": statistic, "axis": axis, "value": value}
@@ -100,6 +108,8 @@ def test_measures_are_ordered_by_their_strength_at_fixed_decay():
     rows = [*scored("weak", "overall", 0.2), *scored("strong", "overall", -0.7), *scored("none", "overall", np.nan)]
     rows += [*scored("weak", "a", -1.0), *scored("weak", "b", 1.0), *scored("strong", "a", 9.0, axis="weight_decay")]
     rows += [*scored("strong", "a", -0.001), *scored("none", "a", np.nan)]
+    rows += [*scored("weak", "between data sets", 0.9), *scored("strong", "between data sets", np.nan)]
+    rows += scored("none", "between data sets", 0.0)
     shown = predictors.summary(pandas.DataFrame(rows)).set_index("measure")
     assert list(shown.index) == ["strong", "weak", "none"]
     assert list(shown["by data set"]) == ["[0, 0]", "[-1, 1]", "-"]
@@ -107,4 +117,5 @@ def test_measures_are_ordered_by_their_strength_at_fixed_decay():
     # What rounds to zero has no sign.
     assert shown.loc["weak", "partial Spearman"] == "0 [-0.1, 0.1]"
     assert shown.loc["weak", "psi"] == "-"
+    assert list(shown["between data sets"]) == ["-", "0.9", "0"]
     assert set(shown["cells"]) == {"48"}

@@ -77,7 +77,7 @@ def every(*p_values: float) -> float:
 
 def some(*p_values: float) -> float:
     """The p-value that one or more of these hold, by Bonferroni."""
-    return min(1.0, len(p_values) * min(p_values, default=1.0))
+    return min(1.0, len(p_values) * min(p_values)) if p_values else 1.0
 
 
 def holm(p_values: list[float]) -> list[bool]:

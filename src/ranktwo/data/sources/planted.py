@@ -20,10 +20,7 @@ def planted_ranks(name: str, folder: Path, download: bool) -> Raw:
     x = random.standard_normal((ROWS, COLUMNS))
     rank = int(name[-1])
     directions = np.linalg.qr(random.standard_normal((COLUMNS, rank)))[0]
-    if rank == 1:
-        y = (x @ directions)[:, 0]
-    else:
-        y = np.maximum(x @ directions, 0) @ np.resize([1.0, -1.0], rank)
+    y = (x @ directions)[:, 0] if rank == 1 else np.maximum(x @ directions, 0) @ np.resize([1.0, -1.0], rank)
     return Raw(kind="regression", train_x=x, train_y=y, verified="structure")
 
 
@@ -44,9 +41,10 @@ def planted_two_inputs(name: str, folder: Path, download: bool) -> Raw:
 
 @source("planted-xor", rows=(800,), columns=10, kind="classification", classes=2)
 def planted_xor(name: str, folder: Path, download: bool) -> Raw:
-    """Class 1 where x_1 x_2 > 0, of ten inputs: no linear model has any skill, and |x_1 + x_2| - |x_1 - x_2| does it."""
+    """Class 1 where x_1 x_2 > 0, of ten inputs: linear models have no skill, and |x_1 + x_2| - |x_1 - x_2| is right."""
     x = np.random.default_rng(4).standard_normal((ROWS, COLUMNS))
-    return Raw(kind="classification", train_x=x, train_y=(x[:, 0] * x[:, 1] > 0).astype(np.int64), verified="structure")
+    y = (x[:, 0] * x[:, 1] > 0).astype(np.int64)
+    return Raw(kind="classification", train_x=x, train_y=y, verified="structure")
 
 
 @source("planted-random", rows=(800,), columns=10, kind="classification", classes=2)

@@ -31,7 +31,8 @@ def generalizes_better(data: DataSet, limits: Limits) -> Iterator[Finding]:
                 (np.inf, ""),
             ):
                 chosen = family.validated("test_loss", most)
-                gain = ((without[meaning] - chosen[meaning]) / without[meaning].mean()).dropna()
+                whole = without[meaning].mean()
+                gain = ((without[meaning] - chosen[meaning]) / (whole if whole > 0 else np.nan)).dropna()
                 effect = Effect.of(gain)
                 yield Finding(
                     rule=meaning + (" low rank" if np.isfinite(most) else " any rank"),
