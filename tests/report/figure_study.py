@@ -30,7 +30,16 @@ KINDS = {
 RANKS = [name for name, kind in KINDS.items() if kind == "rank"]
 OF_GAPS = [
     *("test_loss", "test_accuracy", "test_r2", "matched_loss_gap", "matched_accuracy_gap", "matched_r2_gap", "norm"),
-    *("effective_rank", "residual_1", "residual_2", "residual_3", "critical_decay", "decay_ratio", "relative_gap"),
+    *(
+        "effective_rank",
+        "residual_1",
+        "residual_2",
+        "residual_3",
+        "critical_decay",
+        "decay_ratio",
+        "relative_gap",
+        "fit_linear",
+    ),
     *(name for name, kind in KINDS.items() if kind != "rank"),
 ]
 OF_CERTIFICATES = [
@@ -65,7 +74,7 @@ def study(**statuses: str) -> Data:
                     **{"cell": f"{batch_size}-{mu}-{seed}", "dataset": "toy", "task": "binary", "outputs": 1},
                     **{"train_size": 50, "label_noise": 0.0, "widths": "8", "optimizer": "sgd", "learning_rate": 0.1},
                     **{"schedule": "constant", "batch_size": batch_size, "weight_decay": mu},
-                    **{"decay_rule": "constant", "steps": 10, "seed": seed},
+                    **{"decay_rule": "constant", "steps": 10, "split": 0, "seed": seed},
                 }
                 row = cell | {name: random.uniform(1, 9) for name in OF_GAPS}
                 row |= {name: random.integers(1, 9) for name in RANKS}

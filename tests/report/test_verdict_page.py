@@ -55,6 +55,9 @@ def test_the_page_shows_verdicts_first_and_every_part(verdict_rows, make_gaps):
     texts = [part if isinstance(part, str) else f"table of {len(part)} lines" for part in parts]
     assert texts == [
         "table of 2 lines",
+        "In numbers, each with its 95 % interval:",
+        "- **C1** is contradicted. d_2/||V||: 1.21e-07 [1.1e-07, 1.3e-07] on digits-3v8, 0.789 [0.7, 0.8] on a_b.\n"
+        "- **C5a** is inconclusive. d_2/||V||: -0.02 [1.1e-07, 1.3e-07] on a_b.",
         "Each claim in the paper's words, our test of it, and the strongest objection to the test:",
         "table of 2 lines",
         "By data set:",
@@ -65,17 +68,18 @@ def test_the_page_shows_verdicts_first_and_every_part(verdict_rows, make_gaps):
         "table of 2 lines",
         "Effects and criteria:",
         "- C1: d_2/||V||. Supported if below 0.1.\n- C5a: d_2/||V||. Supported if below 0.1.",
-        texts[11],
+        texts[13],
         "Cells that support nothing:",
         "- toy: 6 unfit, at weight decay 1",
     ]
-    assert texts[11].startswith("Effects are means over splits of means over their seeds")
+    assert texts[13].startswith("Effects are means over splits of means over their seeds")
 
 
 def test_a_page_without_remarks_families_and_ranks_leaves_their_parts_out(verdict_rows, make_gaps):
     plain = verdict_rows[verdict_rows["headline"]].assign(note="")
     texts = [part for part in verdicts.page(plain, make_gaps()) if isinstance(part, str)]
     assert [text.split(":")[0] for text in texts if text.endswith(":")] == [
+        "In numbers, each with its 95 % interval",
         *("Each claim in the paper's words, our test of it, and the strongest objection to the test",),
         *("By data set", "Effects and criteria", "Cells that support nothing"),
     ]

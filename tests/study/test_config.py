@@ -98,7 +98,7 @@ def test_defaults_of_axes_are_those_of_a_cell():
 def test_defaults_are_filled_in():
     study = config.read(STUDY, "test")
     assert study["results"] == "results"
-    assert study["status"] == {"collapsed_norm": 0.01, "fit_accuracy": 0.9, "fit_r2": 0.3}
+    assert study["status"] == {"collapsed_norm": 0.01, "fit_linear": 0.9, "fit_free": 0.5}
     assert study["datasets"]["digits"]["scaling"] == "feature"
     assert study["grids"][0]["widths"] == 128
     assert study["figures"] == {name: {"width": "page", "where": {}} for name in registry.entries("figure")}
@@ -223,7 +223,7 @@ BAD = {
     "infinite": (["grids", 0, "learning_rate"], math.inf, ["grids[0].learning_rate is inf", "finite"]),
     "without end": (["checkpoint"], math.inf, ["checkpoint is inf", "finite"]),
     "huge": (["grids", 0, "learning_rate"], 10**400, ["grids[0].learning_rate is 1000", "at most 1000000"]),
-    "threshold": (["status"], {"fit_accuracy": 90}, ["status.fit_accuracy is 90", "at most 1"]),
+    "threshold": (["status"], {"fit_free": 90}, ["status.fit_free is 90", "at most 1"]),
     "true for a number": (["grids", 0, "seed"], True, ["grids[0].seed is true", "a whole number"]),
     "text for true": (["download"], "yes", ["download is 'yes'", "true or false"]),
     "too long a number": (["checkpoint"], 10**400, ["checkpoint is 1000", "a number of at least 0"]),

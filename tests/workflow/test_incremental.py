@@ -150,7 +150,7 @@ CONFIGS = {
     "a seed added": (with_axis("seed", [0, 1, 2]), {"train": 1, **AFTER_TRAINING}),
     "a figure's setting": (SMALL | {"figures": {"spectrum": {"where": {"seed": 0}}}}, {"figure": 1, "study": 1}),
     "a figure more": (SMALL | {"figures": {"spectrum": None, "ranks": None}}, {"figure": 1, "study": 1}),
-    "a threshold of status": (SMALL | {"status": {"fit_accuracy": 0.8}}, {"gaps": 1, **AFTER_GAPS}),
+    "a threshold of status": (SMALL | {"status": {"fit_linear": 0.8}}, {"gaps": 1, **AFTER_GAPS}),
     "a threshold of verdicts": (SMALL | {"verdicts": {"low_rank": 0.2}}, {"verdicts": 1, "numbers": 1, "study": 1}),
     "a setting of bounds": (SMALL | {"bounds": {"delta": 0.1}}, {"analysis": 1, "gaps": 1, **AFTER_GAPS}),
     "seconds between checkpoints": (SMALL | {"checkpoint": 10}, {"study": 1}),

@@ -18,7 +18,7 @@ STUDIES = {
         # The stack has another name, as its data are others.
         ALL,
     ),
-    "another threshold of status": (SMALL | {"status": {"fit_accuracy": 0.8}}, {"gaps": 1, **AFTER_GAPS}),
+    "another threshold of status": (SMALL | {"status": {"fit_linear": 0.8}}, {"gaps": 1, **AFTER_GAPS}),
     "another setting of bounds": (SMALL | {"bounds": {"delta": 0.1}}, {"analysis": 1, "gaps": 1, **AFTER_GAPS}),
     "another threshold of verdicts": (
         SMALL | {"verdicts": {"low_rank": 0.2}},
@@ -54,7 +54,7 @@ def test_another_working_folder_finds_the_results_that_it_names(finished_copy, t
     elsewhere.mkdir()
     study = SMALL | {"results": str(finished_copy / "results")}
     assert planned(run_study(finished_copy, study, "-n", "-d", str(elsewhere))) == {"study": 1}
-    changed = study | {"status": {"fit_accuracy": 0.8}}
+    changed = study | {"status": {"fit_linear": 0.8}}
     assert planned(run_study(finished_copy, changed, "-n", "-d", str(elsewhere)))["gaps"] == 1
 
 
@@ -71,7 +71,7 @@ def test_a_seed_more_without_records_ends_with_all_rows_and_then_nothing_is_to_b
 
 def test_a_file_of_another_study_put_in_place_is_made_anew(finished_copy: Path):
     """Snakemake's records say that all is well: the file itself says that it was made for something else."""
-    other = make_gaps(finished_copy, SMALL | {"status": {"fit_accuracy": 0.8}})
+    other = make_gaps(finished_copy, SMALL | {"status": {"fit_linear": 0.8}})
     assert other.returncode == 0, other.stderr
     stolen = (finished_copy / "results" / "gaps.parquet").read_bytes()
     assert make_gaps(finished_copy, SMALL).returncode == 0

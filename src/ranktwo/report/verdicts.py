@@ -31,6 +31,19 @@ def headlines(rows: pandas.DataFrame) -> pandas.DataFrame:
     return pandas.DataFrame(lines)
 
 
+def sentences(rows: pandas.DataFrame) -> list[str]:
+    """A sentence for each claim: its verdict, and its effect on each data set with its interval."""
+    shown = rows[rows["headline"]]
+    found = []
+    for claim, verdicts in shown.groupby("claim", sort=False):
+        overall = verdicts[verdicts["dataset"] == OVERALL].iloc[0]
+        single = verdicts[(verdicts["dataset"] != OVERALL) & verdicts["effect"].notna()]
+        numbers = [f"{number(row.effect)} {bracket(row.low, row.high)} on {row.dataset}" for row in single.itertuples()]
+        measured = f" {single['effect_name'].iloc[0]}: {', '.join(numbers)}." if numbers else ""
+        found.append(f"**{claim}** is {overall['verdict']}.{measured}")
+    return found
+
+
 def tests(rows: pandas.DataFrame) -> pandas.DataFrame:
     """A line for each claim: the paper's words, what we test, the verdict with its counts, the strongest objection."""
     claims = registry.entries("claim")
@@ -91,6 +104,8 @@ def page(rows: pandas.DataFrame, cells: pandas.DataFrame) -> list[Part]:
     criteria = rows[~overall & rows["headline"]].drop_duplicates("claim")
     parts = [
         headlines(rows),
+        "In numbers, each with its 95 % interval:",
+        "\n".join(f"- {sentence}" for sentence in sentences(rows)),
         "Each claim in the paper's words, our test of it, and the strongest objection to the test:",
         tests(rows),
         "By data set:",
