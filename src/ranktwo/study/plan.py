@@ -176,6 +176,7 @@ ANALYSIS = {
     ),
     "certificates": Analysis(1000.0, 340e-6, 6.7e-3),
     "optimality": Analysis(3000.0, 150e-6, numbers=lambda stack: 181 + 3 * stack.cells[0].widths[0]),
+    "baseline": Analysis(100.0, looks=lambda stack: 1),
     "bounds": Analysis(300.0, 64e-6, looks=lambda stack: 1),
     "truncation": Analysis(540.0, 20e-6, looks=_ranks, numbers=lambda stack: 4 * stack.cells[0].widths[0]),
 }

@@ -92,7 +92,7 @@ class DataSet(Cells):
 
 
 def _plain(cell: pandas.Series) -> bool:
-    """Whether a cell was trained on clean labels, with constant decay and rate, by SGD, in mini-batches."""
+    """Whether a cell was trained on clean labels, with constant decay, by SGD, in mini-batches."""
     return (
         cell["label_noise"] == 0
         and cell["decay_rule"] == CONSTANT
