@@ -44,7 +44,7 @@ class Killed(Exception):
 def data(tmp_path_factory) -> Dataset:
     path = tmp_path_factory.mktemp("data") / "iris.safetensors"
     files.write_tensors(path, *preparation.prepare("toy", Options(**OPTIONS), path.parent, False))
-    return dataset.load(path)
+    return dataset.load(path).split(0)
 
 
 def cells(variant: str, **axes: object) -> dict[str, Cell]:

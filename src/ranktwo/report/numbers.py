@@ -53,6 +53,7 @@ def macros(rows: pandas.DataFrame, cells: pandas.DataFrame) -> Iterator[Macro]:
     yield Macro("rtCells", str(len(cells)), "all cells of the study")
     for status in STATUSES:
         yield Macro(f"rt{letters(status)}Cells", str(counts.get(status, 0)), f"cells that ended {status}")
+    yield Macro("rtSplits", str(cells["split"].nunique()), "splits of the study")
     yield Macro("rtSeeds", str(cells["seed"].nunique()), "seeds of the study")
     yield Macro("rtDataSets", str(cells["dataset"].nunique()), ", ".join(cells["dataset"].unique()))
     for row in rows[rows["headline"]].itertuples():

@@ -3,6 +3,7 @@
 Reads the data set, and the cells of the study from its job files. Trains nothing. Writes one Parquet table.
 """
 
+import functools
 import json
 from pathlib import Path
 
@@ -25,8 +26,10 @@ def main() -> None:
     arguments.add_argument("--output", type=Path, required=True, help="Parquet file to write")
     given = arguments.parse_args()
     torch.set_num_threads(1)
-    data = dataset.load_in_float64(given.dataset)
+    prepared = dataset.load(given.dataset)
     stacks = [jobs.read(jobs.path_of(given.results, stack)) for stack in jobs.stacks_of(given)]
-    cells = [cell for job in stacks for cell in job.cells if cell.dataset == data.name]
-    rows = table(data, problems(cells), **given.settings)
+    cells = [cell for job in stacks for cell in job.cells if cell.dataset == prepared.metadata["name"]]
+    asked = problems(cells, given.settings.pop("splits"))
+    data_in = functools.lru_cache(1)(lambda split: prepared.split(split, torch.float64))
+    rows = table(data_in, asked, **given.settings)
     files.write_parquet(given.output, rows, {"provenance": provenance.circumstances("optimum", [given.dataset])})

@@ -114,6 +114,21 @@ class Cell:
         optional=True,
         default=None,
     )
+    split: int = _axis(
+        kind="whole",
+        help="Number of the split into training and test rows. Data without an official test set are split anew, and "
+        "preprocessing is fitted on the training rows of that split. Data with one keep their test set, and another "
+        "split is another random order of the training rows, so that `train_size` draws another subset.",
+        meaning="Number of the split into training and test rows.",
+        heading="split",
+        symbol="split {}",
+        slug="split{}",
+        type=WHOLE,
+        stacks=True,
+        least=0,
+        most=10**6,
+        default=0,
+    )
     label_noise: float = _axis(
         kind="real",
         help="Share of training labels replaced by another class; in regression the sd of Gaussian noise added to the "
@@ -247,8 +262,11 @@ AXES: Mapping[str, Axis] = MappingProxyType(
 )
 """Every axis by name, in the order of Cell's fields."""
 
-FAMILY = [name for name in AXES if name not in ("weight_decay", "seed")]
-"""Axes that the cells of a family share: they differ in weight decay and seed only."""
+REPLICATE = ("split", "seed")
+"""Axes that repeat a run: cells that differ in these only are replicates of each other."""
+
+FAMILY = [name for name in AXES if name not in ("weight_decay", *REPLICATE)]
+"""Axes that the cells of a family share: they differ in weight decay, split and seed only."""
 
 FACTS = {
     "task": column(TEXT, "`regression` (MSE), `binary` (one logit, logistic loss) or `multiclass` (cross entropy)."),
