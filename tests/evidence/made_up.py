@@ -11,6 +11,7 @@ from ranktwo.store.columns import REAL, WHOLE, column, schema
 
 SGD_AXES = {
     "train_size": 50,
+    "split": 0,
     "label_noise": 0.0,
     "widths": "8",
     "optimizer": "sgd",

@@ -34,7 +34,7 @@ def test_numbers_are_mathematics(value, text):
 def test_there_is_a_macro_for_each_headline_verdict_and_its_number(make_gaps, verdict_rows):
     cells = make_gaps(mu1="collapsed")
     made = {macro.name: macro.value for macro in numbers.macros(verdict_rows, cells)}
-    expected = {"rtCells": "24", "rtSeeds": "3", "rtDataSets": "1"}
+    expected = {"rtCells": "24", "rtSplits": "1", "rtSeeds": "3", "rtDataSets": "1"}
     expected |= {"rtOkCells": "18", "rtUnfitCells": "0", "rtCollapsedCells": "6", "rtDivergedCells": "0"}
     for row in verdict_rows[verdict_rows["headline"]].itertuples():
         place = "" if row.dataset == "overall" else numbers.letters(row.dataset)
