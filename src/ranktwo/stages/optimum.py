@@ -1,7 +1,7 @@
 """Find the minimiser of the decayed loss of two-layer nets, from a data set alone, at the weight decays of a study.
 
-Reads the data set, and the cells of the study from its job files. Trains nothing. Writes one Parquet table. A table that
-was made for what is asked for, from splits that are the same, is left alone.
+Reads the data set, and the cells of the study from its job files. Trains nothing. Writes one Parquet table. A table
+that was made for what is asked for, from splits that are the same, is left alone.
 """
 
 import functools
