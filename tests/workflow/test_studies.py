@@ -119,6 +119,7 @@ def test_every_axis_goes_through_the_whole_pipeline(checkout):
         "batch_size": "full",
         "label_noise": 0.25,
         "train_size": 100,
+        "split": 2,
         "seed": 0,
     }
     figures = {"spectrum": {"where": {"widths": [[8, 6]], "batch_size": "full"}}, "gap": None, "ranks": None}
