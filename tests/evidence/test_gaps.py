@@ -330,7 +330,7 @@ def test_a_cell_is_beside_the_minimiser_on_its_own_labels(tmp_path, known_analys
         {"seed": 0},
         {"dataset": "other"},
     ]
-    path = write_optima(tmp_path, *({"residual_2": -1.0, **row} for row in wrong), {"residual_2": 0.3, "atoms": 4})
+    path = write_optima(tmp_path, {"residual_2": 0.3, "atoms": 4}, *({"residual_2": -1.0, **row} for row in wrong))
     rows = gaps.table(tmp_path, ["one"], [path], THRESHOLDS).to_pylist()
     assert [(row["optimum_residual_2"], row["optimum_atoms"]) for row in rows] == [(0.3, 4), (0.3, 4)]
     assert [row["optimum_effective_rank"] for row in rows] == [None, None]

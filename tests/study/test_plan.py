@@ -134,6 +134,14 @@ def test_the_plan_counts_jobs_and_cells_of_what_is_new(tmp_path):
     assert {count for count, _ in rows(partly).values()} == {1}
 
 
+def test_a_cell_is_known_by_the_checksum_of_its_split(tmp_path):
+    [job, *_] = made(tmp_path, STUDY | {"grids": [GRID | {"split": [0, 1]}]})
+    write_dataset(tmp_path, job.cells[0].dataset, job.options)
+    write_runs(tmp_path, job)
+    assert {cell.split for cell in job.cells} == {0, 1}
+    assert plan.read(job, tmp_path).new == []
+
+
 def test_the_plan_of_what_is_new_is_about_as_large_as_what_is_written(tmp_path):
     [job, _] = found = made(tmp_path, STUDY | {"grids": [GRID | {"widths": 300, "seed": list(range(9))}]})
     for each in found:

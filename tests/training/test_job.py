@@ -6,12 +6,12 @@ import pytest
 from support import a_cell
 from training_support import same
 
-from ranktwo.data import preparation
+from ranktwo.data import dataset, preparation
 from ranktwo.data.options import Options
 from ranktwo.errors import UserError
 from ranktwo.store import files, records
 from ranktwo.store.records import Record
-from ranktwo.study.grid import cell_name
+from ranktwo.study.grid import cell_name, identity
 from ranktwo.study.jobs import Job
 from ranktwo.training import checkpoints
 from ranktwo.training.job import train_stack
@@ -56,6 +56,9 @@ def agree(found: dict[str, Record], apart: dict[str, Record]) -> None:
 def test_a_stack_of_two_splits_has_the_numbers_of_two_stacks(processes, data, apart, tmp_path):
     found = train(CELLS, data, tmp_path, processes=processes)
     agree({name: found[name] for name in NAMES}, apart)
+    checksums = [dataset.load(data).checksum(split) for split in (0, 1)]
+    wanted = [identity(cell, checksums[cell.split], 3) for cell in CELLS]
+    assert [found[name].identity for name in NAMES] == wanted
     of_seed_0 = [found[name] for name, cell in zip(NAMES, CELLS, strict=True) if cell.seed == 0]
     assert of_seed_0[0].weights["V"][0].equal(of_seed_0[1].weights["V"][0])
     assert not of_seed_0[0].weights["V"][-1].equal(of_seed_0[1].weights["V"][-1])

@@ -98,9 +98,8 @@ class Data:
             dataset = values["dataset"]
             # A title breaks between its parts only.
             parts = [dataset, *(unbroken(title_part(axis, values[axis])) for axis in differing[dataset])]
-            counts = (
-                rows.drop_duplicates([*FAMILY, "weight_decay", *REPLICATE]).groupby([*FAMILY, "weight_decay"]).size()
-            )
+            alike = [*FAMILY, "weight_decay"]
+            counts = rows.drop_duplicates([*alike, *REPLICATE]).groupby(alike).size()
             count = str(counts.min()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
             found.append((", ".join(parts) + " " + unbroken(f"($n$ = {count})"), rows))
         return found
