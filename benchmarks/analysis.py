@@ -19,7 +19,7 @@ import tabulate
 import torch
 
 from ranktwo.analysis.inputs import Inputs
-from ranktwo.data.dataset import Dataset, load_in_float64, training_data
+from ranktwo.data.dataset import Dataset, load, training_data
 from ranktwo.progress import Progress
 from ranktwo.store import registry
 from ranktwo.store.records import Record, read_records
@@ -73,7 +73,7 @@ def analysis_rows(results: Path) -> list[dict[str, str]]:
     for run in sorted((results / "runs").iterdir()):
         cells = read_records(run / "weights.safetensors", run / "history.parquet")
         name = next(iter(cells.values())).cell["dataset"]
-        data = load_in_float64(results / "datasets" / f"{name}.safetensors")
+        data = load(results / "datasets" / f"{name}.safetensors").split(0, torch.float64)
         row = {"stack": run.name, "cells": len(cells)}
         for stage, function in work().items():
             before = time.process_time()

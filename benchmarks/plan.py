@@ -92,7 +92,7 @@ def compare(results: Path) -> None:
         folder = results / "runs" / path.stem
         records = list(read_records(folder / "weights.safetensors", folder / "history.parquet").values())
         cells = [cell_of(record.cell) for record in records]
-        data = dataset.load(results / "datasets" / f"{cells[0].dataset}.safetensors")
+        data = dataset.load(results / "datasets" / f"{cells[0].dataset}.safetensors").split(0)
         stack = Stack(
             name=path.stem,
             cells=cells,

@@ -195,7 +195,7 @@ from ranktwo.study.axes import Cell
 from ranktwo.training import recording
 torch.set_num_threads(1); torch.set_flush_denormal(True)
 count, steps = int(sys.argv[1]), int(sys.argv[2])
-data = dataset.load(Path(sys.argv[3]))
+data = dataset.load(Path(sys.argv[3])).split(0)
 cells = {str(i): Cell(dataset="digits", widths=(128,), learning_rate=0.1, batch_size=16, weight_decay=1e-3, steps=steps,
                       seed=i) for i in range(count)}
 start = time.process_time()

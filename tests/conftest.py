@@ -95,7 +95,7 @@ def run_analysis(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., pyar
 
     run.folder, run.stage = folder, functools.partial(stage, analysis, wanted=cells)
     run.cells = cells
-    run.data = dataset.load_in_float64(folder / "dataset")
+    run.data = dataset.load(folder / "dataset").split(0, torch.float64)
     run.records = load_records(
         Job(stack="toy", options=options, snapshots=3, cells=cells), folder / "weights", folder / "history"
     )

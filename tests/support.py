@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[1]
 REAL_DATA = Path(os.environ.get("RANKTWO_DATA") or ROOT.parent / "shared" / "data")
 SGD_AXES = {
     "train_size": 50,
+    "split": 0,
     "label_noise": 0.0,
     "widths": "8",
     "optimizer": "sgd",

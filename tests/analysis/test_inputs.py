@@ -6,14 +6,20 @@ import shutil
 import subprocess
 import sys
 
+import pyarrow
 import pytest
 from support import ROOT, a_cell
 
 from ranktwo.analysis.inputs import Inputs
-from ranktwo.data import dataset
+from ranktwo.data import dataset, preparation
 from ranktwo.data.labels import targets
+from ranktwo.data.options import Options
 from ranktwo.errors import UserError
+from ranktwo.stages import analysis
 from ranktwo.store import files, fingerprints, provenance, registry
+from ranktwo.study.axes import Cell
+from ranktwo.study.jobs import Job
+from ranktwo.training.job import train_stack
 
 
 def test_an_analysis_has_the_cells_of_its_job_in_its_order(run_analysis):
@@ -188,3 +194,31 @@ def test_one_file_adds_an_analysis_a_rank_rule_or_a_bound(tmp_path):
     assert after.pop("rank") == "[None, 2]"
     assert after.pop("kind") == "bound"
     assert {name for name, fingerprint in after.items() if fingerprint != before[name]} == {"spectra", "bounds"}
+
+
+def test_tables_of_a_stack_of_two_splits_are_those_of_its_splits(tmp_path, monkeypatch):
+    options = {"source": "iris"}
+    tensors, metadata = preparation.prepare("toy", Options(**options), tmp_path, False, [1])
+    for split, own in enumerate(metadata["splits"]):
+        own["critical_decay"] = 1.0 + split
+    files.write_tensors(tmp_path / "dataset", tensors, metadata | {"provenance": {}})
+    cells = [a_cell(split=split, seed=seed, steps=20) for seed in (0, 1) for split in (0, 1)]
+    paths = {name: tmp_path / name for name in ("weights", "history")}
+    train_stack(Job(stack="toy", options=options, snapshots=2, cells=cells), data=tmp_path / "dataset", **paths)
+    names = list(registry.entries("analysis"))
+
+    def tables(stack: str, wanted: list[Cell]) -> dict[str, pyarrow.Table]:
+        (tmp_path / "job.json").write_text(Job(stack=stack, options=options, snapshots=2, cells=wanted).text())
+        settings = {"bounds": {"percentile": 10, "delta": 0.01}}
+        arguments = ["--job=job.json", "--results=results", f"--settings={json.dumps(settings)}"]
+        arguments += [f"--{name}={name}" for name in ("dataset", "weights", "history")]
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("sys.argv", ["analysis", *arguments])
+        analysis.main()
+        return {name: files.read_parquet(tmp_path / "results" / name / f"{stack}.parquet", name)[0] for name in names}
+
+    both = tables("both", cells)
+    apart = [tables(f"split{split}", [cell for cell in cells if cell.split == split]) for split in (0, 1)]
+    for name in names:
+        assert both[name].equals(pyarrow.concat_tables([found[name] for found in apart])), name
+    assert set(both["certificates"]["critical_decay"].to_pylist()) - {None} == {1.0, 2.0}

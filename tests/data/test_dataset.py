@@ -55,7 +55,8 @@ def rewrite(path, *, tensors=None, **changes):
         (lambda p: rewrite(p, tensors={"test_y": torch.zeros(38)}), "other types"),
         (lambda p: rewrite(p, tensors={"train_x": torch.full((112, 4), torch.nan)}), "not finite"),
         (lambda p: rewrite(p, tensors={"test_x": torch.zeros(38, 4)}), "checksum differs"),
-        (lambda p: rewrite(p, tensors={"more": torch.zeros(1)}), "not a prepared data set"),
+        (lambda p: rewrite(p, splits=[{}]), "not a prepared data set"),
+        (lambda p: rewrite(p, tensors={"train_x": torch.zeros(0)}), "other shapes"),
         (lambda p: write_tensors(p, {"w": torch.zeros(2)}, {"name": "it"}), "not a prepared data set"),
         (lambda p: write_tensors(p, {"w": torch.zeros(2)}, []), "not a prepared data set"),
     ],
@@ -63,10 +64,10 @@ def rewrite(path, *, tensors=None, **changes):
 def test_a_damaged_prepared_file_is_refused(damage, sentence, tmp_path):
     path = tmp_path / "it.safetensors"
     write_tensors(path, *made(source="iris"))
-    load(path)
+    load(path).split(0)
     damage(path)
     with pytest.raises(UserError, match=sentence):
-        load(path)
+        load(path).split(0)
 
 
 def flipped(content, at):
@@ -77,7 +78,7 @@ def flipped(content, at):
 def test_analyses_read_the_same_numbers_in_float64(tmp_path):
     path = tmp_path / "it.safetensors"
     write_tensors(path, *made(source="iris"))
-    single, double = load(path), dataset.load_in_float64(path)
+    single, double = load(path).split(0), load(path).split(0, torch.float64)
     for part in ("train_x", "test_x"):
         assert getattr(double, part).dtype == torch.float64
         assert torch.equal(getattr(double, part), getattr(single, part).double())
@@ -87,7 +88,7 @@ def test_analyses_read_the_same_numbers_in_float64(tmp_path):
 def test_a_cell_was_trained_on_its_first_rows_with_its_noise(tmp_path):
     path = tmp_path / "it.safetensors"
     write_tensors(path, *made(source="iris"))
-    data = load(path)
+    data = load(path).split(0)
     x, y = dataset.training_data({"train_size": 50, "label_noise": 0.2, "seed": 7}, data)
     assert torch.equal(x, data.train_x[:50])
     assert torch.equal(y, labels.noisy_targets(data.train_y[:50], "multiclass", 3, 0.2, 7))

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,16 +12,16 @@ from ranktwo.data.dataset import load
 from ranktwo.data.labels import targets
 from ranktwo.data.options import Options
 from ranktwo.stages import dataset
-from ranktwo.store import fingerprints
+from ranktwo.store import files, fingerprints
 from ranktwo.store.files import read_metadata
 
 STEMS = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
 
 
-def command(folder, output, source):
+def command(folder, output, source, *more):
     """Exit status and error output of the real command."""
     options = source if source.startswith(("{", "[")) else json.dumps({"source": source})
-    flags = ["--name", "it", "--options", options, "--folder", folder, "--output", output, "--no-download"]
+    flags = ["--name", "it", "--options", options, "--folder", folder, "--output", output, "--no-download", *more]
     result = subprocess.run(
         [sys.executable, "-W", "error", "-m", "ranktwo", "dataset", *map(str, flags)], capture_output=True, text=True
     )
@@ -32,10 +31,11 @@ def command(folder, output, source):
 
 def test_the_command_writes_one_file(tmp_path):
     output = tmp_path / "results" / "it.safetensors"
-    status, error = command(tmp_path, output, '{"source": "digits", "classes": [3, 8]}')
+    status, error = command(tmp_path, output, '{"source": "digits", "classes": [3, 8]}', "--splits", "0", "2")
     assert (status, error) == (0, "")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [output]
-    assert load(output).metadata["classes"] == [3, 8]
+    for split in (0, 2):
+        assert load(output).split(split).metadata["classes"] == [3, 8]
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,14 @@ def test_the_file_says_where_it_comes_from(tmp_path):
 
 
 @pytest.mark.parametrize("source", ["iris", "breast-cancer", "diabetes"])
-def test_the_critical_decay_is_that_of_the_training_part(source):
-    tensors, metadata = dataset.prepare_with_critical_decay("it", Options(source=source), Path("nowhere"), False)
-    y = targets(tensors["train_y"], metadata["task"], metadata["outputs"])
-    assert metadata["critical_decay"] == critical_decay(tensors["train_x"], y, metadata["task"])[0] > 0
+def test_the_critical_decay_is_that_of_the_training_part(source, tmp_path):
+    tensors, metadata = dataset.prepare_with_critical_decay("it", Options(source=source), tmp_path, False, [0, 1])
+    files.write_tensors(tmp_path / "it", tensors, metadata)
+    found = [load(tmp_path / "it").split(split) for split in (0, 1)]
+    for data in found:
+        y = targets(data.train_y, data.task, data.outputs)
+        assert data.metadata["critical_decay"] == critical_decay(data.train_x, y, data.task)[0] > 0
+    assert metadata["critical_decay"] == found[0].metadata["critical_decay"] != found[1].metadata["critical_decay"]
 
 
 def test_the_fingerprint_covers_what_makes_the_file():

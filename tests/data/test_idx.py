@@ -10,12 +10,14 @@ import pytest
 import torch
 from support import REAL_DATA, needs_real
 
+from ranktwo.data.dataset import load
 from ranktwo.data.options import Options
 from ranktwo.data.preparation import prepare
 from ranktwo.data.sources import fetching, mnist
 from ranktwo.data.sources import idx as image_files
 from ranktwo.errors import UserError
 from ranktwo.store import registry
+from ranktwo.store.files import write_tensors
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -70,6 +72,22 @@ def test_the_images_are_read_and_the_sources_split_is_kept(fashion):
         expected = [(*pixels[784 * row : 784 * row + 784], label) for row, label in enumerate(labels)]
         found = [(*row, label) for row, label in rows_of(tensors, part)]
         assert found != expected and sorted(found) == sorted(expected)
+
+
+@pytest.mark.parametrize("scaling", ["none", "feature"])
+def test_a_split_of_a_source_with_a_test_part_is_another_order_of_the_training_rows(scaling, fashion, tmp_path):
+    folder, options = fashion.parents[1], Options(source="fashion-mnist", scaling=scaling, seed=5)
+    tensors, metadata = prepare("it", options, folder, False, [1])
+    assert set(tensors) == {"train_x", "train_y", "test_x", "test_y"} and metadata["official_test"]
+    write_tensors(tmp_path / "it.safetensors", tensors, metadata)
+    first, second = (load(tmp_path / "it.safetensors").split(split) for split in (0, 1))
+    assert torch.equal(first.test_x, second.test_x) and torch.equal(first.test_y, second.test_y)
+    wanted, _ = made(folder, source="fashion-mnist", scaling=scaling, seed=6)
+    assert torch.equal(second.train_y, wanted["train_y"]) and not torch.equal(second.train_y, first.train_y)
+    # Sums over other orders of the rows are rounded otherwise.
+    assert torch.allclose(second.train_x, wanted["train_x"], rtol=1e-5, atol=1e-5)
+    assert sorted(rows_of(vars(first), "train")) == sorted(rows_of(vars(second), "train"))
+    assert first.checksum != second.checksum
 
 
 def test_a_test_subset_is_random_and_leaves_training_alone(fashion):

@@ -48,7 +48,7 @@ def give(monkeypatch, raw):
 )
 def test_a_bundled_source_is_whole_and_standardised(source, task, inputs, outputs, train_size, test_size, tmp_path):
     write_tensors(tmp_path / "it.safetensors", *made(source=source))
-    dataset = load(tmp_path / "it.safetensors")
+    dataset = load(tmp_path / "it.safetensors").split(0)
     assert (dataset.name, dataset.task, dataset.inputs, dataset.outputs) == ("it", task, inputs, outputs)
     assert dataset.train_x.shape == (train_size, inputs) and dataset.test_x.shape == (test_size, inputs)
     varying = dataset.train_x.double().std(0, correction=0) > 0
@@ -86,6 +86,7 @@ def test_the_metadata_are_complete():
     assert set(metadata) == {
         *("name", "source", "options", "task", "inputs", "outputs", "classes", "train_size", "test_size"),
         *("preprocessing", "source_checksum", "verified", "checksum", "target_mean", "target_std"),
+        *("official_test", "splits"),
     }
     defaults = {"classes": None, "test_size": None, "scaling": "feature", "seed": 0}
     assert metadata["options"] == {"source": "diabetes", "clip": 3, "bias": True, **defaults}
@@ -101,7 +102,10 @@ def test_chosen_classes_are_numbered_in_the_order_given():
     assert tensors["train_y"].tolist() == expected
     assert (metadata["task"], metadata["outputs"], metadata["classes"]) == ("binary", 1, [8, 3])
     assert metadata["train_size"] + metadata["test_size"] == 174 + 183
-    assert metadata["preprocessing"] == "Classes 8, 3; features as in the source; rows in the random order of seed 0."
+    assert (
+        metadata["preprocessing"]
+        == "Classes 8, 3; features as in the source; rows in the random order of seed 0 + split."
+    )
 
 
 def test_scalings_are_by_the_training_part():
@@ -211,3 +215,32 @@ def test_a_test_part_has_a_row_at_least(monkeypatch):
     give(monkeypatch, Raw(kind="classification", train_x=x, test_x=x[:2], verified="structure", **labels))
     with pytest.raises(UserError, match="toy has too few rows for a test part; choose other classes or another source"):
         made(source="toy", classes=[0, 2])
+
+
+@pytest.mark.parametrize("source", ["digits", "diabetes"])
+def test_a_split_is_what_the_seed_plus_its_number_makes(source, tmp_path):
+    path = tmp_path / "it.safetensors"
+    write_tensors(path, *prepare("it", Options(source=source, seed=3), tmp_path, False, [2, 1]))
+    prepared = load(path)
+    assert [own["split"] for own in prepared.metadata["splits"]] == [0, 1, 2]
+    for split in (0, 1, 2):
+        tensors, metadata = made(source=source, seed=3 + split)
+        found = prepared.split(split)
+        assert all(torch.equal(tensor, getattr(found, name)) for name, tensor in tensors.items())
+        assert found.checksum == prepared.checksum(split) == metadata["checksum"]
+        assert found.metadata.get("target_mean") == metadata.get("target_mean")
+
+
+def test_split_0_does_not_depend_on_the_others(tmp_path):
+    alone, facts = made(source="diabetes")
+    tensors, metadata = prepare("it", Options(source="diabetes"), tmp_path, False, [1])
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in alone.items())
+    assert metadata | {"splits": facts["splits"]} == facts
+    assert metadata["splits"][:1] == facts["splits"]
+
+
+def test_a_split_that_the_file_lacks_is_named(tmp_path):
+    path = tmp_path / "it.safetensors"
+    write_tensors(path, *prepare("it", Options(source="iris"), tmp_path, False, [4]))
+    with pytest.raises(UserError, match=r"it.safetensors lacks split 1 \(it has 0, 4\); run snakemake, which makes it"):
+        load(path).split(1)

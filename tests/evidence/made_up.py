@@ -12,6 +12,7 @@ from ranktwo.store.columns import REAL, WHOLE, column, schema
 
 SGD_AXES = {
     "train_size": 50,
+    "split": 0,
     "label_noise": 0.0,
     "widths": "8",
     "optimizer": "sgd",
@@ -80,8 +81,8 @@ def study(dataset="toy", decays=(0.0, 0.1, 0.2), seeds=3, status="ok", split=0, 
         "chen2024_rank_two_rate": 1.0,
     } | changes
     rows = [
-        {"dataset": dataset, "weight_decay": mu, "split": split, "seed": seed}
-        | {name: value(mu, seed) if callable(value) else value for name, value in values.items()}
+        {name: value(mu, seed) if callable(value) else value for name, value in values.items()}
+        | {"dataset": dataset, "weight_decay": mu, "split": split, "seed": seed}
         for mu in decays
         for seed in range(seeds)
     ]

@@ -340,9 +340,9 @@ def test_the_stage_writes_the_table_and_names_every_file_it_read(tmp_path, known
 def write_optima(folder, *rows):
     path = folder / "optima" / "toy.parquet"
     own = {**CELL_COLUMNS, **{name.removeprefix("optimum_"): one for name, one in gaps.PREDICTED.items()}}
-    keys = ("dataset", "train_size", "label_noise", "seed", "weight_decay")
+    keys = ("dataset", "train_size", "split", "label_noise", "seed", "weight_decay")
     fields = schema({name: one for name, one in own.items() if name in keys or f"optimum_{name}" in gaps.PREDICTED})
-    known = {"dataset": "toy", "train_size": 50, "label_noise": 0.0, "seed": None, "weight_decay": 0.1}
+    known = {"dataset": "toy", "train_size": 50, "split": 0, "label_noise": 0.0, "seed": None, "weight_decay": 0.1}
     table = pyarrow.Table.from_pylist([known | row for row in rows], schema=fields)
     files.write_parquet(path, table, {"provenance": {"stage": "optimum"}})
     return path
@@ -350,8 +350,15 @@ def write_optima(folder, *rows):
 
 def test_a_cell_is_beside_the_minimiser_on_its_own_labels(tmp_path, known_analyses):
     write(tmp_path, "one", rows_of_a_stack())
-    wrong = [{"weight_decay": 0.2}, {"train_size": 49}, {"label_noise": 0.1}, {"seed": 0}, {"dataset": "other"}]
-    path = write_optima(tmp_path, *({"residual_2": -1.0, **row} for row in wrong), {"residual_2": 0.3, "atoms": 4})
+    wrong = [
+        {"weight_decay": 0.2},
+        {"train_size": 49},
+        {"split": 1},
+        {"label_noise": 0.1},
+        {"seed": 0},
+        {"dataset": "other"},
+    ]
+    path = write_optima(tmp_path, {"residual_2": 0.3, "atoms": 4}, *({"residual_2": -1.0, **row} for row in wrong))
     rows = gaps.table(tmp_path, ["one"], [path], THRESHOLDS).to_pylist()
     assert [(row["optimum_residual_2"], row["optimum_atoms"]) for row in rows] == [(0.3, 4), (0.3, 4)]
     assert [row["optimum_effective_rank"] for row in rows] == [None, None]

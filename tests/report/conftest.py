@@ -10,7 +10,7 @@ import pytest
 
 from ranktwo.store import files
 
-WHOLE = ("train_size", "batch_size", "steps", "seed")
+WHOLE = ("train_size", "split", "batch_size", "steps", "seed")
 
 
 @pytest.fixture
@@ -22,9 +22,10 @@ def make_gaps() -> Callable[..., pandas.DataFrame]:
         rows = [
             {
                 **{"cell": f"{batch_size}-{mu}-{seed}", "dataset": "toy", "task": "binary", "inputs": 3, "outputs": 1},
-                **{"train_size": 50, "label_noise": 0.0, "widths": "8", "optimizer": "sgd", "learning_rate": 0.1},
+                **{"train_size": 50, "split": 0, "label_noise": 0.0, "widths": "8", "optimizer": "sgd"},
+                "learning_rate": 0.1,
                 **{"schedule": "constant", "batch_size": batch_size, "weight_decay": mu, "decay_rule": "constant"},
-                **{"steps": 10, "split": 0, "seed": seed, "status": statuses.get(f"mu{mu:g}", "ok")},
+                **{"steps": 10, "seed": seed, "status": statuses.get(f"mu{mu:g}", "ok")},
                 **{"train_r2": np.nan, "test_r2": np.nan},
                 **{name: random.uniform(1, 9) for name in ("train_loss", "test_loss", "effective_rank", "residual_2")},
                 **{name: random.uniform(0, 1) for name in ("train_accuracy", "test_accuracy")},

@@ -59,7 +59,7 @@ NULLABLE = {
     "optimum": OF_OPTIMA,
 }
 """Columns that figures read and that may be null in all rows of a study's tables."""
-WHOLE = ["outputs", "train_size", "batch_size", "steps", "seed", "step", "functional_rank", "atoms", *RANKS]
+WHOLE = ["outputs", "train_size", "split", "batch_size", "steps", "seed", "step", "functional_rank", "atoms", *RANKS]
 
 
 def study(**statuses: str) -> Data:
@@ -72,9 +72,16 @@ def study(**statuses: str) -> Data:
                 status = statuses.get(f"mu{mu:g}", "ok")
                 cell = {
                     **{"cell": f"{batch_size}-{mu}-{seed}", "dataset": "toy", "task": "binary", "outputs": 1},
-                    **{"train_size": 50, "label_noise": 0.0, "widths": "8", "optimizer": "sgd", "learning_rate": 0.1},
+                    **{
+                        "train_size": 50,
+                        "split": 0,
+                        "label_noise": 0.0,
+                        "widths": "8",
+                        "optimizer": "sgd",
+                        "learning_rate": 0.1,
+                    },
                     **{"schedule": "constant", "batch_size": batch_size, "weight_decay": mu},
-                    **{"decay_rule": "constant", "steps": 10, "split": 0, "seed": seed},
+                    **{"decay_rule": "constant", "steps": 10, "seed": seed},
                 }
                 row = cell | {name: random.uniform(1, 9) for name in OF_GAPS}
                 row |= {name: random.integers(1, 9) for name in RANKS}
@@ -99,8 +106,8 @@ def study(**statuses: str) -> Data:
                         certified |= {name: list(random.uniform(0.5, 1, 5)) for name in DUAL}
                     optimality.append(cell | certified)
     optimum = [
-        {"dataset": "toy", "train_size": 50, "label_noise": 0.0, "seed": None, "weight_decay": 0.05 * share}
-        | {"decay_ratio": share, "in_study": False, "atoms": 2}
+        {"dataset": "toy", "train_size": 50, "split": 0, "label_noise": 0.0, "seed": None}
+        | {"weight_decay": 0.05 * share, "decay_ratio": share, "in_study": False, "atoms": 2}
         | {name: random.uniform(0.1, 1) for name in OF_OPTIMA}
         for share in (0.01, 0.1, 0.5)
     ]

@@ -16,6 +16,7 @@ from support import patience
 
 import ranktwo
 from ranktwo.report.drawing.data import TABLES, Data
+from ranktwo.report.drawing.titles import plain
 from ranktwo.store import fingerprints, registry
 
 PACKAGE = Path(ranktwo.__file__).parent
@@ -42,6 +43,23 @@ def test_every_figure_is_drawn_whatever_the_cells_ended_as(name):
     drawn.draw_without_rendering()
     titles = [axes.get_title() for axes in panels_of(drawn)]
     assert titles and all(titles)
+
+
+def with_two_splits(rows: pandas.DataFrame) -> pandas.DataFrame:
+    return pandas.concat([rows, rows.assign(cell=rows["cell"] + "-split1", split=1)], ignore_index=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_second_split_of_the_same_numbers_changes_no_panel_but_its_count(name):
+    data = study()
+    once = [plain(axes.get_title()) for axes in panels_of(draw(name, data))]
+    for table in ("gaps", "spectra", "certificates", "truncation", "optimality"):
+        data = changed(data, table, with_two_splits)
+    twice = [plain(axes.get_title()) for axes in panels_of(draw(name, data))]
+    if name in ("dual", "neurons"):
+        assert [title.replace("seed", "split 0, seed") for title in once] == twice
+    else:
+        assert [title.replace("= 3)", "= 6)") for title in once] == twice
 
 
 def without_numbers(rows: pandas.DataFrame, table: str, how: str) -> pandas.DataFrame:

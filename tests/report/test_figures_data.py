@@ -11,7 +11,7 @@ from ranktwo.report.drawing import data as drawing_data
 from ranktwo.report.drawing.data import Data, select
 from ranktwo.report.drawing.marks import over_seeds
 from ranktwo.report.drawing.style import ZERO_COLOUR
-from ranktwo.report.drawing.titles import plain
+from ranktwo.report.drawing.titles import one_net, plain
 from ranktwo.study import axes as study_axes
 
 
@@ -58,7 +58,23 @@ def test_a_family_is_named_by_the_axes_in_which_its_data_set_s_families_differ()
     def fewer(rows: pandas.DataFrame) -> pandas.DataFrame:
         return rows[(rows["seed"] < 2) | (rows["weight_decay"] > 0)]
 
+    def more(rows: pandas.DataFrame) -> pandas.DataFrame:
+        return pandas.concat([rows, rows.assign(split=1)])
+
+    assert titles(changed(study(), "gaps", more)) == ["toy, B = 16 ($n$ = 6)", "toy, B = 50 ($n$ = 6)"]
     assert titles(changed(study(), "gaps", fewer)) == ["toy, B = 16 ($n$ = 2 to 3)", "toy, B = 50 ($n$ = 2 to 3)"]
+
+
+def test_the_path_is_that_of_the_first_split():
+    data = changed(study(), "optimum", lambda rows: pandas.concat([rows.assign(split=2), rows.assign(split=1)]))
+    assert list(data.path_of(data.gaps)["split"]) == [1] * 3
+
+
+def test_a_panel_of_one_net_names_its_split_where_there_are_several():
+    cells = study().gaps
+    assert one_net(cells.iloc[0], cells) == "$\\mu$ = 0, seed 0"
+    several = pandas.concat([cells, cells.assign(split=1)])
+    assert one_net(several.iloc[-1], several) == "$\\mu$ = 1, split 1, seed 2"
 
 
 DIFFERING = {

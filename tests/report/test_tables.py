@@ -73,11 +73,13 @@ def test_scores_are_accuracies_or_in_regression_r2(make_gaps):
 
 
 def test_grid_lists_the_values_of_each_family(make_gaps):
-    text = grid(make_gaps()).text
+    rows = make_gaps()
+    text = grid(pandas.concat([rows, rows.assign(split=3)])).text
     assert list(text["B"]) == ["16", "50"]
     assert list(text["weight decays"]) == ["0 0.001 0.01 1"] * 2
+    assert list(text["splits"]) == ["0 3"] * 2
     assert list(text["seeds"]) == ["0 1 2"] * 2
-    assert list(text["cells"]) == ["12"] * 2
+    assert list(text["cells"]) == ["24"] * 2
 
 
 @pytest.mark.parametrize(

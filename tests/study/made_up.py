@@ -34,7 +34,8 @@ def jobs_of(study: dict[str, Any]) -> list[Job]:
 def write_dataset(results: Path, name: str, options: dict[str, Any], checksum: str = "c0ffee") -> None:
     """A prepared data set of zeros."""
     tensors = {f"{part}_x": torch.zeros(SIZES[f"{part}_size"], SIZES["inputs"]) for part in ("train", "test")}
-    facts = {"name": name, "options": options, "task": "multiclass", "checksum": checksum, **SIZES}
+    splits = [{"split": split, "checksum": f"{checksum}{split or ''}"} for split in (0, 1)]
+    facts = {"name": name, "options": options, "task": "multiclass", "splits": splits, **SIZES}
     files.write_tensors(results / "datasets" / f"{name}.safetensors", tensors, {**facts, **origin("dataset")})
 
 
@@ -48,7 +49,7 @@ def write_runs(results: Path, job: Job, cells: list[Cell] | None = None, device:
         sizes = [SIZES["inputs"], *cell.widths, SIZES["outputs"]]
         made[name] = Record(
             cell=vars(cell) | {"widths": "-".join(map(str, cell.widths))},
-            identity=grid.identity(cell, "c0ffee", job.snapshots),
+            identity=grid.identity(cell, f"c0ffee{cell.split or ''}", job.snapshots),
             steps=steps,
             weights={
                 f"W{layer}": torch.randn(len(steps), outputs, inputs, generator=generator)

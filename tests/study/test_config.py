@@ -182,7 +182,7 @@ def test_the_table_of_keys_has_what_the_model_has():
         "`{}`",
         "Thresholds behind the column `status` of gaps.parquet.",
     ]
-    assert rows["stack"][1] == "`[seed, weight_decay, decay_rule, learning_rate, label_noise]`"
+    assert rows["stack"][1] == "`[split, seed, weight_decay, decay_rule, learning_rate, label_noise]`"
     assert rows["figures.gap"][2] == registry.entries("figure")["gap"].summary
     assert {key.removeprefix("grids[].") for key in rows if key.startswith("grids[]")} == set(AXES)
 

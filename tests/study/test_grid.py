@@ -57,6 +57,7 @@ def test_names_are_readable_and_differ_with_any_axis_or_option():
     changed = {
         "dataset": "other",
         "train_size": 10,
+        "split": 1,
         "label_noise": 0.1,
         "widths": (6, 6),
         "optimizer": "adamw",

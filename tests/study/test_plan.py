@@ -134,6 +134,14 @@ def test_the_plan_counts_jobs_and_cells_of_what_is_new(tmp_path):
     assert {count for count, _ in rows(partly).values()} == {1}
 
 
+def test_a_cell_is_known_by_the_checksum_of_its_split(tmp_path):
+    [job, *_] = made(tmp_path, STUDY | {"grids": [GRID | {"split": [0, 1]}]})
+    write_dataset(tmp_path, job.cells[0].dataset, job.options)
+    write_runs(tmp_path, job)
+    assert {cell.split for cell in job.cells} == {0, 1}
+    assert plan.read(job, tmp_path).new == []
+
+
 def test_the_plan_of_what_is_new_is_about_as_large_as_what_is_written(tmp_path):
     [job, _] = found = made(tmp_path, STUDY | {"grids": [GRID | {"widths": 300, "seed": list(range(9))}]})
     for each in found:
@@ -180,7 +188,7 @@ def test_before_a_data_set_is_prepared_its_source_says_its_size(source, more):
     options = config.read(study, "test")["datasets"]["d"]
     size = plan.source_size(options)
     assert (size.inputs, size.outputs, size.train_size, size.test_size) == SIZES_BEFORE[source, more]
-    assert size.checksum == ""
+    assert not size.checksums
     some = plan.source_size(options | {"test_size": 50})
     assert some.test_size == 50
     assert some.train_size + 50 * (source != "mnist") == size.train_size + size.test_size * (source != "mnist")
@@ -198,7 +206,7 @@ def test_a_prepared_file_goes_before_what_the_source_says(tmp_path):
     [job, _] = made(tmp_path, STUDY)
     assert plan.read(job, tmp_path).data == DataSize(inputs=4, outputs=3, train_size=112, test_size=38)
     write_dataset(tmp_path, "toy", job.options)
-    assert plan.read(job, tmp_path).data == DataSize(**SIZES, checksum="c0ffee")
+    assert plan.read(job, tmp_path).data == DataSize(**SIZES, checksums={0: "c0ffee", 1: "c0ffee1"})
 
 
 def test_a_source_that_does_not_say_its_size_is_named_and_the_rest_is_planned(tmp_path, monkeypatch):

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from support import a_cell, checkpoints_in, patience, steps_in, wait_for
+from training_support import same
 
 from ranktwo.data import dataset, preparation
 from ranktwo.data.dataset import Dataset
@@ -44,7 +44,7 @@ class Killed(Exception):
 def data(tmp_path_factory) -> Dataset:
     path = tmp_path_factory.mktemp("data") / "iris.safetensors"
     files.write_tensors(path, *preparation.prepare("toy", Options(**OPTIONS), path.parent, False))
-    return dataset.load(path)
+    return dataset.load(path).split(0)
 
 
 def cells(variant: str, **axes: object) -> dict[str, Cell]:
@@ -72,13 +72,6 @@ def broken_off(wanted, data, path: Path, pauses: int, **more) -> None:
 
     with pytest.raises(Killed):
         trained(wanted, data, pause=pause, **more)
-
-
-def same(one: Record, other: Record) -> None:
-    assert (one.cell, one.steps, one.diverged) == (other.cell, other.steps, other.diverged)
-    assert one.history == other.history
-    for matrix, weights in one.weights.items():
-        assert torch.equal(weights.view(torch.int32), other.weights[matrix].view(torch.int32)), matrix
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

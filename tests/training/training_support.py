@@ -1,7 +1,8 @@
-"""What the tests of training share: small data for each task, and cells trained on them."""
+"""What the tests of training share: small data for each task, cells trained on them, and a comparison of records."""
 
 import torch
 
+from ranktwo.store.records import Record
 from ranktwo.study.axes import Cell
 from ranktwo.training import divergence
 from ranktwo.training.divergence import Training
@@ -27,3 +28,11 @@ def trained(cells: list[Cell], task: str, dtype: torch.dtype = torch.float64, in
     training = divergence.begin(cells, x, y, task, OUTPUTS[task])
     training.advance_to(cells[0].steps)
     return training
+
+
+def same(one: Record, other: Record) -> None:
+    """The same numbers, to the last bit."""
+    assert (one.cell, one.steps, one.diverged) == (other.cell, other.steps, other.diverged)
+    assert one.history == other.history
+    for matrix, weights in one.weights.items():
+        assert torch.equal(weights.view(torch.int32), other.weights[matrix].view(torch.int32)), matrix

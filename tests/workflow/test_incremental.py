@@ -32,6 +32,24 @@ def test_only_what_is_new_is_trained_and_old_rows_stay(checkout):
     assert sum(trained(make_gaps(checkout, swapped))) == 4
 
 
+@pytest.mark.slow
+def test_a_split_that_is_added_is_trained_and_the_old_one_stays(checkout):
+    assert trained(make_gaps(checkout, SMALL)) == [4]
+    first = gaps(checkout)
+    optima = checkout / "results" / "optima" / "digits-3v8.parquet"
+    minimisers = optima.read_bytes()
+    assert trained(make_gaps(checkout, with_axis("split", [0, 1]))) == [4]
+    grown = gaps(checkout)
+    pandas.testing.assert_frame_equal(grown.loc[first.index], first, check_exact=True)
+    added = grown[grown["split"] == 1]
+    assert len(added) == 4 and added["optimum_residual_2"].isna().all() and first["optimum_residual_2"].notna().any()
+    penalised = grown[grown["weight_decay"] > 0]
+    assert (penalised.groupby("split")["critical_decay"].nunique() == 1).all()
+    assert penalised["critical_decay"].nunique() == 2
+    assert optima.read_bytes() == minimisers
+    assert planned(run_study(checkout, with_axis("split", [0, 1]), "-n", "results/gaps.parquet")) == {}
+
+
 PACKAGE = Path("src") / "ranktwo"
 AFTER_GAPS = {"verdicts": 1, "predictors": 1, "figure": 1, "numbers": 1, "study": 1, "table": 2}
 AFTER_TRAINING = {"analysis": 1, "gaps": 1, **AFTER_GAPS}

@@ -119,11 +119,12 @@ def test_every_axis_goes_through_the_whole_pipeline(checkout):
         "batch_size": "full",
         "label_noise": 0.25,
         "train_size": 100,
+        "split": [0, 2],
         "seed": 0,
     }
     figures = {"spectrum": {"where": {"widths": [[8, 6]], "batch_size": "full"}}, "gap": None, "ranks": None}
     done = run_study(checkout, SMALL | {"grids": [grid], "figures": figures})
-    assert sorted(trained(done)) == [2, 2, 2, 2]
+    assert sorted(trained(done)) == [4, 4, 4, 4]
     rows = gaps(checkout)
     assert set(rows["widths"]) == {"8", "8-6"}
     assert set(rows["batch_size"]) == {100}

@@ -17,12 +17,14 @@ rule dataset:
         study=RUN.label,
         identity=lambda wildcards: RUN.dataset_identity(wildcards.dataset),
         options=lambda wildcards, output: RUN.options(wildcards.dataset),
+        splits=lambda wildcards, output: RUN.splits(wildcards.dataset),
         folder=lambda wildcards, output: RUN.data_folder,
         download=lambda wildcards, output: RUN.download,
     shell:
         "python -m ranktwo dataset"
         " --name {wildcards.dataset:q}"
         " --options {params.options:q}"
+        " --splits {params.splits}"
         " --folder {params.folder:q}"
         " {params.download}"
         " --output {output:q}"

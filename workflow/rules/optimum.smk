@@ -6,7 +6,7 @@ rule optimum:
         dataset=f"{RESULTS}/datasets/{{dataset}}.safetensors",
         asked=RUN.asked("optimum"),
     output:
-        f"{RESULTS}/optima/{{dataset}}.parquet",
+        update(f"{RESULTS}/optima/{{dataset}}.parquet"),
     log:
         f"{RESULTS}/logs/optima/{{dataset}}.log",
     benchmark:

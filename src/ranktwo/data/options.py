@@ -33,7 +33,8 @@ class Options:
     bias: bool = False
     """Whether a column of ones is appended, after scaling and clipping."""
     seed: int = 0
-    """Seed of the split and of the order of the rows. They depend on nothing else but the source and the classes."""
+    """Seed of split 0 and of the order of its rows; of split s it is `seed` + s. Nothing else but the source and the
+    classes decides on them."""
 
     def __post_init__(self) -> None:
         known = list(registry.entries("source"))  # a list, for JSON may give a value that a dict cannot look up

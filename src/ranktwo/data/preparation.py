@@ -1,6 +1,7 @@
 """Preparing a data set: from a source's arrays to standardised tensors and the facts about them."""
 
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ranktwo.data.dataset import checksum_of
+from ranktwo.data.dataset import checksum_of, tensors_of
 from ranktwo.data.options import Options, Scaling
 from ranktwo.data.sources import base
 from ranktwo.data.sources.base import Raw
 from ranktwo.errors import UserError
 
 
-def prepare(name: str, options: Options, folder: Path, download: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors train_x, train_y, test_x, test_y of a data set, as `data.dataset` describes them, and its metadata.
+def prepare(
+    name: str, options: Options, folder: Path, download: bool, splits: Iterable[int] = ()
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a data set in split 0 and in `splits`, as `data.dataset` describes them, and its metadata.
 
     Rows of the wanted classes are drawn in random order and split, then the training part scales both parts.
     Files of sources lie in `folder`; absent ones are fetched if `download`. Raises UserError if a file is absent or not
@@ -24,6 +27,37 @@ def prepare(name: str, options: Options, folder: Path, download: bool) -> tuple[
     """
     raw = base.read(options.source, folder, download)
     labels = _labels(raw, options)
+    tensors, facts = _tensors(raw, labels, options)
+    metadata: dict[str, Any] = {
+        "name": name,
+        "source": options.source,
+        "options": asdict(options),
+        "task": "regression" if labels is None else "binary" if len(labels) == 2 else "multiclass",
+        "inputs": tensors["train_x"].shape[1],
+        "outputs": 1 if labels is None or len(labels) == 2 else len(labels),
+        "classes": labels,
+        "train_size": len(tensors["train_y"]),
+        "test_size": len(tensors["test_y"]),
+        "official_test": raw.test_x is not None,
+        "preprocessing": _sentence(options, labels),
+        "source_checksum": raw.checksum,
+        "verified": raw.verified,
+        **facts,
+        "splits": [{"split": 0, **facts}],
+    }
+    for split in sorted({*splits} - {0}):
+        own = facts
+        if not metadata["official_test"]:
+            more, own = _tensors(raw, labels, replace(options, seed=options.seed + split))
+            tensors |= {f"{part}.{split}": tensor for part, tensor in more.items()}
+        checksum = checksum_of(tensors_of(tensors, metadata, split))
+        metadata["splits"].append({"split": split, **own, "checksum": checksum})
+    return tensors, metadata
+
+
+def _tensors(raw: Raw, labels: list[int] | None, options: Options) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of the split that the seed of the options makes, and the facts that other splits may not share."""
+    facts: dict[str, Any] = {}
     train_x, train_y, test_x, test_y = _split(raw, labels, options)
     shift, factor = _scale(train_x, options.scaling)
     if labels is None:
@@ -33,6 +67,7 @@ def prepare(name: str, options: Options, folder: Path, download: bool) -> tuple[
                 "learn; choose another source, another seed or a smaller test_size"
             )
         mean, std = float(train_y.mean()), float(train_y.std())
+        facts = {"target_mean": mean, "target_std": std}
         train_y, test_y = (((y - mean) / std).astype(np.float32)[:, None] for y in (train_y, test_y))
     tensors = {
         "train_x": torch.from_numpy(_features(train_x, shift, factor, options)),
@@ -40,24 +75,7 @@ def prepare(name: str, options: Options, folder: Path, download: bool) -> tuple[
         "test_x": torch.from_numpy(_features(test_x, shift, factor, options)),
         "test_y": torch.from_numpy(test_y),
     }
-    metadata: dict[str, Any] = {
-        "name": name,
-        "source": options.source,
-        "options": asdict(options),
-        "task": "regression" if labels is None else "binary" if len(labels) == 2 else "multiclass",
-        "inputs": tensors["train_x"].shape[1],
-        "outputs": 1 if labels is None or len(labels) == 2 else len(labels),
-        "classes": labels,
-        "train_size": len(train_y),
-        "test_size": len(test_y),
-        "preprocessing": _sentence(options, labels),
-        "source_checksum": raw.checksum,
-        "verified": raw.verified,
-        "checksum": checksum_of(tensors),
-    }
-    if labels is None:
-        metadata |= {"target_mean": mean, "target_std": std}
-    return tensors, metadata
+    return tensors, {"checksum": checksum_of(tensors), **facts}
 
 
 def _labels(raw: Raw, options: Options) -> list[int] | None:
@@ -154,7 +172,7 @@ def _sentence(options: Options, labels: list[int] | None) -> str:
         f"clipped to +-{options.clip:g}" if options.clip is not None else "",
         "a column of ones appended" if options.bias else "",
         "the target shifted and scaled to mean 0 and sd 1 over the training part" if labels is None else "",
-        f"rows in the random order of seed {options.seed}",
+        f"rows in the random order of seed {options.seed} + split",
     ]
     sentence = "; ".join(part for part in parts if part)
     return f"{sentence[0].upper()}{sentence[1:]}."

@@ -166,7 +166,7 @@ def _predicted(rows: pyarrow.Table, optima: list[Path]) -> list[pyarrow.Array]:
         return [pyarrow.nulls(rows.num_rows, one.type) for one in PREDICTED.values()]
     names = [name.removeprefix(OPTIMUM) for name in PREDICTED]
     found = pyarrow.concat_tables([files.read_parquet(path, "optimum")[0] for path in optima])
-    keys = ["dataset", "train_size", "label_noise", "seed", "weight_decay"]
+    keys = ["dataset", "train_size", "split", "label_noise", "seed", "weight_decay"]
     places = {tuple(row.values()): place for place, row in enumerate(found.select(keys).to_pylist())}
     indices: list[int | None] = []
     for cell in rows.select([*keys, "decay_rule", "critical_decay"]).to_pylist():

@@ -8,6 +8,7 @@ import json
 import os
 from pathlib import Path
 
+import pyarrow
 import torch
 
 from ranktwo.analysis.inputs import Inputs, load_records
@@ -48,13 +49,18 @@ def main() -> None:
         os.utime(paths[name])  # it is as new as what it was made from
     if not stale:
         return
-    inputs = Inputs(
-        stack=job.stack,
-        records=load_records(job, given.weights, given.history),
-        data=dataset.load_in_float64(given.dataset),
-    )
-    for name in stale:
-        inputs.settings = given.settings.get(name, {})
-        table = registry.load("analysis", name)(inputs)
+    records = load_records(job, given.weights, given.history)
+    prepared = dataset.load(given.dataset)
+    tables: dict[str, list[pyarrow.Table]] = {name: [] for name in stale}
+    for split in sorted({record.cell["split"] for record in records.values()}):
+        inputs = Inputs(
+            stack=job.stack,
+            records={name: record for name, record in records.items() if record.cell["split"] == split},
+            data=prepared.split(split, torch.float64),
+        )
+        for name in stale:
+            inputs.settings = given.settings.get(name, {})
+            tables[name].append(registry.load("analysis", name)(inputs))
+    for name, parts in tables.items():
         origin = provenance.circumstances("analysis", read, analysis=name) | {"identity": asked[name]}
-        files.write_parquet(paths[name], table, {"provenance": origin})
+        files.write_parquet(paths[name], pyarrow.concat_tables(parts), {"provenance": origin})

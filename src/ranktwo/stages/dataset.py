@@ -1,6 +1,7 @@
-"""Prepare one data set as standardised tensors in a safetensors file."""
+"""Prepare one data set, in each split, as standardised tensors in a safetensors file."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ranktwo.analysis.critical import critical_decay
+from ranktwo.data.dataset import tensors_of
 from ranktwo.data.labels import targets
 from ranktwo.data.options import Options, read_options
 from ranktwo.data.preparation import prepare
@@ -24,12 +26,13 @@ def main() -> None:
     arguments.add_argument(
         "--download", required=True, action=argparse.BooleanOptionalAction, help="whether to download absent files"
     )
+    arguments.add_argument("--splits", type=int, nargs="*", default=[], help="numbers of splits to make besides 0")
     arguments.add_argument("--output", required=True, type=Path, help="safetensors file to write")
     given = arguments.parse_args()
     torch.set_num_threads(1)
     try:
         options = read_options(given.options)
-        tensors, metadata = prepare_with_critical_decay(given.name, options, given.folder, given.download)
+        tensors, metadata = prepare_with_critical_decay(given.name, options, given.folder, given.download, given.splits)
     except UserError as error:
         raise UserError(f"data set {given.name}: {error}") from error
     origin = provenance.circumstances("dataset", [], source=options.source)
@@ -38,10 +41,17 @@ def main() -> None:
 
 
 def prepare_with_critical_decay(
-    name: str, options: Options, folder: Path, download: bool
+    name: str, options: Options, folder: Path, download: bool, splits: Iterable[int] = ()
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and metadata of `prepare`, and in the metadata also `critical_decay`, of the whole training part."""
-    tensors, metadata = prepare(name, options, folder, download)
-    y = targets(tensors["train_y"], metadata["task"], metadata["outputs"])
-    critical, _ = critical_decay(tensors["train_x"], y, metadata["task"])
-    return tensors, metadata | {"critical_decay": critical}
+    """Tensors and metadata of `prepare`, and in the metadata also `critical_decay`, of each whole training part."""
+    tensors, metadata = prepare(name, options, folder, download, splits)
+    for facts in metadata["splits"]:
+        # The order of the rows changes no critical decay.
+        if facts["split"] and metadata["official_test"]:
+            facts["critical_decay"] = metadata["critical_decay"]
+            continue
+        own = tensors_of(tensors, metadata, facts["split"])
+        y = targets(own["train_y"], metadata["task"], metadata["outputs"])
+        facts["critical_decay"], _ = critical_decay(own["train_x"], y, metadata["task"])
+        metadata.setdefault("critical_decay", facts["critical_decay"])
+    return tensors, metadata

@@ -114,6 +114,21 @@ class Cell:
         optional=True,
         default=None,
     )
+    split: int = _axis(
+        kind="whole",
+        help="Number of the split into training and test rows. Data without an official test set are split anew, and "
+        "preprocessing is fitted on the training rows of that split. Data with one keep their test set, and another "
+        "split is another random order of the training rows, so that `train_size` draws another subset.",
+        meaning="Number of the split into training and test rows.",
+        heading="split",
+        symbol="split {}",
+        slug="split{}",
+        type=WHOLE,
+        stacks=True,
+        least=0,
+        most=10**6,
+        default=0,
+    )
     label_noise: float = _axis(
         kind="real",
         help="Share of training labels replaced by another class; in regression the sd of Gaussian noise added to the "

@@ -26,7 +26,9 @@ def _from_record(axis: Axis, value: Any) -> Any:
 
 def cell_name(cell: Cell, options: dict[str, Any]) -> str:
     """The cell's name in every file: its axes, and a hash of them and of its data set's options."""
-    return f"{cell.slug(tuple(AXES))}_{short_hash([vars(cell), options])}"
+    # Without split 0 the names are those from before there were splits.
+    hashed = {axis: value for axis, value in vars(cell).items() if (axis, value) != ("split", 0)}
+    return f"{cell.slug(tuple(AXES))}_{short_hash([hashed, options])}"
 
 
 def expand(grids: list[dict[str, Any]]) -> list[Cell]:

@@ -7,7 +7,7 @@ is prepared, from what its source says of itself.
 import contextlib
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,8 +51,8 @@ class DataSize:
     """Of the net."""
     train_size: int
     test_size: int
-    checksum: str = ""
-    """Of the prepared data set; empty before it is prepared, which is the checksum of none."""
+    checksums: Mapping[int, str] = field(default_factory=dict)
+    """Of each split of the prepared data set; none before it is prepared."""
 
     @property
     def bytes(self) -> int:
@@ -65,8 +65,9 @@ def prepared_size(path: Path, options: dict[str, Any] | None = None) -> DataSize
     with contextlib.suppress(UserError, KeyError):
         facts = files.read_metadata(path)
         if options in (None, facts["options"]):
-            names = ("inputs", "outputs", "train_size", "test_size", "checksum")
-            return DataSize(**{name: facts[name] for name in names})
+            names = ("inputs", "outputs", "train_size", "test_size")
+            checksums = {own["split"]: own["checksum"] for own in facts["splits"]}
+            return DataSize(**{name: facts[name] for name in names}, checksums=checksums)
     return None
 
 
@@ -254,7 +255,7 @@ def read(job: Job, results: Path) -> Stack | None:
     if data is None:
         return None
     identities, on_gpu, gpu_runs = _trained(results / "runs" / job.stack)
-    wanted = {cell: grid.identity(cell, data.checksum, job.snapshots) for cell in job.cells}
+    wanted = {cell: grid.identity(cell, data.checksums.get(cell.split, ""), job.snapshots) for cell in job.cells}
     new = [cell for cell in job.cells if identities.get(grid.cell_name(cell, job.options)) != wanted[cell]]
     names = registry.entries("analysis")
     return Stack(

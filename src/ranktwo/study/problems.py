@@ -11,6 +11,7 @@ from ranktwo.study.axes import CONSTANT, Cell
 class Problem:
     """A data set's training labels, and the weight decays at which the least decayed loss is asked for."""
 
+    split: int
     train_size: int | None
     """None means all rows."""
     label_noise: float
@@ -20,20 +21,28 @@ class Problem:
     """Falling."""
 
 
-def problems(cells: Iterable[Cell]) -> list[Problem]:
-    """The problems of cells of one data set, in the order of the cells.
+def problems(cells: Iterable[Cell], splits: int) -> list[Problem]:
+    """The problems of cells of one data set and of its first `splits` splits, by split, in the order of the cells.
 
     Of nets with one hidden layer alone, with a decay above 0 that is the gradient of a penalty and the same for all
     samples: for others there is no such problem.
     """
     optimizers = registry.entries("optimizer")
-    decays: dict[tuple[int | None, float, int | None], set[float]] = {}
+    decays: dict[tuple[int, int | None, float, int | None], set[float]] = {}
+    cells = sorted(cells, key=lambda cell: cell.split)
+    first = sorted({cell.split for cell in cells})[:splits]
     for cell in cells:
         penalised = optimizers[cell.optimizer].settings.get("decay") == "coupled" and cell.decay_rule == CONSTANT
-        if len(cell.widths) == 1 and cell.weight_decay > 0 and penalised:
-            labels = (cell.train_size, cell.label_noise, cell.seed if cell.label_noise else None)
+        if len(cell.widths) == 1 and cell.weight_decay > 0 and penalised and cell.split in first:
+            labels = (cell.split, cell.train_size, cell.label_noise, cell.seed if cell.label_noise else None)
             decays.setdefault(labels, set()).add(cell.weight_decay)
     return [
-        Problem(train_size=size, label_noise=noise, seed=seed, weight_decays=tuple(sorted(found, reverse=True)))
-        for (size, noise, seed), found in decays.items()
+        Problem(
+            split=split,
+            train_size=size,
+            label_noise=noise,
+            seed=seed,
+            weight_decays=tuple(sorted(found, reverse=True)),
+        )
+        for (split, size, noise, seed), found in decays.items()
     ]

@@ -166,7 +166,9 @@ class DataSet(_Closed):
     )
     bias: bool = Field(default=False, description="Whether a column of ones is appended to the features.")
     seed: Annotated[int, Field(ge=0, le=MOST_SEED), WHOLE] = Field(
-        default=0, description="Seed of the split into training and test rows and of the order of the training rows."
+        default=0,
+        description="Seed of split 0 into training and test rows and of the order of its training rows; split s has "
+        "the seed `seed` + s.",
     )
 
 
@@ -238,6 +240,11 @@ class Optima(_Closed):
         description="Training inputs of more numbers (rows times features) have no prediction; null means no limit. "
         "Larger ones take long: MNIST, with 47 million, was not tried.",
     )
+    splits: Annotated[int, Field(ge=1), WHOLE] = Field(
+        default=1,
+        description="Splits of a data set whose minimisers are found, those of the smallest numbers; cells of other "
+        "splits have no prediction.",
+    )
     gap: InnerShare = Field(
         default=1e-4,
         description="Relative duality gap at which a search ends, ten times that for the points of the path. Each row "
@@ -295,7 +302,7 @@ class Study(_Closed):
         "counted once."
     )
     stack: Annotated[list[Stackable], AfterValidator(_distinct)] = Field(
-        default=["seed", "weight_decay", "decay_rule", "learning_rate", "label_noise"],
+        default=["split", "seed", "weight_decay", "decay_rule", "learning_rate", "label_noise"],
         description="Axes whose values are trained together in one job; every other axis splits into jobs.",
     )
     snapshots: Annotated[int, Field(ge=1, le=1000), WHOLE] = Field(

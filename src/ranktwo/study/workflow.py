@@ -21,7 +21,7 @@ from ranktwo.store.canonical import canonical, ordered, short_hash
 from ranktwo.store.fingerprints import fingerprint
 from ranktwo.study import config as configuration
 from ranktwo.study import grid, jobs
-from ranktwo.study.axes import Cell
+from ranktwo.study.axes import REPLICATE, Cell
 from ranktwo.study.problems import Problem, problems
 
 DEFAULT_TRAIN_SIZE = 1000
@@ -143,6 +143,11 @@ class Workflow:
         """The options of a data set."""
         return canonical(self.study["datasets"][dataset])
 
+    def splits(self, dataset: str) -> str:
+        """The numbers of a data set's splits, rising, with spaces between them."""
+        found = {cell.split for cells in self.stacks.values() for cell in cells if cell.dataset == dataset}
+        return " ".join(map(str, sorted(found)))
+
     def section(self, name: str) -> str:
         """A section of the config."""
         return canonical(self.study[name])
@@ -161,7 +166,8 @@ class Workflow:
     def dataset_identity(self, dataset: str) -> str:
         """Of a prepared data set."""
         options = self.study["datasets"][dataset]
-        return _identity(options=short_hash(options), code=fingerprint("dataset", source=options["source"]))
+        code = fingerprint("dataset", source=options["source"])
+        return _identity(options=short_hash(options), splits=self.splits(dataset), code=code)
 
     def job(self, stack: str) -> jobs.Job:
         """What a stack's jobs are asked for."""
@@ -210,7 +216,8 @@ class Workflow:
         cells: dict[str, list[Cell]] = {}
         for stacked in self.stacks.values():
             cells.setdefault(stacked[0].dataset, []).extend(stacked)
-        found = {dataset: problems(cells[dataset]) for dataset in self.datasets}
+        splits = self.study["optima"]["splits"]
+        found = {dataset: problems(cells[dataset], splits) for dataset in self.datasets}
         return {dataset: own for dataset, own in found.items() if own}
 
     def optimum_identity(self, dataset: str) -> str:
@@ -353,12 +360,14 @@ class Workflow:
         return registry.entries("table")[table].text
 
     def caption(self, figure: str) -> str:
-        """The caption of a figure: its function's text after the title, and over how many seeds its lines run."""
+        """The caption of a figure: its function's text after the title, and over how many runs its lines go."""
         seen, _, meaning = registry.entries("figure")[figure].text.partition("\n\n")
-        seeds = len({cell.seed for cells in self.stacks.values() for cell in cells})
+        cells = list(itertools.chain(*self.stacks.values()))
+        splits, seeds = (len({getattr(cell, axis) for cell in cells}) for axis in REPLICATE)
+        several = "seeds" if splits == 1 else "pairs of a split and a seed"
         return (
-            f"{meaning or seen}\n\nThe study has {seeds} seeds. A panel says how many of them (n) it shows. "
-            "Lines are medians over seeds; bands reach from the least to the greatest."
+            f"{meaning or seen}\n\nThe study has {f'{splits} splits and ' if splits > 1 else ''}{seeds} seeds. A panel "
+            f"says how many {several} (n) it shows. Lines are medians over them; bands reach from least to greatest."
         )
 
     def numbered(self, figure: str) -> str:

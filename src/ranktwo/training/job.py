@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ranktwo.data import dataset
-from ranktwo.data.dataset import Dataset
+from ranktwo.data.dataset import Prepared
 from ranktwo.errors import UserError
 from ranktwo.progress import Meter, Progress
 from ranktwo.store import files, provenance
@@ -62,7 +62,7 @@ def _train_stack(
         data=data,
         snapshots=job.snapshots,
         device=device,
-        identities={name: identity(cell, data.checksum, job.snapshots) for name, cell in wanted.items()},
+        identities={name: identity(cell, data.checksum(cell.split), job.snapshots) for name, cell in wanted.items()},
         provenance=provenance.circumstances(
             "train", [data_path], device=devices.name(device), **_shared_functions(job.cells)
         ),
@@ -104,7 +104,7 @@ def _shared_functions(cells: list[Cell]) -> dict[str, str]:
 class _Run:
     """One process's training of a stack's cells, and what it shares with the processes that it starts."""
 
-    data: Dataset
+    data: Prepared
     snapshots: int
     device: str
     identities: dict[str, str]
@@ -116,17 +116,21 @@ class _Run:
     def train(
         self, cells: dict[str, Cell], unfinished: dict[str, Unfinished], checkpoint: Checkpoint, meter: Meter
     ) -> dict[str, Record]:
-        """Train cells with pauses for the checkpoint; gives their records, signed."""
-        records = train(
-            cells,
-            self.data,
-            snapshots=self.snapshots,
-            device=self.device,
-            progress=meter,
-            unfinished=unfinished,
-            pause=lambda read_state: checkpoint.pause(lambda: self._signed_state(read_state)),
-        )
-        return self._signed(records)
+        """Train cells, split by split, with pauses for the checkpoint; gives their records, signed."""
+        records: dict[str, Record] = {}
+        for split in sorted({cell.split for cell in cells.values()}):
+            done = train(
+                {name: cell for name, cell in cells.items() if cell.split == split},
+                self.data.split(split),
+                snapshots=self.snapshots,
+                device=self.device,
+                progress=meter,
+                unfinished=unfinished,
+                pause=lambda read_state: checkpoint.pause(lambda: self._signed_state(read_state)),
+            )
+            records |= self._signed(done)
+            checkpoint.done(records)
+        return {name: records[name] for name in cells}
 
     def _signed_state(self, read_state: ReadState) -> State:
         finished, unfinished = read_state()

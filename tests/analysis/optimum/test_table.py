@@ -25,13 +25,13 @@ def critical(data):
 
 def problem(*shares, critical, **facts):
     decays = tuple(share * critical for share in shares)
-    return Problem(**{"train_size": None, "label_noise": 0.0, "seed": None} | facts, weight_decays=decays)
+    return Problem(**{"split": 0, "train_size": None, "label_noise": 0.0, "seed": None} | facts, weight_decays=decays)
 
 
 @pytest.fixture(scope="module")
 def rows(data, critical):
     asked = [problem(2, 0.5, 0.1, 0.001, critical=critical)]
-    return table(data, asked, points=3, lowest=0.01, gap=1e-5).to_pylist()
+    return table(lambda split: data, asked, points=3, lowest=0.01, gap=1e-5).to_pylist()
 
 
 def test_its_decays_are_those_of_the_study_above_the_lowest_and_a_path(rows):
@@ -66,7 +66,7 @@ def test_at_the_critical_decay_and_above_the_minimiser_is_zero(rows):
 
 def test_noisy_labels_have_rows_of_their_own_and_one_path(data, critical):
     asked = [problem(0.5, critical=critical, label_noise=0.2, seed=seed) for seed in (0, 1)]
-    found = table(data, asked, points=2, lowest=0.3, gap=1e-3).to_pylist()
+    found = table(lambda split: data, asked, points=2, lowest=0.3, gap=1e-3).to_pylist()
     assert [(row["seed"], row["in_study"]) for row in found] == [(0, False), (0, True), (0, False), (1, True)]
     assert found[1]["objective"] != found[3]["objective"]
     assert set(found[0]) == set(schema().names)
@@ -74,6 +74,6 @@ def test_noisy_labels_have_rows_of_their_own_and_one_path(data, critical):
 
 def test_large_inputs_have_no_rows_and_a_sentence(data, critical, capsys):
     asked = [problem(0.5, critical=critical)]
-    assert table(data, asked, points=2, lowest=0.3, gap=1e-3, largest=249).num_rows == 0
+    assert table(lambda split: data, asked, points=2, lowest=0.3, gap=1e-3, largest=249).num_rows == 0
     assert "toy: no minimiser is sought, as the training inputs have 250 numbers" in capsys.readouterr().err
-    assert table(data, asked, points=0, lowest=0.3, gap=1e-3, largest=250).num_rows == 1
+    assert table(lambda split: data, asked, points=0, lowest=0.3, gap=1e-3, largest=250).num_rows == 1

@@ -1,6 +1,7 @@
 """The table of optima of a data set: the minimiser of the decayed loss at every weight decay of a study."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from ranktwo.store.records import defined
 from ranktwo.study.axes import CELL_COLUMNS
 from ranktwo.study.problems import Problem
 
-AXES = ("dataset", "train_size", "label_noise", "seed", "weight_decay")
+AXES = ("dataset", "train_size", "split", "label_noise", "seed", "weight_decay")
 """Axes of a cell that its problem shares."""
 COLUMNS = {
     **{name: CELL_COLUMNS[name] for name in AXES},
@@ -49,18 +50,27 @@ def schema() -> pyarrow.Schema:
 
 
 def table(
-    data: Dataset, problems: list[Problem], *, points: int, lowest: float, gap: float, largest: int | None = None
+    data_in: Callable[[int], Dataset],
+    problems: list[Problem],
+    *,
+    points: int,
+    lowest: float,
+    gap: float,
+    largest: int | None = None,
 ) -> pyarrow.Table:
     """A row for each problem and weight decay, from the greatest decay down; none where x has over `largest` numbers.
 
-    Weight decays below `lowest` mu_c are left out. `points` more, log-spaced from mu_c to `lowest` mu_c, are solved for
-    one problem of each train size and noise level. Rounds end at the relative gap `gap`, for those points at 10 `gap`.
+    `data_in` gives the data set in a split. Weight decays below `lowest` mu_c are left out. `points` more, log-spaced
+    from mu_c to `lowest` mu_c, are solved for one problem of each train size and noise level. Rounds end at the
+    relative gap `gap`, for those points at 10 `gap`.
     """
     rows: list[dict[str, Any]] = []
     seen: set[tuple[int, float]] = set()
     for problem in problems:
+        data = data_in(problem.split)
         axes = {
             "dataset": data.name,
+            "split": problem.split,
             "train_size": problem.train_size or len(data.train_x),
             "label_noise": problem.label_noise,
             "seed": problem.seed,

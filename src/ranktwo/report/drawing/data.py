@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ranktwo.report.drawing.style import ZERO_COLOUR, ZERO_DASHES, Width, decay_map
 from ranktwo.report.drawing.titles import unbroken
-from ranktwo.study.axes import FAMILY, title_part
+from ranktwo.study.axes import FAMILY, REPLICATE, title_part
 
 TABLES = ("spectra", "certificates", "truncation", "optimality", "optimum")
 """Tables that a figure may read beside gaps.parquet."""
@@ -61,11 +61,12 @@ class Data:
         return self.read("optimum").sort_values("weight_decay")
 
     def path_of(self, rows: pandas.DataFrame) -> pandas.DataFrame:
-        """The minimisers on the labels of cells, by rising weight decay; with label noise, those of the first seed."""
+        """The minimisers on the labels of cells, by rising weight decay; of the first split and, with noise, seed."""
         cell, found = rows.iloc[0], self.optima
         for axis in ("dataset", "train_size", "label_noise"):
             found = found[found[axis] == cell[axis]]
-        # The path is found for one seed of the noise alone.
+        # The path is found for one split and one seed of the noise alone.
+        found = found[found["split"] == found["split"].min()]
         return found[found["seed"].isna() | (found["seed"] == found.loc[~found["in_study"], "seed"].min())]
 
     def _rows(self, table: str) -> pandas.DataFrame:
@@ -83,8 +84,8 @@ class Data:
     def families(self, across: Collection[str] = ()) -> list[tuple[str, pandas.DataFrame]]:
         """Title and rows of gaps.parquet of each family, in the order of the study.
 
-        The cells of a family differ in weight decay and seed only, and in the axes of `across`. Its title names its
-        data set, its values of the axes in which the families of the data set differ, and its number of seeds.
+        The cells of a family differ in weight decay, split and seed only, and in the axes of `across`. Its title names
+        its data set, its values of the axes in which the families of the data set differ, and its number of replicates.
         """
         shared = [axis for axis in FAMILY if axis not in across]
         differing = {
@@ -97,8 +98,9 @@ class Data:
             dataset = values["dataset"]
             # A title breaks between its parts only.
             parts = [dataset, *(unbroken(title_part(axis, values[axis])) for axis in differing[dataset])]
-            seeds = rows.groupby([*FAMILY, "weight_decay"])["seed"].nunique()
-            count = str(seeds.min()) if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+            alike = [*FAMILY, "weight_decay"]
+            counts = rows.drop_duplicates([*alike, *REPLICATE]).groupby(alike).size()
+            count = str(counts.min()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
             found.append((", ".join(parts) + " " + unbroken(f"($n$ = {count})"), rows))
         return found
 

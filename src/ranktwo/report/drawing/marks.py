@@ -1,6 +1,6 @@
 """Lines, bands and markers that mean the same in every figure, and the legend that explains them.
 
-Lines are medians over seeds, and bands reach from the least to the greatest seed. A result that does not count is
+Lines are medians over splits and seeds, and bands reach from the least to the greatest. A result that does not count is
 drawn as what it is: a hollow marker where a cell does not fit, a cross where one collapsed, and a triangle at the upper
 edge where one diverged.
 
@@ -29,7 +29,7 @@ def fit_decays(rows: pandas.DataFrame, least: float = 1e-300) -> pandas.Index:
 
 
 def over_seeds(rows: pandas.DataFrame, by: str, column: str) -> pandas.DataFrame:
-    """Median, least and greatest over seeds of a column, at each value of `by` at which the column has a number."""
+    """Median, least and greatest over splits and seeds of a column, at each value of `by` at which it has a number."""
     grouped = rows.dropna(subset=[column]).groupby(by)[column]
     return pandas.DataFrame({"median": grouped.median(), "least": grouped.min(), "greatest": grouped.max()}).astype(
         float
@@ -37,13 +37,13 @@ def over_seeds(rows: pandas.DataFrame, by: str, column: str) -> pandas.DataFrame
 
 
 def line(axes: Axes, x: Any, seeds: pandas.DataFrame, *, label: str, **style: Any) -> None:
-    """Draw a median over seeds and its band."""
+    """Draw a median and its band."""
     (drawn,) = axes.plot(x, seeds["median"], label=label, **style)
     band(axes, x, seeds, label=label, color=drawn.get_color())
 
 
 def band(axes: Axes, x: Any, seeds: pandas.DataFrame, **style: Any) -> None:
-    """Draw a band from the least to the greatest seed."""
+    """Draw a band from the least to the greatest."""
     axes.fill_between(x, seeds["least"], seeds["greatest"], alpha=0.2, linewidth=0, **style)
 
 

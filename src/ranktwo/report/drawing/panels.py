@@ -1,6 +1,6 @@
 """Figures of panels: how many stand side by side, how high they are, and how their titles break.
 
-A panel shows the cells of one family: a data set and one value of every axis but weight decay and seed.
+A panel shows the cells of one family: a data set and one value of every axis but weight decay, split and seed.
 """
 
 import math

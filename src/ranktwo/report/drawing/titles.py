@@ -1,5 +1,9 @@
 """The text of titles and labels: where it may break, and how it reads on one line."""
 
+import pandas
+
+from ranktwo.study.axes import REPLICATE, title_part
+
 
 def unbroken(text: str) -> str:
     """The text with spaces at which no line breaks."""
@@ -9,3 +13,9 @@ def unbroken(text: str) -> str:
 def plain(text: str) -> str:
     """The text on one line, with ordinary spaces."""
     return text.replace("\u00a0", " ").replace("\n", ", ")
+
+
+def one_net(cell: pandas.Series, cells: pandas.DataFrame) -> str:
+    """Weight decay, seed and, where `cells` have several, split of the one cell that a panel shows."""
+    axes = ["weight_decay", *(axis for axis in REPLICATE if axis == "seed" or cells[axis].nunique() > 1)]
+    return ", ".join(title_part(axis, cell[axis]) for axis in axes)

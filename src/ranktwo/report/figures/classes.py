@@ -23,7 +23,7 @@ def classes(data: Data) -> Figure:
     Rank of V by three rules for each classification task, where weight decay is near 0.05 and near 0.2 of the
     critical one. Lines mark the number of classes C, C - 1, and two. The claim says two for every task; ranks that
     rise with C contradict it for more than two classes. Each task is shown at the nearest weight decay at which all
-    seeds fit, if that is within a factor of three, so the comparison is rough. Ranks depend on the rule.
+    nets fit, if that is within a factor of three, so the comparison is rough. Ranks depend on the rule.
     """
     rules = {"effective_rank": "effective rank", "rank_relative": "relative", "rank_energy": "energy"}
     families = [(title, rows) for title, rows in data.families() if (rows["task"] != "regression").all()]
@@ -46,7 +46,7 @@ def classes(data: Data) -> Figure:
         parts=alike,
         across=1,
         height=2.4,
-        without="no classification at a known $\\mu/\\mu_c$ that all seeds fit",
+        without="no classification at a known $\\mu/\\mu_c$ that all nets fit",
     )
     lines: dict[str, Any] = {"$C$": "-", "$C - 1$": ":"}
     for title, rows, (axes,) in parts:

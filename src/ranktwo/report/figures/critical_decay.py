@@ -30,7 +30,8 @@ def critical_decay(data: Data) -> Figure:
         data, 1, parts=[part for part in known if len(part[1])], without="no cell has a critical weight decay"
     )
     for title, rows, (axes,) in parts:
-        # With label noise the critical decay differs from seed to seed: a weight decay stands at its median ratio.
+        # The critical decay differs between splits, and with label noise between seeds: a weight decay stands at its
+        # median ratio.
         ratio = rows.groupby("weight_decay")["decay_ratio"].median()
         axis = decay_axis(axes, data.gaps["decay_ratio"], "$\\mu/\\mu_c$")
         axes.set(title=title, ylabel="effective rank of $V$")

@@ -17,10 +17,10 @@ def distance(data: Data) -> Figure:
 
     Distances of V from rank one and two over training, relative to its norm, and all that bounds them: the
     distances to -g_i/mu of the closest and of the farthest sample, the paper's bound with both ends of epsilon, and
-    the bound by the mean gradient. The right panels show the strongest weight decay at which every seed fits, and
+    the bound by the mean gradient. The right panels show the strongest weight decay at which every net fits, and
     the left panels a weaker one. A bound in the shaded region, 1 or more, says nothing of V. No training can push
     the paper's bound below the dashed data floor, so what makes d_2 small is not what the paper's theorem sees.
-    Lines are medians over few seeds. Distances near 1e-7 are rounding. With full batches the paper's bound is
+    Lines are medians over few nets. Distances near 1e-7 are rounding. With full batches the paper's bound is
     undefined and absent.
     """
     drawn, parts = panels(data, 2)
@@ -32,7 +32,7 @@ def distance(data: Data) -> Figure:
             step_axis(axes)
             cells = family[family["weight_decay"] == decays.max()]
             if cells.empty:
-                say(axes, "no such weight decay at which all seeds fit")
+                say(axes, "no such weight decay at which all nets fit")
                 continue
             axes.set_title(f"{title}, " + unbroken(f"$\\mu$ = {decays.max():g}"))
             for (column, label), marker, colour in zip(DISTANCES.items(), MARKERS, COLOURS, strict=False):

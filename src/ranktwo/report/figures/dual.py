@@ -10,6 +10,7 @@ from ranktwo.report.drawing.data import Data, figure
 from ranktwo.report.drawing.marks import legend
 from ranktwo.report.drawing.panels import panels, say
 from ranktwo.report.drawing.style import COLOURS
+from ranktwo.report.drawing.titles import one_net
 
 
 @figure
@@ -20,7 +21,7 @@ def dual(data: Data) -> Figure:
     lies where h touches it: so few directions can carry neurons. For one output and a V near rank two, the line is
     h/mu along the circle of the plane of V's first two right singular vectors, and the points are the net's neurons at
     their angles, larger with more weight. For other nets the points are h/mu at each neuron against its share of the
-    weight. The net with the least duality gap among those that fit is shown, one seed of each family. A line below 1
+    weight. The net with the least duality gap among those that fit is shown, one of each family. A line below 1
     everywhere proves nothing of directions outside the plane.
     """
     ends = data.optimality.dropna(subset=["neuron_heights"]).set_index("cell")
@@ -30,7 +31,7 @@ def dual(data: Data) -> Figure:
     for title, rows, (axes,) in parts:
         chosen = rows.loc[rows["relative_gap"].astype(float).idxmin()]
         title = title.rpartition(" ")[0]  # without the number of seeds: one net is drawn
-        axes.set_title(f"{title}\n$\\mu$ = {chosen['weight_decay']:g}, seed {chosen['seed']}")
+        axes.set_title(f"{title}\n{one_net(chosen, data.gaps)}")
         axes.set_ylabel("$h/\\mu$")
         _net(axes, ends.loc[chosen["cell"]], circle=chosen["outputs"] == 1 and chosen["residual_2"] < 0.1)
         axes.axhline(1, color="0.3", linewidth=0.7, linestyle="--", label="weight decay")

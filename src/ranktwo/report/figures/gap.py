@@ -14,8 +14,8 @@ def gap(data: Data) -> Figure:
 
     Test loss minus training loss, test error minus training error (R^2 in regression), and the test score, against
     weight decay. If weight decay helps generalization, the gaps fall and the score does not. A gap that falls
-    because the net no longer fits (hollow markers) does not support the claim. Test sets are small and the split is
-    fixed: a step of one test row can be as large as the differences between weight decays.
+    because the net no longer fits (hollow markers) does not support the claim. Test sets are small: a
+    step of one test row can be as large as the differences between weight decays.
     """
     drawn, parts = panels(data, 3)
     for title, rows, three in parts:

@@ -10,6 +10,8 @@ from matplotlib.lines import Line2D
 from ranktwo.report.drawing.data import Data, figure
 from ranktwo.report.drawing.marks import legend
 from ranktwo.report.drawing.panels import panels, say
+from ranktwo.report.drawing.titles import one_net
+from ranktwo.study.axes import REPLICATE
 
 
 @figure
@@ -19,7 +21,7 @@ def neurons(data: Data) -> Figure:
     Rows of V, a point for each neuron, in the plane of V's first two right singular vectors, coloured by the
     neuron's outgoing weight. The arrow shows the direction of the mean vector of the data, projected on the plane.
     In a net of rank two the points lie on two rays, one for each sign of the outgoing weight: the two of the claim
-    would be one direction for each sign of one output. One seed of each task is shown, at the weakest weight decay
+    would be one direction for each sign of one output. One net of each task is shown, at the weakest weight decay
     at which it fits with d_2 below a tenth of the norm. Colours are relative to the largest outgoing weight of that
     net.
     """
@@ -27,7 +29,7 @@ def neurons(data: Data) -> Figure:
     drawn, parts = panels(data, 1, height=2.4, parts=one, without="no net has one output")
     signs = colormaps["PuOr"]
     for title, rows, (axes,) in parts:
-        low = rows[(rows["status"] == "ok") & (rows["residual_2"] < 0.1)].sort_values(["weight_decay", "seed"])
+        low = rows[(rows["status"] == "ok") & (rows["residual_2"] < 0.1)].sort_values(["weight_decay", *REPLICATE])
         nets = data.truncation.dropna(subset=["plane_1"]).set_index("cell")
         low = low[low["cell"].isin(nets.index)]
         title = title.rpartition(" ")[0]  # without the number of seeds: one net is drawn
@@ -36,9 +38,7 @@ def neurons(data: Data) -> Figure:
             say(axes, "no net that fits\nwith $d_2 < 0.1\\,\\|V\\|$")
             continue
         net, chosen = nets.loc[low["cell"].iloc[0]], low.iloc[0]
-        axes.set_title(
-            f"{title}\n$\\mu$ = {chosen['weight_decay']:g}, seed {chosen['seed']} of {rows['seed'].nunique()}"
-        )
+        axes.set_title(f"{title}\n{one_net(chosen, data.gaps)}")
         x, y, outgoing = (np.asarray(net[name], dtype=float) for name in ("plane_1", "plane_2", "outgoing"))
         axes.scatter(
             x,

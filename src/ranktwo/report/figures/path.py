@@ -26,9 +26,9 @@ def path(data: Data) -> Figure:
 
     Lines are predictions from the data alone, without training: the distance from rank one, two and three (left) and
     the effective rank (right) of the matrix V with the least decayed loss of all two-layer nets, against weight decay
-    in units of the critical one. The grey steps count its neurons' directions. Markers are trained nets, their median
-    and range over seeds, hollow where the duality gap, a bound as good as the search behind it, exceeds 5 % of the
-    decayed loss. Where markers lie on lines, V has the rank of the minimiser. Where they do not, training has not
+    in units of the critical one, on the first split. The grey steps count its neurons' directions. Markers are trained
+    nets, their median and range, hollow where the duality gap, a bound as good as the search behind it, exceeds 5 % of
+    the decayed loss. Where markers lie on lines, V has the rank of the minimiser. Where they do not, training has not
     reached the minimiser, or the loss is so flat there that nets of another rank are as good. Below the least weight
     decay of a line nothing is predicted.
     """
@@ -61,13 +61,13 @@ def path(data: Data) -> Figure:
 
 
 def _ratio(rows: pandas.DataFrame) -> Callable[[Any], Any]:
-    """The map from weight decays of rows to their mu/mu_c; with label noise, the median over seeds."""
+    """The map from weight decays of rows to their mu/mu_c; the median over splits, and over seeds with label noise."""
     ratio = rows.groupby("weight_decay")["decay_ratio"].median()
     return lambda mu: np.asarray(ratio[mu])
 
 
 def _trained(axes: Axes, rows: pandas.DataFrame, column: str, shapes: dict[Any, str], **style: Any) -> None:
-    """Draw trained nets of each schedule and batch size, with the range over seeds."""
+    """Draw trained nets of each schedule and batch size, with their range."""
     for (schedule, batch_size), own in rows[rows["weight_decay"] > 0].groupby(["schedule", "batch_size"]):
         own = own[own["status"].isin(["ok", "unfit"])]
         seeds = over_seeds(own, "weight_decay", column)

@@ -15,10 +15,10 @@ from ranktwo.report.drawing.panels import panels
 def spectrum(data: Data) -> Figure:
     """Singular values of V after training, by weight decay.
 
-    Singular values of V after training, a line for each weight decay: the median over seeds, with a band from the
-    least to the greatest. V of rank two would have two large values and a cliff after them. The claim predicts
+    Singular values of V after training, a line for each weight decay: the median, with a band from the least to the
+    greatest. V of rank two would have two large values and a cliff after them. The claim predicts
     this, and the lines show for each data set whether it is so. Values near 1e-7 of the largest are rounding of the
-    float32 weights. Dashed lines include seeds that do not fit, collapsed or diverged.
+    float32 weights. Dashed lines include nets that do not fit, collapsed or diverged.
     """
     drawn, parts = panels(data, 1)
     for title, rows, (axes,) in parts:
@@ -43,6 +43,6 @@ def spectrum(data: Data) -> Figure:
             note = ", ".join(f"{count} {name}" for name, count in failed.items())
             axes.set_title(f"{title}\n{note} of {len(rows)}")
     zero = decay_colours(drawn, data, [axes for *_, (axes,) in parts])
-    dashed = Line2D([], [], color="0.2", linestyle=(0, (4, 1.5)), label="some seeds unfit, collapsed or diverged")
+    dashed = Line2D([], [], color="0.2", linestyle=(0, (4, 1.5)), label="some nets unfit, collapsed or diverged")
     legend(drawn, data, [zero, dashed], statuses=())
     return drawn

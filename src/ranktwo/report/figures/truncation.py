@@ -19,7 +19,7 @@ def truncation(data: Data) -> Figure:
     within 1 % of the whole net's. If the rank and not the norm carries what the net knows, the left lines fall at
     small r and the right ones do not. If low rank helps, cutting a net of full rank raises its score. Scaling V
     only scales the outputs, so accuracy cannot change on the right: only R^2 and losses are controls there. At most
-    five weight decays at which all seeds fit are shown.
+    five weight decays at which all nets fit are shown.
     """
     drawn, parts = panels(data, 2)
     lists = ["truncation_ranks", "truncated_test_score", "shrunk_test_score"]
@@ -34,7 +34,7 @@ def truncation(data: Data) -> Figure:
         ):
             axes.set(title=title, xlabel=what, ylabel=f"test {score}")
             if not len(shown):
-                say(axes, "no weight decay at which all seeds fit")
+                say(axes, "no weight decay at which all nets fit")
             for weight_decay in shown:
                 curves = nets.loc[nets["weight_decay"] == weight_decay, ["truncation_ranks", column]]
                 curves = curves.explode(["truncation_ranks", column]).astype(float)

@@ -14,12 +14,12 @@ SHOWN = {
     "effective_rank": "effective rank",
     "residual_2": "rank-two residual",
 }
-"""Columns that are averaged over seeds, with their headings."""
+"""Columns that are averaged over splits and seeds, with their headings."""
 
 
 @table
 def results(rows: pandas.DataFrame) -> Table:
-    """Losses, scores and ranks by data set and weight decay: mean over seeds and its 95 % interval.
+    """Losses, scores and ranks by data set and weight decay: mean over splits and seeds and its 95 % interval.
 
     Cells that collapsed or diverged are counted, and left out of the means.
     """
