@@ -17,7 +17,7 @@ from ranktwo.nets import layout, mlp
 from ranktwo.study.axes import Cell
 from ranktwo.training import divergence, recording
 from ranktwo.training.backends import gpu
-from ranktwo.training.backends.choice import KERNELS
+from ranktwo.training.backends.choice import numba_works
 from ranktwo.training.batches import CHUNK
 from ranktwo.training.optimizers.momentum import MOMENTUM
 
@@ -150,7 +150,7 @@ def at_once(net: Net, batch_size: int, device: str) -> int:
 
 def products(net: Net, batch_size: int, device: str, cells: int) -> Advance:
     """What the engine cannot do without: the products of its steps, of the same shapes, and nothing else."""
-    if device == "cpu" and KERNELS:
+    if device == "cpu" and numba_works():
         return _compiled_products(net, batch_size, cells)
     like = torch.empty(0, device=device)
     weights = [layout.aligned(cells, other, one, like).normal_() for one, other in pairwise(net.sizes)]

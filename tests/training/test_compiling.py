@@ -137,9 +137,9 @@ def test_what_the_user_sets_for_numba_elsewhere_changes_no_code(tmp_path):
 
 def test_where_numba_cannot_be_imported_torch_trains_and_a_sentence_says_so_once(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ranktwo.training.backends.kernels", None)
-    choice._numba_works.cache_clear()
+    choice.numba_works.cache_clear()
     with contextlib.ExitStack() as stack:
-        stack.callback(choice._numba_works.cache_clear)
+        stack.callback(choice.numba_works.cache_clear)
         for _ in range(2):
             training = divergence.begin([a_cell()], *toy_data("binary"), "binary", 1)
             assert isinstance(training.stack._steps, TorchSteps)

@@ -119,8 +119,8 @@ def test_without_numba_the_nets_are_the_same_to_rounding_and_the_log_says_why_th
     usual, said = by_command(tmp_path / "with")
     without, said_without = by_command(tmp_path / "without", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT / 'src'}")
     assert "numba" not in said
-    assert "numba is not installed: PyTorch's operations train the nets" in said_without
-    assert "to have that, install numba" in said_without
+    assert said_without.count("numba does not work here (") == 1
+    assert "to have that, install a numba that fits" in said_without
     for name, record in usual.items():
         for matrix, weights in record.weights.items():
             difference = (weights - without[name].weights[matrix]).abs().max()

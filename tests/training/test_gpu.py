@@ -112,7 +112,7 @@ SHAPES = [
 def test_source_of_the_kernel_takes_the_steps_that_torch_takes(shape, tmp_path, monkeypatch):
     """Threads take turns here: what is out of order only by chance is found on a GPU alone."""
     sizes, batch_size, optimizer, task, noise, group, threads, slots_shared, buffers = shape
-    monkeypatch.setattr(choice, "KERNELS", False)
+    monkeypatch.setattr(choice, "numba_works", lambda: False)
     cells = grid(sizes, optimizer=optimizer, batch_size=batch_size, label_noise=noise, steps=5)
     expected, found = beginning(cells, sizes, task), beginning(cells, sizes, task)
     expected.advance_to(5)

@@ -171,7 +171,7 @@ def test_steps_that_are_recorded_and_repeated_are_those_that_are_taken(task, opt
         )
     ]
     cells.append(a_cell(**axes, learning_rate=1e3))
-    monkeypatch.setattr(choice, "KERNELS", False)
+    monkeypatch.setattr(choice, "numba_works", lambda: False)
     recorders = []
     x, y = toy_data(task, torch.float32)
     taken, training = (divergence.begin(cells, x, y, task, OUTPUTS[task]) for _ in range(2))
@@ -205,7 +205,7 @@ def test_initial_weights_are_those_of_nn_linear_in_distribution():
 
 
 def test_a_stack_that_nobody_holds_gives_its_memory_back_at_once(monkeypatch):
-    monkeypatch.setattr(choice, "KERNELS", False)
+    monkeypatch.setattr(choice, "numba_works", lambda: False)
     stack = trained([a_cell()], "binary").stack
     gone = weakref.ref(stack)
     gc.disable()

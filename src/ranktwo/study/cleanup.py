@@ -58,6 +58,9 @@ def unwanted(results: Path, wanted: Wanted) -> Iterator[tuple[Path, str]]:
     for path in sorted((results / "datasets").glob("*.safetensors")):
         if path.stem not in wanted.datasets and _made_by(path, "dataset"):
             yield path, "data set"
+    for path in sorted((results / "optima").glob("*.parquet")):
+        if path.stem not in wanted.datasets and _made_by(path, "optimum"):
+            yield path, "data set"
     for folder in sorted((results / "runs").glob("*")):
         found = [path for pattern in RUN_FILES for path in sorted(folder.glob(pattern))]
         if folder.name not in wanted.stacks and any(_made_by(path, "train") for path in found):

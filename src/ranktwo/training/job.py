@@ -52,12 +52,8 @@ def _train_stack(
     """`train_stack` on a device that is this process's own."""
     data = dataset.load(data_path)
     wanted = {cell_name(cell, job.options): cell for cell in job.cells}
-    if device == "cpu" and not choice.KERNELS and any("cpu" in named(cell.optimizer).backends for cell in job.cells):
-        print(
-            "numba is not installed: PyTorch's operations train the nets, two to five times as slowly as numba's code "
-            "would; to have that, install numba",
-            file=sys.stderr,
-        )
+    if device == "cpu" and any("cpu" in named(cell.optimizer).backends for cell in job.cells):
+        choice.numba_works()  # says so if not, before the nets are shared out to processes
     run = _Run(
         data=data,
         snapshots=job.snapshots,

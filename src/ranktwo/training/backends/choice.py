@@ -2,7 +2,6 @@
 
 import functools
 import importlib
-import importlib.util
 import sys
 
 import torch
@@ -13,8 +12,6 @@ from ranktwo.training.backends.base import Steps, TrainedNets
 from ranktwo.training.backends.torch_ops import TorchSteps
 from ranktwo.training.optimizers.base import Optimizer
 
-KERNELS = importlib.util.find_spec("numba") is not None
-"""Whether compiled steps can be had on a CPU; without them torch's operations take the steps, slower."""
 FAST = {"cpu": cpu.OPTIMIZERS, "gpu": gpu.OPTIMIZERS}
 """The fast backends, and the optimizers that each has code for."""
 
@@ -27,7 +24,7 @@ def fastest_steps(nets: TrainedNets) -> Steps:
     """
     optimizer, x = nets.optimizer, nets.x
     _check(optimizer)
-    if x.device.type == "cpu" and "cpu" in optimizer.backends and KERNELS and _numba_works():
+    if x.device.type == "cpu" and "cpu" in optimizer.backends and numba_works():
         return cpu.CompiledSteps(nets)
     if x.is_cuda and x.dtype == torch.float32 and "gpu" in optimizer.backends:
         kernel = gpu.available(nets.sizes, nets.batch_size, nets.full_batches, optimizer.name, nets.task)
@@ -37,14 +34,21 @@ def fastest_steps(nets: TrainedNets) -> Steps:
 
 
 @functools.cache
-def _numba_works() -> bool:
-    """Whether the compiled functions can be imported: an installed numba may be too old for the installed NumPy."""
+def numba_works() -> bool:
+    """Whether compiled steps can be had on a CPU; if not, a sentence says why, once.
+
+    numba may be absent, or too old for the installed NumPy. Torch's operations then take the steps.
+    """
     try:
         importlib.import_module("ranktwo.training.backends.kernels")
         return True
     except ImportError as error:
         why = " ".join(str(error).split())
-        print(f"numba does not work here ({why}): torch's operations train the nets, slower", file=sys.stderr)
+        print(
+            f"numba does not work here ({why}): PyTorch's operations train the nets, two to five times as slowly as "
+            "numba's code would; to have that, install a numba that fits",
+            file=sys.stderr,
+        )
         return False
 
 
