@@ -1,5 +1,6 @@
 """Preparing a data set: from a source's arrays to standardised tensors and the facts about them."""
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,10 @@ def prepare(name: str, options: Options, folder: Path, download: bool) -> tuple[
                 f"all training rows of {options.source} have the target {float(train_y[0]):g}, which leaves nothing to "
                 "learn; choose another source, another seed or a smaller test_size"
             )
-        mean, std = float(train_y.mean()), float(train_y.std())
+        with np.errstate(over="ignore"):
+            mean, std = float(train_y.mean()), float(train_y.std())
+        if not 0 < std < math.inf:
+            raise UserError(f"the targets of {options.source} have the sd {std:g} in {train_y.dtype}; scale them")
         train_y, test_y = (((y - mean) / std).astype(np.float32)[:, None] for y in (train_y, test_y))
     tensors = {
         "train_x": torch.from_numpy(_features(train_x, shift, factor, options)),
