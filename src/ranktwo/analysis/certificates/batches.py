@@ -35,8 +35,9 @@ def largest_batch(
 
     def along(gradient: Tensor) -> Tensor:
         """<a_i, G>, [K, N]."""
-        product = torch.linalg.vecdot(torch.bmm(h, gradient.transpose(1, 2)), delta)
-        return product + decay * (weight * gradient).sum((1, 2))[:, None]
+        fewer = weight.shape[1] < weight.shape[2]  # outputs than inputs: the product [N, out] is the smaller one
+        first, second = (torch.bmm(h, gradient.mT), delta) if fewer else (torch.bmm(delta, gradient), h)
+        return torch.linalg.vecdot(first, second) + decay * (weight * gradient).sum((1, 2))[:, None]
 
     def along_batch(batch: Tensor, gradient: Tensor | None = None) -> Tensor:
         """<a_i, G_S>, [K, N]."""

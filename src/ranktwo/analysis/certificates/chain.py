@@ -26,16 +26,22 @@ COLUMNS = {
     "norm": column(REAL, "Frobenius norm ||W||, over which the vacuities are taken."),
     "d_1": column(REAL, "Distance of W from rank one, absolute."),
     "d_2": column(REAL, "Distance of W from rank two, absolute."),
-    "sample_min": column(REAL, "min over samples of ||W + g_i/mu||, g_i the gradient of sample i: at least d_1."),
-    "sample_max": column(REAL, "max over samples of ||W + g_i/mu||: at most the paper's bound."),
+    "sample_min": column(
+        REAL, "min over samples of ||W + g_i/mu||, g_i the gradient of sample i and mu its decay: at least d_1."
+    ),
+    "sample_max": column(REAL, "max over samples of ||W + g_i/mu||: at most the paper's bound if decays are equal."),
     "eps_batch": column(
         REAL,
         "Largest norm of a batch's gradient with decay in a search: the best of three greedy batches, and two steps of "
         "ascent by swaps from it (methods.md); ||G|| for full batches.",
     ),
     "eps_lower": column(REAL, "Lower end of eps, the supremum over batches of the norm of the gradient with decay."),
-    "eps_upper": column(REAL, "Upper end of eps: max over samples of ||g_i + mu W||."),
-    "bound_lower": column(REAL, "(2B - 1) eps/mu with `eps_lower`: the paper's bound on d_1 and d_2 is at least this."),
+    "eps_upper": column(REAL, "Upper end of eps: max over samples of ||g_i + mu W||; ||G|| for full batches."),
+    "bound_lower": column(
+        REAL,
+        "(2B - 1) eps/mu with `eps_lower`, mu the greatest decay of a sample: the paper's bound on d_1 and d_2 is at "
+        "least this.",
+    ),
     "bound_upper": column(REAL, "(2B - 1) eps/mu with `eps_upper`: the paper's bound is at most this."),
     "vacuity_lower": column(
         REAL, "`bound_lower`/||W||: where this is 1 or more, the paper's bound says nothing.", headline=True
@@ -61,7 +67,8 @@ COLUMNS = {
     ),
     "directions": column(
         REAL,
-        "Distinct directions of the rows of W, cosine above 0.99 counted as one; tiny rows left out.",
+        "Rows of W, from the longest down, whose cosine with each row counted before is at most 0.99; rows of at most "
+        "1e-3 of the longest are left out.",
         headline=True,
     ),
 }
