@@ -124,7 +124,7 @@ class Evaluation:
         return {f"{part}_loss": loss, f"{part}_accuracy": accuracy, f"{part}_r2": r2}
 
 
-SLICE, GPU_SLICE = 2**15, 2**20
+SLICE, GPU_SLICE = 2**16, 2**19
 """Most activations of a cell that an evaluation holds at once, on a CPU and on a GPU.
 
 On a CPU those of some 30 cells then stay in the cache; a GPU is fast with few and large operations.
