@@ -63,7 +63,7 @@ def test_each_row_is_its_own_cell_s_chain(inputs, found):
         decays = record.cell["weight_decay"] * relative_decays(record.cell["decay_rule"], x)[None]
         for snapshot, step in enumerate(record.steps):
             net = [weight[None] for weight in record.net(snapshot)]
-            facts = {"weight_decay": decays, "batch_size": record.cell["batch_size"], "ascent_steps": 0}
+            facts = {"weight_decay": decays, "batch_size": record.cell["batch_size"]}
             chain = layer_certificates(net, x, y, "multiclass", **facts)
             pairs = pair_certificate(net, x, y.double(), "multiclass", decays=decays)
             for matrix, layer, pair in zip(record.weights, chain, pairs, strict=True):

@@ -28,14 +28,6 @@ def test_eps_ends_enclose_the_supremum_over_all_batches(batch_size):
         torch.testing.assert_close(row["eps_upper"], true)
 
 
-def test_the_ascent_and_its_opposite_find_the_supremum_where_one_start_does_not():
-    x, targets, weights = setting("random", "binary", 2)
-    row = layer_certificates(weights, x, targets, "binary", weight_decay=MU, batch_size=2)[1]
-    a = sample_gradients(weights, x, targets, "binary")[1] + (MU[:, None, None] * weights[1])[:, None]
-    true = torch.stack([frobenius(a[:, list(s)].mean(1)) for s in itertools.combinations(range(SAMPLES), 2)]).amax(0)
-    torch.testing.assert_close(row["eps_batch"], true, rtol=1e-10, atol=0)
-
-
 @pytest.mark.parametrize("batch_size", [2, 4, 12])
 def test_a_few_directed_batches_do_what_four_hundred_random_ones_do(batch_size):
     """Small batches are compared with every sample, larger ones by way of their gradient."""

@@ -57,10 +57,13 @@ def test_gavish_donoho_constants():
         assert gavish_donoho(Spectra(s=s, rows=rows, columns=columns, noise=np.ones(1))) == 1
 
 
-def test_noise_rules_do_not_count_rounding_when_decay_took_the_noise_to_nothing():
+def test_noise_rules_are_undefined_where_rounding_hides_the_noise():
     left, right = random(128, 2).astype("f4"), random(2, 64, seed=1).astype("f4")
-    matrix = of((left @ right).astype("f8"), noise=1e-30)
-    assert gavish_donoho(matrix) == marchenko_pastur(matrix) == 2
+    product = (left @ right).astype("f8")
+    rounding = np.linalg.norm(product, 2) * 128 * 2.0**-23
+    for share, rank in ((1.01, 2), (0.99, math.nan)):
+        matrix = of(product, noise=share * rounding / (math.sqrt(128) + math.sqrt(64)))
+        assert [*gavish_donoho(matrix), *marchenko_pastur(matrix)] == pytest.approx([rank] * 2, nan_ok=True)
 
 
 def test_continuous_ranks_of_a_known_spectrum():

@@ -48,7 +48,10 @@ def test_memory_rank_in_both_conventions():
     steps = rank / 4
     assert (1 - eta * mu) ** steps <= e / 2 < (1 - eta * mu) ** (steps - 1)
     assert rank == pytest.approx(4 * math.log(2 / e) / (2 * eta * (mu / 2)), rel=2e-3)  # Galanti's lambda = mu/2
-    assert math.isnan(memory_rank(e, learning_rate=eta, weight_decay=0.0, batch_size=4))
+    ranks = {shrink: memory_rank(e, learning_rate=1.0, weight_decay=shrink, batch_size=4) for shrink in (0.1, 1.0, 1.9)}
+    assert ranks == pytest.approx({0.1: 51 * 4, 1.0: 4, 1.9: 51 * 4})
+    for shrink in (0.0, 2.0, 2.1):
+        assert math.isnan(memory_rank(e, learning_rate=1.0, weight_decay=shrink, batch_size=4))
 
 
 def test_a_stack_s_trajectory_columns_are_each_cell_s_own():

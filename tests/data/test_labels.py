@@ -46,7 +46,7 @@ def test_expected_loss_under_noise_is_the_mean_over_draws(task):
     noise, outputs = 0.3, torch.randn(1, 200, OUTPUTS[task], generator=torch.Generator().manual_seed(1))
     mean_targets = labels.expected_targets(LABELS[task], task, OUTPUTS[task], noise)
     if task == "multiclass":
-        torch.testing.assert_close(mean_targets.sum(1), torch.ones(200))
+        torch.testing.assert_close(mean_targets.sum(1), torch.ones(200).double())
     expected = losses.sample_losses(outputs, mean_targets, task).mean()
     draws = [
         losses.sample_losses(outputs, labels.noisy_targets(LABELS[task], task, OUTPUTS[task], noise, seed), task).mean()

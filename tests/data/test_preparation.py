@@ -195,6 +195,13 @@ def test_a_target_that_does_not_vary_is_refused(value, monkeypatch):
         made(source="toy")
 
 
+@pytest.mark.parametrize(("size", "sd"), [(1e-200, "0"), (1e200, "inf")])
+def test_targets_whose_sd_is_no_number_are_refused(size, sd, monkeypatch):
+    give(monkeypatch, regression([size, -size, size, size, 3 * size, -size, 2 * size]))
+    with pytest.raises(UserError, match=f"the targets of toy have the sd {sd} in float64; scale them"):
+        made(source="toy")
+
+
 def test_one_training_row_has_no_scale():
     with pytest.raises(UserError, match="all training rows of diabetes have the target"):
         made(source="diabetes", test_size=441)

@@ -59,6 +59,16 @@ def test_ranks_shows_the_columns_that_are_declared_as_ranks():
     assert shown == ["effective rank", *(name.removeprefix("rank_").replace("_", "-") for name in RANKS)]
 
 
+def test_a_rank_that_is_null_from_a_decay_on_ends_there_and_the_others_go_on():
+    def without(rows: pandas.DataFrame) -> pandas.DataFrame:
+        return rows.assign(rank_gavish_donoho=rows["rank_gavish_donoho"].mask(rows["weight_decay"] >= 0.01))
+
+    right = draw("ranks", changed(study(), "gaps", without)).axes[1]
+    lines = [(line.get_label(), np.isfinite(line.get_ydata()).sum()) for line in right.lines]
+    names = ("gavish-donoho", "relative", "energy")
+    assert [sum(points for label, points in lines if label == name) for name in names] == [2, 4, 4]
+
+
 def labelled(axes: Axes) -> list[str]:
     return [text.get_text() for text in axes.get_xticklabels()]
 

@@ -1,17 +1,21 @@
 """What training records of a cell, the numbers of a few cells, and the code that these numbers count as theirs."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from support import a_cell, a_dataset
+from support import a_cell, a_dataset, a_record
 from training_support import OPTIMIZERS
 
+from ranktwo.analysis import truncation
 from ranktwo.data.dataset import Dataset
+from ranktwo.errors import UserError
 from ranktwo.progress import Progress
 from ranktwo.store.columns import schema
 from ranktwo.store.fingerprints import fingerprint, reached
 from ranktwo.store.records import Record
 from ranktwo.study.schedules import snapshot_steps
-from ranktwo.training import evaluation, recording
+from ranktwo.training import divergence, evaluation, recording
 
 GOLDEN = {
     "sgd": [1.984128, 1.015025, 0.9819532, 1.008385],
@@ -102,3 +106,65 @@ def test_the_code_of_a_cell_is_what_its_numbers_pass_through_and_nothing_else():
     assert found["data.decay_rules"].count("input_norm") == 0
     chosen = {"schedule": "constant", "decay_rule": "constant"}
     assert len({fingerprint("train", optimizer=name, **chosen) for name in OPTIMIZERS}) == len(OPTIMIZERS)
+
+
+def diabetes(y: list[float], test_y: list[float]) -> Dataset:
+    """Five features and these targets."""
+    x = torch.randn(len(y) + len(test_y), 5, generator=torch.Generator().manual_seed(0))
+    return a_dataset("regression", 1, x, torch.tensor([*y, *test_y])[:, None], len(y))
+
+
+def test_a_subset_of_equal_targets_is_refused_in_a_sentence():
+    data = diabetes([0.1] * 49 + [0.7], [0.2, 0.3])
+    bar = Progress("toy", 1, "cell-steps")
+    for noise in (0.0, 0.5):
+        with pytest.raises(UserError, match="the first 49 training rows of toy all have the same target, .* greater"):
+            cells = {"cell": a_cell(train_size=49, label_noise=noise)}
+            recording.train(cells, data, snapshots=1, device="cpu", progress=bar)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_r2_of_equal_test_targets_is_null_and_nothing_else_is(noise):
+    data = diabetes([0.1, 0.4, 0.7, 0.9], [0.1] * 49)
+    bar = Progress("toy", 1, "cell-steps")
+    cells = {"cell": a_cell(label_noise=noise, steps=2)}
+    history = recording.train(cells, data, snapshots=1, device="cpu", progress=bar)["cell"].history
+    undefined = {name for name, values in history.items() if None in values}
+    assert undefined == {name for name in history if "accuracy" in name} | {"test_r2"} | (
+        {"noisy_test_r2"} if noise == 0 else set()
+    )
+    assert all(set(history[name]) == {None} for name in undefined)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+@pytest.mark.parametrize("size", [1e-28, 1e-36])
+def test_a_nearly_collapsed_net_has_the_accuracies_of_its_truncation_to_full_rank(task, size, flushed):
+    """Its outputs, of order 1e-56, are 0 in float32; some units are dead, and some outputs exactly 0."""
+    outputs = 1 if task == "binary" else 3
+    x = torch.randn(90, 5, generator=torch.Generator().manual_seed(0))
+    y = torch.randint(0, max(2, outputs), (90,), generator=torch.Generator().manual_seed(1))
+    data = a_dataset(task, outputs, x, y, 60)
+    generator = torch.Generator().manual_seed(2)
+    v, u = (size * torch.randn(shape, generator=generator) for shape in ((3, 5), (outputs, 3)))
+    stack = divergence.begin([a_cell(widths=(3,))], x[:60], y[:60], task, outputs)
+    for matrix, values in zip(stack.stack.weights, (v, u), strict=True):
+        matrix.copy_(values)
+    facts = [0.0], task, outputs, data.train_x, data.train_y, data.test_x, data.test_y
+    measured = evaluation.Evaluation(*facts).measure(stack)
+    double = replace(data, train_x=data.train_x.double(), test_x=data.test_x.double())
+    found = truncation.row("cell", a_record([v, u], double), double)
+    for part in ("train", "test"):
+        assert found[f"truncated_{part}_score"][-1] == measured[f"{part}_accuracy"].item()
+        assert found[f"shrunk_{part}_score"][-1] == measured[f"{part}_accuracy"].item()
+        assert found[f"truncated_{part}_loss"][-1] == pytest.approx(measured[f"{part}_loss"].item(), rel=1e-12)
+    rescaled = [(v / size).double(), (u / size).double()]
+    again = truncation.row("cell", a_record(rescaled, double), double)
+    assert again["truncated_train_score"][-1] == measured["train_accuracy"].item() != (y[:60] == 0).double().mean()
+
+
+@pytest.fixture
+def flushed():
+    """Denormal numbers count as 0, as in a process that trains."""
+    torch.set_flush_denormal(True)
+    yield
+    torch.set_flush_denormal(False)

@@ -102,26 +102,33 @@ def truncation_ranks(q: int) -> list[int]:
 
 
 def curves(
-    v: tuple[Tensor, Tensor, Tensor], above: list[Tensor], x: Tensor, y: Tensor, task: Task, ranks: list[int]
+    net: list[Tensor],
+    decomposed: tuple[Tensor, Tensor, Tensor],
+    x: Tensor,
+    y: Tensor,
+    task: Task,
+    ranks: list[int],
 ) -> dict[str, Tensor]:
     """Losses and scores [K] of truncated nets and of controls on x [N, n], y [N, c]: `truncated_loss` and so on.
 
-    v is V's decomposition P, s, Q^T; `above` holds the matrices W_2 .. W_L; `ranks` rise, to q.
+    `net` holds V, W_2, ..., W_L, and `decomposed` V's P, s, Q^T; `ranks` rise, to q.
     V_r x = sum over i <= r of s_i p_i (q_i^T x): from one rank to the next, pre-activations gain the terms between.
+    At r = q they are those of V itself: what is exactly 0 there, by the sum would be rounding, of either sign.
     """
-    p, s, qt = v
-    above = [weight[None] for weight in above]
+    p, s, qt = decomposed
+    net = [weight[None] for weight in net]
     z, directions, y = x @ qt.T, (p * s).T, y.to(x)
     norms = torch.cat([s.new_zeros(1), s.square().cumsum(0)]).sqrt()
     shares = (norms[ranks] / norms[-1])[:, None, None]
     sums = s.new_zeros(2, 2, len(ranks))  # truncated, shrunk; losses, correct samples
     size = max(1, CHUNK_ELEMENTS // len(p))
-    for coordinates, labels in zip(z.split(size), y.split(size), strict=True):
+    for rows, coordinates, labels in zip(x.split(size), z.split(size), y.split(size), strict=True):
         hidden = z.new_zeros(len(coordinates), len(p))
         outputs = z.new_empty(len(ranks), *labels.shape)
-        for index, (last, r) in enumerate(pairwise([0, *ranks])):
+        for index, (last, r) in enumerate(pairwise([0, *ranks[:-1]])):
             hidden.addmm_(coordinates[:, last:r], directions[last:r])
-            outputs[index] = mlp.forward(above, hidden.relu())[-1][0]
+            outputs[index] = mlp.forward(net[1:], hidden.relu())[-1][0]
+        outputs[-1] = mlp.forward(net, rows)[-1][0]
         for total, values in zip(sums, (outputs, shares * outputs[-1]), strict=True):
             total[0] += losses.sample_losses(values, labels, task).sum(1)
             if task != "regression":
@@ -172,15 +179,16 @@ def row(cell: str, record: Record, data: Dataset) -> dict[str, Any]:
     """One cell's columns after training; all but its axes null if a weight is not finite or V = 0."""
     axes = {name: value for name, value in record.cell.items() if name in CELL_COLUMNS}
     result: dict[str, Any] = {"cell": cell, **axes, **dict.fromkeys(COLUMNS)}
-    v, *above = record.net(-1)
-    if not (all(weight.isfinite().all() for weight in (v, *above)) and v.any()):
+    net = record.net(-1)
+    v = net[0]
+    if not (all(weight.isfinite().all() for weight in net) and v.any()):
         return result
     x, y = training_data(record.cell, data)
     test_y = targets(data.test_y, data.task, data.outputs)
     ranks = truncation_ranks(min(v.shape))
     decomposed = torch.linalg.svd(v, full_matrices=False)
     for part, inputs, labels in (("train", x, y), ("test", data.test_x, test_y)):
-        for key, values in curves(decomposed, above, inputs, labels, data.task, ranks).items():
+        for key, values in curves(net, decomposed, inputs, labels, data.task, ranks).items():
             result[key.replace("_", f"_{part}_")] = [defined(value) for value in values.tolist()]
     result |= {"truncation_ranks": ranks, "functional_rank": functional_rank(ranks, result["truncated_test_score"])}
-    return result | plane(v, decomposed[2], above[0], x, y)
+    return result | plane(v, decomposed[2], net[1], x, y)

@@ -38,12 +38,12 @@ def noisy_targets(labels: Tensor, task: Task, outputs: int, label_noise: float, 
 
 
 def expected_targets(labels: Tensor, task: Task, outputs: int, label_noise: float) -> Tensor:
-    """Mean of the noisy targets over the noise, float32 [N, c].
+    """Mean of the noisy targets over the noise, float64 [N, c].
 
     The logistic loss and cross entropy are linear in the target, so their value at this target is their mean over the
     noise. The mean of (f - y)^2 over the noise is p^2 more than its value at this target.
     """
-    clean = targets(labels, task, outputs)
+    clean = targets(labels, task, outputs).double()
     if task == "regression":
         return clean
     classes = max(outputs, 2)

@@ -1,5 +1,6 @@
 """Preparing a data set: from a source's arrays to standardised tensors and the facts about them."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -66,7 +67,10 @@ def _tensors(raw: Raw, labels: list[int] | None, options: Options) -> tuple[dict
                 f"all training rows of {options.source} have the target {float(train_y[0]):g}, which leaves nothing to "
                 "learn; choose another source, another seed or a smaller test_size"
             )
-        mean, std = float(train_y.mean()), float(train_y.std())
+        with np.errstate(over="ignore"):
+            mean, std = float(train_y.mean()), float(train_y.std())
+        if not 0 < std < math.inf:
+            raise UserError(f"the targets of {options.source} have the sd {std:g} in {train_y.dtype}; scale them")
         facts = {"target_mean": mean, "target_std": std}
         train_y, test_y = (((y - mean) / std).astype(np.float32)[:, None] for y in (train_y, test_y))
     tensors = {

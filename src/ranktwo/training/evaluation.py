@@ -1,4 +1,7 @@
-"""The losses and scores of nets that are recorded at a snapshot."""
+"""The losses and scores of nets that are recorded at a snapshot, in float64 of the float32 weights.
+
+In float32 the outputs of nets that decayed to 1e-28 underflow to 0, and small losses of nets that fit are rounding.
+"""
 
 import math
 
@@ -7,6 +10,7 @@ from torch import Tensor
 
 from ranktwo.data.labels import expected_targets, targets
 from ranktwo.nets import losses, mlp
+from ranktwo.nets.layout import aligned
 from ranktwo.nets.losses import Task, target_variance
 from ranktwo.store.columns import LOSS_UNIT, REAL, column
 from ranktwo.training.divergence import Training
@@ -16,7 +20,8 @@ COLUMNS = {
     "train_loss": column(
         REAL,
         "On the training labels as trained on, noise included: mean over samples of the loss without penalty: "
-        "(f - y)^2 with standardised y (regression), nats (classification).",
+        "(f - y)^2 with standardised y (regression), nats (classification); like all losses and scores in float64 of "
+        "the float32 weights.",
         unit=LOSS_UNIT,
         headline=True,
     ),
@@ -48,7 +53,7 @@ COLUMNS = {
     "test_accuracy": column(REAL, "Share of test samples classified correctly; null in regression.", headline=True),
     "test_r2": column(
         REAL,
-        "1 - MSE/variance on the test targets, with their own mean; null in classification.",
+        "1 - MSE/variance on the test targets, with their own mean; null in classification and where these are equal.",
         headline=True,
     ),
     "noisy_test_loss": column(
@@ -69,7 +74,7 @@ class Evaluation:
     """Losses and scores of cells on the labels they are trained on, on the clean ones, and on the test set.
 
     R^2 = 1 - MSE / mean (y - ybar)^2 with each part's own targets. R^2 is nan in classification, and accuracy is
-    nan in regression.
+    nan in regression. Where a part's targets are all equal, R^2 is not finite.
     """
 
     def __init__(
@@ -119,7 +124,7 @@ class Evaluation:
         return {f"{part}_loss": loss, f"{part}_accuracy": accuracy, f"{part}_r2": r2}
 
 
-SLICE, GPU_SLICE = 2**16, 2**20
+SLICE, GPU_SLICE = 2**16, 2**19
 """Most activations of a cell that an evaluation holds at once, on a CPU and on a GPU.
 
 On a CPU those of some 30 cells then stay in the cache; a GPU is fast with few and large operations.
@@ -132,6 +137,7 @@ def evaluate(weights: list[Tensor], x: Tensor, targets: Tensor, task: Task) -> t
     x [N, n], targets [N, c] or [K, N, c]. The share is nan in regression. Samples are evaluated in slices, so that the
     activations stay in the cache.
     """
+    weights = [aligned(*weight.shape, weight.new_empty(0, dtype=torch.float64)).copy_(weight) for weight in weights]
     cells, widest = len(weights[0]), max(max(weight.shape[1:]) for weight in weights)
     # The last digit of a sum depends on the slices and on the vectors of losses: neither may depend on the other cells.
     size = max(1, (SLICE if x.device.type == "cpu" else GPU_SLICE) // widest)
@@ -139,10 +145,11 @@ def evaluate(weights: list[Tensor], x: Tensor, targets: Tensor, task: Task) -> t
     right = torch.full_like(loss, math.nan if task == "regression" else 0.0)
     for start in range(0, len(x), size):
         rows = slice(start, start + size)
-        outputs, wanted = mlp.forward(weights, x[rows])[-1], targets[..., rows, :].expand(cells, -1, -1)
+        outputs = mlp.forward(weights, x[rows].double())[-1]
+        wanted = targets[..., rows, :].double().expand(cells, -1, -1)
         for cell in range(cells):
             of_cell = outputs[cell : cell + 1], wanted[cell : cell + 1], task
-            loss[cell] += losses.sample_losses(*of_cell).double().sum()
+            loss[cell] += losses.sample_losses(*of_cell).sum()
             if task != "regression":
                 right[cell] += losses.correct(*of_cell).sum()
     return loss.cpu() / len(x), right.cpu() / len(x)

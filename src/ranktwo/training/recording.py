@@ -12,6 +12,7 @@ import torch
 from ranktwo.data.dataset import Dataset
 from ranktwo.errors import UserError
 from ranktwo.nets import mlp
+from ranktwo.nets.losses import target_variance
 from ranktwo.progress import Meter
 from ranktwo.store.columns import REAL, column
 from ranktwo.store.records import Record, Unfinished, defined
@@ -66,8 +67,8 @@ def train(
 
     As many are trained at once as the device trains well. Cells in `unfinished` go on from there, with the numbers of a
     training that was never broken off. `pause` is called every few steps, at a moment when the state can be read.
-    Raises UserError if the data set has too few rows for the cells, or not the labels for their noise, or if one net
-    does not fit into a GPU's memory.
+    Raises UserError if the data set has too few rows for the cells, or not the labels for their noise, if the targets
+    do not vary, or if one net does not fit into a GPU's memory.
     """
     unfinished = {name: cell for name, cell in (unfinished or {}).items() if name in cells}
     first = next(iter(cells.values()))
@@ -80,6 +81,11 @@ def train(
     if data.task != "regression" and max(cell.label_noise for cell in cells.values()) > 1:
         raise UserError(
             f"label_noise is a share of labels for {data.name}, a classification task; it must be at most 1"
+        )
+    if data.task == "regression" and target_variance(data.train_y[:size]) == 0:
+        raise UserError(
+            f"the first {size} training rows of {data.name} all have the same target, which leaves nothing to learn; "
+            "choose a greater train_size"
         )
     at_once = most_at_once(shapes(first, data), batch_size, device)
     by_step: dict[int, list[str]] = {}
@@ -214,7 +220,8 @@ class _Slice:
         )
         values["steps_before"] = torch.full_like(values["norm_before"], lag)
         losses = [one for name, one in values.items() if name.endswith("loss")]
-        finite = torch.stack([loss.isfinite() for loss in losses]).all(0)
+        # A loss too large for float32, in which nets are trained, is not finite.
+        finite = torch.stack([loss.float().isfinite() for loss in losses]).all(0)
         if not finite.all():
             training.freeze(~finite, [self._steps[index]] * int((~finite).sum()))
             values = {name: one[finite] for name, one in values.items()}

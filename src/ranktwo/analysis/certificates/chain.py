@@ -26,14 +26,22 @@ COLUMNS = {
     "norm": column(REAL, "Frobenius norm ||W||, over which the vacuities are taken."),
     "d_1": column(REAL, "Distance of W from rank one, absolute."),
     "d_2": column(REAL, "Distance of W from rank two, absolute."),
-    "sample_min": column(REAL, "min over samples of ||W + g_i/mu||, g_i the gradient of sample i: at least d_1."),
-    "sample_max": column(REAL, "max over samples of ||W + g_i/mu||: at most the paper's bound."),
+    "sample_min": column(
+        REAL, "min over samples of ||W + g_i/mu||, g_i the gradient of sample i and mu its decay: at least d_1."
+    ),
+    "sample_max": column(REAL, "max over samples of ||W + g_i/mu||: at most the paper's bound if decays are equal."),
     "eps_batch": column(
-        REAL, "Largest norm of a batch's gradient with decay among a few batches chosen to have a large one."
+        REAL,
+        "Largest norm of a batch's gradient with decay in a search: the best of three greedy batches, and two steps of "
+        "ascent by swaps from it (methods.md); ||G|| for full batches.",
     ),
     "eps_lower": column(REAL, "Lower end of eps, the supremum over batches of the norm of the gradient with decay."),
-    "eps_upper": column(REAL, "Upper end of eps: max over samples of ||g_i + mu W||."),
-    "bound_lower": column(REAL, "(2B - 1) eps/mu with `eps_lower`: the paper's bound on d_1 and d_2 is at least this."),
+    "eps_upper": column(REAL, "Upper end of eps: max over samples of ||g_i + mu W||; ||G|| for full batches."),
+    "bound_lower": column(
+        REAL,
+        "(2B - 1) eps/mu with `eps_lower`, mu the greatest decay of a sample: the paper's bound on d_1 and d_2 is at "
+        "least this.",
+    ),
     "bound_upper": column(REAL, "(2B - 1) eps/mu with `eps_upper`: the paper's bound is at most this."),
     "vacuity_lower": column(
         REAL, "`bound_lower`/||W||: where this is 1 or more, the paper's bound says nothing.", headline=True
@@ -59,7 +67,8 @@ COLUMNS = {
     ),
     "directions": column(
         REAL,
-        "Distinct directions of the rows of W, cosine above 0.99 counted as one; tiny rows left out.",
+        "Rows of W, from the longest down, whose cosine with each row counted before is at most 0.99; rows of at most "
+        "1e-3 of the longest are left out.",
         headline=True,
     ),
 }
@@ -84,7 +93,6 @@ def layer_certificates(
     *,
     weight_decay: Tensor,
     batch_size: int,
-    ascent_steps: int = 2,
     input_floor: Tensor | None = None,
     meter: Meter | None = None,
 ) -> list[dict[str, Tensor]]:
@@ -105,10 +113,7 @@ def layer_certificates(
     Reversed, max_i ||a_i|| / (2B - 1) <= eps <= max_i ||a_i||, and ||G|| <= eps as G is the mean of G_S over all S.
 
     - `norm` is ||W||, `d_1` and `d_2` are absolute, `sample_min` and `sample_max` are the two middle members.
-    - `eps_batch` is the largest ||G_S|| that the search met. It starts from the batch most aligned with the largest a_i
-      and takes `ascent_steps` of ascent: S', the B samples of largest <a_i, G_S>, has ||G_S'|| >= ||G_S||. Then it
-      takes as many from the batch most opposed to the one in which it ended. On small problems it finds 0.8 to 1 of the
-      supremum. In no trained net yet has a random batch had a larger one.
+    - `eps_batch` is the largest ||G_S|| that the search of `largest_batch` met.
     - `eps_lower` is the largest of `eps_batch` and the two lower ends above, `eps_upper` is max_i ||a_i||. With B = N
       all three are ||G||.
     - `bound_lower` and `bound_upper` are (2B - 1) eps / mu with either end; `vacuity_lower` and `vacuity_upper` are the
@@ -149,7 +154,7 @@ def layer_certificates(
         )
         rows.append([])
         for layer in range(len(weights)):
-            row = _sample_columns(passes, layer, decay[part], batch_size, ascent_steps)
+            row = _sample_columns(passes, layer, decay[part], batch_size)
             row["dead_fraction"] = torch.full_like(row["eps_batch"], math.nan)
             if layer + 1 < len(weights):
                 row["dead_fraction"] = (passes.h[layer + 1].sum(1) == 0).double().mean(1)
@@ -192,14 +197,17 @@ def null_reason(
     return None
 
 
-def _sample_columns(passes: Passes, layer: int, decay: Tensor, batch_size: int, ascent_steps: int) -> dict[str, Tensor]:
+def _sample_columns(passes: Passes, layer: int, decay: Tensor, batch_size: int) -> dict[str, Tensor]:
     """The arguments of `_columns` that follow from single samples of one matrix, by name."""
     weight, h, image, delta = (of[layer] for of in (passes.weights, passes.h, passes.images, passes.deltas))
     norms = sample_norms(weight, h, image, delta, decay, passes.lengths[layer])
+    mean = torch.bmm(delta.transpose(1, 2), h) / h.shape[1]
     eps_batch = torch.full_like(norms[:, 0], math.nan)
     if batch_size < h.shape[1]:
-        eps_batch = largest_batch(weight, h, delta, decay, passes.inner, norms.argmax(1), batch_size, ascent_steps)
-    return {"norms": norms, "mean_gradient": torch.bmm(delta.transpose(1, 2), h) / h.shape[1], "eps_batch": eps_batch}
+        gradient = mean + decay.mean(1)[:, None, None] * weight
+        extreme = norms.argmax(1)
+        eps_batch = largest_batch(weight, h, delta, decay, passes.inner, extreme, gradient, batch_size)
+    return {"norms": norms, "mean_gradient": mean, "eps_batch": eps_batch}
 
 
 def _columns(

@@ -62,7 +62,6 @@ def certificates(inputs: Inputs) -> pyarrow.Table:
             data.task,
             weight_decay=decays,
             batch_size=batch_size,
-            ascent_steps=0,
             input_floor=floor,
             meter=progress,
         )

@@ -28,7 +28,8 @@ COLUMNS = {
     ),
     "memory_rank": column(
         REAL,
-        "Galanti et al.'s rank B ln(2/e)/(eta mu), e = 0.01, in torch's convention; says something below q.",
+        "B ceil(ln(2/e)/-ln|1 - eta mu|), e = 0.01: B times the steps in which decay leaves at most e/2 of V; near "
+        "Galanti et al.'s B ln(2/e)/(eta mu), and says something below q. Null unless 0 < eta mu < 2, eta constant.",
         headline=True,
     ),
 }
@@ -118,14 +119,18 @@ def trajectory_bound(
 
 
 def memory_rank(tolerance: float, *, learning_rate: float, weight_decay: float, batch_size: int) -> float:
-    """B ceil(ln(2/e) / -ln(1 - eta mu)), e the tolerance: some matrix of this rank is within e ||V_T|| of V_T.
+    """B ceil(ln(2/e) / -ln|1 - eta mu|), e the tolerance: some matrix of this rank is within e ||V_T|| of V_T.
 
-    This needs norms that have settled: from `trajectory_bound` with ||V_t|| <= 2 ||V_T||, (1 - eta mu)^(T-t) <= e/2
+    This needs norms that have settled: from `trajectory_bound` with ||V_t|| <= 2 ||V_T||, |1 - eta mu|^(T-t) <= e/2
     suffices. The rank is about B ln(2/e)/(eta mu) in torch's convention, penalty mu/2 ||V||^2. Galanti et al. (arXiv
     2206.05794) penalise lambda ||V||^2, so mu = 2 lambda and the same number reads B ln(2/e)/(2 eta lambda). It says
-    something only if it is under q. Nan at mu = 0; needs eta mu <= 1.
+    something only if it is under q. One step suffices at eta mu = 1. Nan unless
+    0 < eta mu < 2: elsewhere decay leaves all of V_t.
     """
     shrink = learning_rate * weight_decay
-    if shrink == 0:
+    if not 0 < shrink < 2:
         return math.nan
-    return float(batch_size * (math.ceil(math.log(2 / tolerance) / -math.log1p(-shrink)) if shrink < 1 else 1))
+    if shrink == 1:
+        return float(batch_size)
+    log = math.log1p(-shrink) if shrink < 1 else math.log(shrink - 1)
+    return float(batch_size * math.ceil(math.log(2 / tolerance) / -log))

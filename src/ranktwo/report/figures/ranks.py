@@ -16,7 +16,7 @@ def ranks(data: Data) -> Figure:
     every rule, against weight decay. For the claim, d_2 has to be near 0 at weight decays at which the net still
     fits (filled markers), and not at weight decay 0, left of the dotted line. The rank of V depends on the rule.
     The rules that know the initial noise (gavish-donoho, marchenko-pastur) count the directions that training has
-    made, not those that V needs.
+    made, not those that V needs, and end where rounding hides what decay has left of that noise.
     """
     drawn, parts = panels(data, 2)
     residuals = {f"residual_{r}": f"$d_{r}/\\|V\\|$" for r in (1, 2, 3)}
