@@ -1,6 +1,5 @@
 """Preparing a data set: from a source's arrays to standardised tensors and the facts about them."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ def prepare(name: str, options: Options, folder: Path, download: bool) -> tuple[
     Files of sources lie in `folder`; absent ones are fetched if `download`. Raises UserError if a file is absent or not
     what it should be, or if an option does not fit the source.
     """
-    raw = base.read(options.source, folder, download)
+    raw = base.read(options.source, folder, download, **options.own)
     labels = _labels(raw, options)
     train_x, train_y, test_x, test_y = _split(raw, labels, options)
     shift, factor = _scale(train_x, options.scaling)
@@ -43,7 +42,7 @@ def prepare(name: str, options: Options, folder: Path, download: bool) -> tuple[
     metadata: dict[str, Any] = {
         "name": name,
         "source": options.source,
-        "options": asdict(options),
+        "options": options.as_dict(),
         "task": "regression" if labels is None else "binary" if len(labels) == 2 else "multiclass",
         "inputs": tensors["train_x"].shape[1],
         "outputs": 1 if labels is None or len(labels) == 2 else len(labels),
@@ -55,6 +54,8 @@ def prepare(name: str, options: Options, folder: Path, download: bool) -> tuple[
         "verified": raw.verified,
         "checksum": checksum_of(tensors),
     }
+    if labels is not None and raw.class_names is not None:
+        metadata["class_names"] = [raw.class_names[label] for label in labels]
     if labels is None:
         metadata |= {"target_mean": mean, "target_std": std}
     return tensors, metadata
