@@ -18,6 +18,33 @@ def blocks(language: str) -> list[str]:
     return [block for kind, block in BLOCK.findall((ROOT / "docs" / "own.md").read_text()) if kind == language]
 
 
+def test_the_pages_command_measures_weights_and_prints_what_the_page_shows(tmp_path):
+    for command in blocks("bash")[-1].splitlines():
+        environ = environment(PYTHONPATH=str(ROOT / "src"))
+        done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environ, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    [shown] = blocks("text")
+    # Up to the rule below the headings, whose width depends on the numbers' digits.
+    assert heading(done.stdout) == heading(shown) != []
+    assert [line.split()[:2] for line in done.stdout.splitlines()[-2:]] == [
+        line.split()[:2] for line in shown.splitlines()[-2:]
+    ]
+    assert {path.name for path in tmp_path.iterdir()} == {"net.pt", "measured.parquet", "measured.csv", "spectrum.png"}
+
+
+def heading(text: str) -> list[list[str]]:
+    """The words of a table's headings and of what stands above, line by line."""
+    lines = text.splitlines()
+    return [line.split() for line in lines[: next(number for number, line in enumerate(lines) if "---" in line)]]
+
+
+def test_the_pages_python_prints_numbers(capsys):
+    [code] = blocks("python")
+    exec(code, {})
+    stable, residual, energy = map(float, capsys.readouterr().out.split())
+    assert 1 < stable < 10 and 0 < residual < 1 and energy == 10
+
+
 @pytest.mark.slow
 def test_the_pages_study_of_a_file_runs_and_follows_the_file(tmp_path):
     folder = copy_project(tmp_path)
