@@ -48,13 +48,16 @@ def test_it_is_measured_by_the_code_of_the_analysis_of_trained_nets():
     assert all(found[name] == values[name][0] for name in shared & set(values) if not np.isnan(values[name][0]))
 
 
-@pytest.mark.parametrize("kind", ["half", "bfloat16", "int64", "kernel", "transposed", "big-endian", "list", "trained"])
+@pytest.mark.parametrize(
+    "kind", ["half", "bfloat16", "int64", "float8", "kernel", "transposed", "big-endian", "list", "trained"]
+)
 def test_any_kind_of_matrix_is_measured_in_float64(kind):
     whole = np.round(4 * MATRIX)  # every type holds these numbers as they are
     given = {
         "half": whole.astype(np.float16),
         "bfloat16": torch.tensor(whole).bfloat16(),
         "int64": whole.astype(int),
+        "float8": torch.tensor(whole).to(torch.float8_e4m3fn),
         "kernel": torch.tensor(whole).reshape(9, 1, 3, 2),
         "transposed": whole.T[::-1].T,
         "big-endian": whole.astype(">f4"),
