@@ -35,6 +35,14 @@ def test_options_are_read_from_json_with_their_defaults():
         ('{"source": "digits", "clip": NaN}', "clip must be"),
         ('{"source": "digits", "bias": 1}', "bias must be true or false, not 1"),
         ('{"source": "digits", "seed": -1}', "seed must be"),
+        ('{"source": "digits", "target": "y"}', "the option target is given, but only `source: file` takes it"),
+        ('{"source": "file"}', "the option path is missing"),
+        ('{"source": "file", "path": 3}', "the option path must be text, not 3"),
+        (
+            '{"source": "file", "path": "a.csv", "target": "y", "kind": "rank"}',
+            "kind must be one of classif",
+        ),
+        ('{"source": "file", "path": "a.txt", "target": "y", "kind": "regression"}', "path is 'a.txt'; it must be"),
     ],
 )
 def test_options_that_are_not_known_are_refused(text, sentence):

@@ -1,7 +1,6 @@
 """Configs: each shipped one is valid, each bad one is one sentence that names key, value and what is allowed."""
 
 import copy
-import dataclasses
 import json
 import math
 import tempfile
@@ -21,6 +20,7 @@ from ranktwo.study.axes import AXES
 from ranktwo.study.grid import MOST_CELLS
 
 SCHEMA = config.schema()
+OWN = {"source": "file", "path": "a.csv", "target": "y", "kind": "regression"}
 SHIPPED = [ROOT / "config.yaml", *sorted((ROOT / "workflow" / "studies").glob("*.yaml"))]
 STUDY = {
     "datasets": {"digits": {"source": "digits"}},
@@ -85,7 +85,7 @@ def test_the_model_knows_what_the_code_knows():
 
 def test_defaults_of_a_data_set_are_those_of_its_preparation():
     options = Options(source="digits")
-    assert config.read(STUDY, "test")["datasets"]["digits"] == dataclasses.asdict(options)
+    assert config.read(STUDY, "test")["datasets"]["digits"] == options.as_dict()
 
 
 def test_defaults_of_axes_are_those_of_a_cell():
@@ -125,9 +125,9 @@ def test_home_and_variables_in_a_folder_stand_for_what_they_do_in_a_shell(key, m
         "$SCRACH/a": "the environment variable SCRACH is not set",
         "a/${SCRACH}": "the environment variable SCRACH is not set",
         "$NOTHING": "the environment variable is empty",
-        "$ODD": "a folder's name has no braces",
-        "a{b}": "a folder's name has no braces",
-        "a\n": "a folder's name has no braces and no control characters",
+        "$ODD": "a path has no braces",
+        "a{b}": "a path has no braces",
+        "a\n": "a path has no braces and no control characters",
         "~nobody-of-this-name/a": "nobody on this machine has that home folder",
     }
     for text, reason in refused.items():
@@ -136,6 +136,15 @@ def test_home_and_variables_in_a_folder_stand_for_what_they_do_in_a_shell(key, m
         assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match=f"{key} is 3; it must be text"):
         config.read(changed([key], 3), "test")
+
+
+def test_a_file_of_ones_own_has_its_path_read_as_a_shell_does(monkeypatch):
+    monkeypatch.setenv("SCRATCH", "/scratch/me")
+    options = OWN | {"path": "$SCRATCH/a.CSV", "test_path": "b.npz"}
+    found = config.read(changed(["datasets", "digits"], options), "test")["datasets"]["digits"]
+    assert found == Options(**options | {"path": "/scratch/me/a.CSV"}).as_dict()
+    assert "test_path" not in config.read(changed(["datasets", "digits"], OWN), "test")["datasets"]["digits"]
+    assert not {"path", "target", "kind", "test_path"} & set(config.read(STUDY, "test")["datasets"]["digits"])
 
 
 def test_a_figure_draws_the_cells_of_values_that_grids_have_however_they_are_written():
@@ -230,6 +239,13 @@ BAD = {
     "figure of a number": (["figures"], {"gap": 3}, ["figures.gap is 3", "a mapping of keys to values or null"]),
     "width of a figure": (["figures"], {"gap": {"width": "pages"}}, ["figures.gap.width", "did you mean page?"]),
     "no folder": (["results"], "", ["results is empty"]),
+    "file of its own": (["datasets", "digits", "path"], "a.csv", ["datasets.digits.path is given", "`source: file`"]),
+    "file without a path": (["datasets", "digits"], {"source": "file"}, ["datasets.digits.path is missing"]),
+    "file without a kind": (["datasets", "digits"], OWN | {"kind": None}, ["datasets.digits.kind is missing"]),
+    "file of another kind": (["datasets", "digits"], OWN | {"kind": "classes"}, ["datasets.digits.kind", "regression"]),
+    "sheet": (["datasets", "digits"], OWN | {"path": "a.xlsx"}, ["datasets.digits.path is 'a.xlsx'", ".csv, .parquet"]),
+    "test sheet": (["datasets", "digits"], OWN | {"test_path": "a"}, ["datasets.digits.test_path is 'a'", ".npz"]),
+    "no name of a file": (["datasets", "digits"], OWN | {"path": ""}, ["datasets.digits.path is empty"]),
     "null for a mapping": (["datasets"], None, ["datasets is null", "a mapping"]),
 }
 

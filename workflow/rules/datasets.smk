@@ -1,9 +1,10 @@
-"""Needs the raw source: bundled, or in the data folder. Makes one file of standardised tensors for each data set."""
+"""Needs the raw source: bundled, in the data folder, or the user's own file. Makes one file of standardised tensors for each data set."""
 
 
 rule dataset:
     input:
         asked=RUN.asked("dataset"),
+        own=lambda wildcards: RUN.own_files(wildcards.dataset),
     output:
         f"{RESULTS}/datasets/{{dataset}}.safetensors",
     log:

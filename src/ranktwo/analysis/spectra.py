@@ -63,23 +63,29 @@ def rows_of(record: Record, cell: str, names: list[str]) -> dict[str, list[Any]]
     """The named columns of one cell's rows: a row for each matrix and snapshot, null where undefined."""
     result: dict[str, list[Any]] = {name: [] for name in names}
     for matrix, weights in record.weights.items():
-        snapshots, m, n = weights.shape
-        finite = weights.isfinite().flatten(1).all(1)
-        s = np.full((snapshots, min(m, n)), np.nan)
-        s[finite.numpy()] = singular_values(weights[finite])
-        defined = s[:, 0] > 0
-        noise = remaining_noise(record.cell, n, record.steps)[defined]
-        values = {"norm": np.linalg.norm(s, axis=1)}
-        measured = measures(Spectra(s=s[defined], rows=m, columns=n, noise=noise), record.cell["outputs"])
-        for name, numbers in measured.items():
-            values.setdefault(name, np.full(snapshots, np.nan))[defined] = numbers
+        _, m, n = weights.shape
+        s, values = measured(weights, remaining_noise(record.cell, n, record.steps), record.cell["outputs"])
         for index, step in enumerate(record.steps):
             row = record.cell | {"cell": cell, "step": step, "matrix": matrix, "rows": m, "columns": n}
-            row["singular_values"] = s[index].tolist() if finite[index] else None
+            row["singular_values"] = None if math.isnan(s[index, 0]) else s[index].tolist()
             row |= {name: None if math.isnan(series[index]) else series[index] for name, series in values.items()}
             for name in result:
                 result[name].append(row[name])
     return result
+
+
+def measured(weights: torch.Tensor, noise: Array, outputs: int) -> tuple[Array, dict[str, Array]]:
+    """s [R, q] of matrices [R, out, in], and norms, ranks and residuals, [R] each, by column; nan where undefined."""
+    count, m, n = weights.shape
+    finite = weights.isfinite().flatten(1).all(1)
+    s = np.full((count, min(m, n)), np.nan)
+    s[finite.numpy()] = singular_values(weights[finite])
+    defined = s[:, 0] > 0
+    values = {"norm": np.linalg.norm(s, axis=1)}
+    found = measures(Spectra(s=s[defined], rows=m, columns=n, noise=noise[defined]), outputs)
+    for name, numbers in found.items():
+        values.setdefault(name, np.full(count, np.nan))[defined] = numbers
+    return s, values
 
 
 def singular_values(matrices: torch.Tensor) -> Array:

@@ -3,11 +3,12 @@
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from ranktwo.errors import UserError
 from ranktwo.store import registry
+from ranktwo.study import own
 
 Scaling = Literal["feature", "global", "unit", "none"]
 
@@ -35,6 +36,13 @@ class Options:
     seed: int = 0
     """Seed of split 0 and of the order of its rows; of split s it is `seed` + s. Nothing else but the source and the
     classes decides on them."""
+    path: str | None = None
+    """File of the source `file`, which alone takes this option and the next three; `test_path` may be left out."""
+    target: str | None = None
+    """Name of its column, or array, of targets."""
+    kind: own.Kind | None = None
+    test_path: str | None = None
+    """File of its test part."""
 
     def __post_init__(self) -> None:
         known = list(registry.entries("source"))  # a list, for JSON may give a value that a dict cannot look up
@@ -50,9 +58,22 @@ class Options:
             ("clip", self.clip is None or number and 0 < self.clip < math.inf, "null or a positive number"),
             ("bias", type(self.bias) is bool, "true or false"),
             ("seed", _whole(self.seed, 0), "a whole number from 0"),
+            ("kind", self.kind in (None, *get_args(own.Kind)), "one of " + ", ".join(get_args(own.Kind))),
+            *((key, isinstance(getattr(self, key), str | None), "text") for key in ("path", "target", "test_path")),
         ):
             if not valid:
                 raise UserError(f"the option {key} must be {wanted}, not {json.dumps(getattr(self, key))}")
+        if wrong := own.problem(vars(self)):
+            raise UserError(f"the option {' '.join(wrong)}")
+
+    @property
+    def own(self) -> dict[str, str]:
+        """The options that the source alone takes."""
+        return {key: value for key, value in self.as_dict().items() if key in own.OPTIONS}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The options as a study's config has them."""
+        return own.trimmed(asdict(self))
 
 
 def read_options(text: str) -> Options:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,13 @@ def prepare(
     Files of sources lie in `folder`; absent ones are fetched if `download`. Raises UserError if a file is absent or not
     what it should be, or if an option does not fit the source.
     """
-    raw = base.read(options.source, folder, download)
+    raw = base.read(options.source, folder, download, **options.own)
     labels = _labels(raw, options)
     tensors, facts = _tensors(raw, labels, options)
     metadata: dict[str, Any] = {
         "name": name,
         "source": options.source,
-        "options": asdict(options),
+        "options": options.as_dict(),
         "task": "regression" if labels is None else "binary" if len(labels) == 2 else "multiclass",
         "inputs": tensors["train_x"].shape[1],
         "outputs": 1 if labels is None or len(labels) == 2 else len(labels),
@@ -46,6 +46,8 @@ def prepare(
         **facts,
         "splits": [{"split": 0, **facts}],
     }
+    if labels is not None and raw.class_names is not None:
+        metadata["class_names"] = [raw.class_names[label] for label in labels]
     for split in sorted({*splits} - {0}):
         own = facts
         if not metadata["official_test"]:

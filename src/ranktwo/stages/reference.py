@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ranktwo.analysis import measured
 from ranktwo.analysis.inputs import ANALYSES
 from ranktwo.analysis.optimum import table as optima
 from ranktwo.evidence import gaps, predictors, verdicts
@@ -31,6 +32,8 @@ def _files() -> Iterator[File]:
         yield File(f"`results/{name}/*.parquet`: a row for each {analysis.rows}", analysis.schema())
     rows = "data set, its labels and weight decay"
     yield File(f"`results/optima/*.parquet`: a row for each {rows}: the minimiser of the decayed loss", optima.schema())
+    heading = "What `python -m ranktwo measure --output FILE` writes: a row for each matrix of a file of weights"
+    yield File(heading, measured.schema())
     after = schema({**gaps.COLUMNS, **gaps.PREDICTED})
     yield File("`results/gaps.parquet`: a row for each cell, after training", after)
     rows = "data set, measure, statistic and axis"

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from ranktwo.errors import UserError
 from ranktwo.store import registry
-from ranktwo.study import grid
+from ranktwo.study import grid, own
 from ranktwo.study.axes import AXES
 from ranktwo.study.schema import Study, as_dicts
 
@@ -97,8 +97,11 @@ def _plain(value: Any) -> Any:
 
 
 def _check(study: dict[str, Any]) -> None:
-    """Refuse data sets that are not there, batches larger than the training part, and figures of nothing."""
+    """Refuse data sets that are absent or lack an option, batches larger than the training part, figures of nothing."""
     names = list(study["datasets"])
+    for name, options in study["datasets"].items():
+        if wrong := own.problem(options):
+            raise UserError(f"{_path(('datasets', name, wrong[0]))} {wrong[1]}")
     for number, axes in enumerate(study["grids"]):
         for place, name in _places(("grids", number, "dataset"), axes["dataset"]):
             if name not in names:

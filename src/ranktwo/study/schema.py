@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from ranktwo.store import registry
+from ranktwo.study import own
 from ranktwo.study.axes import AXES, MOST_SEED, Axis
 
 # Types of values.
@@ -50,7 +51,7 @@ def _real(value: Any, check: Any) -> Any:
 
 
 def _folder(text: str) -> str:
-    """A folder's name with `~` and `$NAME` replaced by what they stand for."""
+    """The path of a folder or file with `~` and `$NAME` replaced by what they stand for."""
     for plain, braced in _VARIABLE.findall(text):
         if (plain or braced) not in os.environ:
             raise _refusal("the environment variable {name} is not set", name=plain or braced)
@@ -60,7 +61,7 @@ def _folder(text: str) -> str:
     if text and not folder:
         raise _refusal("the environment variable is empty")
     if not folder.isprintable() or set(folder) & set("{}"):
-        raise _refusal("a folder's name has no braces and no control characters")
+        raise _refusal("a path has no braces and no control characters")
     return folder
 
 
@@ -88,6 +89,7 @@ class OneOf:
 WHOLE, REAL = BeforeValidator(_whole), WrapValidator(_real)
 Folder = Annotated[str, AfterValidator(_folder)]
 Classes = Annotated[list[Annotated[int, Field(ge=0), WHOLE]], Field(min_length=2), AfterValidator(_distinct)]
+OwnFile = Annotated[Folder, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1), REAL]
 InnerShare = Annotated[float, Field(gt=0, lt=1), REAL]
 Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")]
@@ -145,7 +147,7 @@ class DataSet(_Closed):
 
     source: Source = Field(
         description="Where the raw data come from, one of the sources registered in the package (`@source`). digits, "
-        "diabetes, breast-cancer, wine and iris are bundled with scikit-learn."
+        "diabetes, breast-cancer, wine and iris are bundled with scikit-learn; file is a file of your own."
     )
     classes: Classes | None = Field(
         default=None,
@@ -169,6 +171,19 @@ class DataSet(_Closed):
         default=0,
         description="Seed of split 0 into training and test rows and of the order of its training rows; split s has "
         "the seed `seed` + s.",
+    )
+    path: OwnFile | None = Field(
+        default=None,
+        description=f"Your own file, {', '.join(own.FORMATS)}, with `source: {own.SOURCE}`, which alone takes this key "
+        "and the next three and needs them but for `test_path`. `~` and `$NAME` stand for what they do in a shell; a "
+        "relative path counts from the folder in which Snakemake runs, as `data_folder` does.",
+    )
+    target: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="Column of the file, or array of an npz file, that is to be predicted."
+    )
+    kind: own.Kind | None = Field(default=None, description="What is to be predicted: classes, or numbers.")
+    test_path: OwnFile | None = Field(
+        default=None, description="File of test rows with the same columns; null splits them off `path`."
     )
 
 
@@ -327,7 +342,8 @@ def as_dicts(value: Any) -> Any:
     if isinstance(value, BaseModel):
         # null is a value of its own on some axes.
         names = value.model_fields_set if isinstance(value, Where) else type(value).model_fields
-        return {name: as_dicts(item) for name, item in value if name in names}
+        found = {name: as_dicts(item) for name, item in value if name in names}
+        return own.trimmed(found) if isinstance(value, DataSet) else found
     if isinstance(value, dict):
         return {key: as_dicts(item) for key, item in value.items()}
     return [as_dicts(item) for item in value] if isinstance(value, list) else value

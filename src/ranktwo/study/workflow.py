@@ -20,7 +20,7 @@ from ranktwo.store import files, provenance, registry
 from ranktwo.store.canonical import canonical, ordered, short_hash
 from ranktwo.store.fingerprints import fingerprint
 from ranktwo.study import config as configuration
-from ranktwo.study import grid, jobs
+from ranktwo.study import grid, jobs, own
 from ranktwo.study.axes import REPLICATE, Cell
 from ranktwo.study.problems import Problem, problems
 
@@ -133,6 +133,10 @@ class Workflow:
         """The flag that says whether absent sources may be downloaded."""
         return "--download" if self.study["download"] else "--no-download"
 
+    def own_files(self, dataset: str) -> list[str]:
+        """The user's own files that a data set is made from."""
+        return own.paths(self.study["datasets"][dataset])
+
     def dataset_of(self, stack: str) -> str:
         """The data set of a stack's cells."""
         return self.stacks[stack][0].dataset
@@ -166,8 +170,9 @@ class Workflow:
     def dataset_identity(self, dataset: str) -> str:
         """Of a prepared data set."""
         options = self.study["datasets"][dataset]
+        made_from = short_hash([options, *own.hashes(options).values()])
         code = fingerprint("dataset", source=options["source"])
-        return _identity(options=short_hash(options), splits=self.splits(dataset), code=code)
+        return _identity(options=made_from, splits=self.splits(dataset), code=code)
 
     def job(self, stack: str) -> jobs.Job:
         """What a stack's jobs are asked for."""

@@ -4,18 +4,17 @@ A source is a function `loader(name, folder, download)` that returns `Raw` array
 folder, marked with `@source("its-name")`. Nothing else has to be edited.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from ranktwo.data.dataset import checksum_of
 from ranktwo.errors import UserError
 from ranktwo.store import registry
-
-Kind = Literal["classification", "regression"]
+from ranktwo.study.own import Kind
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,6 +31,8 @@ class Raw:
     test_y: np.ndarray | None = None
     verified: Literal["checksum", "structure"]
     """How the content was compared with what was published: byte by byte, or by its shape and labels only."""
+    class_names: Sequence[str] | None = None
+    """Of the classes 0..C-1, where they have names."""
 
     @property
     def checksum(self) -> str:
@@ -40,7 +41,7 @@ class Raw:
         return checksum_of({key: array for key, array in arrays.items() if array is not None})
 
 
-Loader = Callable[[str, Path, bool], Raw]
+Loader = Callable[..., Raw]
 
 
 def source(
@@ -81,9 +82,12 @@ def declared(name: str) -> Facts:
     return Facts(**registry.entries("source")[name].settings)
 
 
-def read(name: str, folder: Path, download: bool) -> Raw:
-    """The source's arrays; UserError if they cannot be had, make no data set, or differ from the declared facts."""
-    raw = registry.load("source", name)(name, folder, download)
+def read(name: str, folder: Path, download: bool, **own: Any) -> Raw:
+    """The source's arrays; UserError if they cannot be had, make no data set, or differ from the declared facts.
+
+    own: the options that this source alone takes.
+    """
+    raw = registry.load("source", name)(name, folder, download, **own)
     problem = _malformed(raw) or _undeclared(raw, declared(name))
     if problem:
         raise UserError(f"the source {name} {problem}; mend {registry.entries('source')[name].module}")
