@@ -41,13 +41,15 @@ onstart:
 
 onsuccess:
     if "plan" not in sys.argv and Path(f"{RESULTS}/gaps.parquet").exists():
-        print(RUN.closing())
+        print(closing(RESULTS))
 
 
 onerror:
     print(
-        RUN.failed(
-            STARTED, remote=workflow.executor_plugin.common_settings.non_local_exec
+        failed(
+            RESULTS,
+            STARTED,
+            remote=workflow.executor_plugin.common_settings.non_local_exec,
         ),
         file=sys.stderr,
     )

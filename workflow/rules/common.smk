@@ -16,6 +16,7 @@ for variable, folder in (
         [str(folder), *filter(None, [os.environ.get(variable)])]
     )
 
+from ranktwo.study.closing import closing, failed
 from ranktwo.study.workflow import hear_sigterm, pattern, read_study, study_files
 
 STARTED = time.time()

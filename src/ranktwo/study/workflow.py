@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ranktwo.errors import SIGN, UserError, failures
+from ranktwo.errors import SIGN, UserError
 from ranktwo.store import files, provenance, registry
 from ranktwo.store.canonical import canonical, ordered, short_hash
 from ranktwo.store.fingerprints import fingerprint
@@ -378,35 +378,6 @@ class Workflow:
     def numbered(self, figure: str) -> str:
         """`03 ranks`: the report sorts by name, and readers go through figures in the config's order."""
         return f"{list(self.figures).index(figure) + 1:02d} {figure}"
-
-    def closing(self) -> str:
-        """The last lines of a finished run: the verdicts, if there are any, and the files to open."""
-        page = Path(self.results) / "verdicts.md"
-        rows = page.read_text(encoding="utf-8").splitlines() if page.exists() else []
-        columns = [[part.strip() for part in row.split("|")[1:3]] for row in itertools.takewhile(str.strip, rows[2:])]
-        verdicts = [f"  {verdict:<13} {claim}" for claim, verdict in columns]
-        head = [f"\nVerdicts, from {page}:", *verdicts] if verdicts else [""]
-        return "\n".join(
-            [
-                *head,
-                f"Figures: {self.results}/figures/  Tables: {self.results}/tables/  "
-                f"Macros: {self.results}/numbers.tex  "
-                f"One row per cell: {self.results}/gaps.parquet  All in one file: make report",
-            ]
-        )
-
-    def failed(self, since: float, *, remote: bool) -> str:
-        """The last lines of a run that failed: each job's own sentence, from logs written after `since`.
-
-        A job on this machine has put its sentence on the screen already, so that `remote` alone repeats them.
-        """
-        said = failures(Path(self.results) / "logs", since)
-        if not said:
-            return f"\nSnakemake's message above says what failed. Logs of the jobs: {self.results}/logs/"
-        if not remote:
-            return f"\nA line above that begins with `ranktwo:` says why. Logs: {self.results}/logs/"
-        logs = f"Logs of all jobs: {self.results}/logs, and SLURM's own in .snakemake/slurm_logs"
-        return "\n  ".join(["\nFailed jobs:", *said]) + f"\n{logs}"
 
 
 def _identity(**parts: str) -> str:
