@@ -227,7 +227,7 @@ def test_a_data_set_is_judged_by_its_plain_family_and_the_others_are_shown():
     other = one(rows, "C1", family="label noise 0.2", rule="residual_2")
     assert other["verdict"] == "contradicted" and not other["headline"]
     assert one(rows, "C3b")["verdict"] == "contradicted"
-    assert one(rows, "C3b")["note"] == "of 2 families; the greatest: label noise 0.2"
+    assert one(rows, "C3b")["note"] == "greatest of 2: label noise 0.2"
     assert one(judge(noisy), "C1")["verdict"] == "contradicted"
     full = study(batch_size=50, decays=(0.0, 0.1, 0.2, 0.4), residual_2=0.5)
     assert one(judge(full, plain), "C1")["verdict"] == "supported"

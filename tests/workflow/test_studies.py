@@ -96,6 +96,34 @@ def test_default_study_by_make_figures_from_a_fresh_copy(checkout):
 
 
 @pytest.mark.slow
+def test_verdicts_are_right_where_the_truth_is_planted(checkout):
+    """Fewer data sets, weight decays and splits of the study `controls`, and its numbers of steps."""
+    study = yaml.safe_load((checkout / "workflow" / "studies" / "controls.yaml").read_text())
+    truth = {
+        "rank-2": ("supported", "supported", 2),
+        "rank-4": ("contradicted", "inconclusive", 4),
+        "two-inputs": ("trivial", "trivial", 2),
+        "xor": ("supported", "supported", 2),
+    }
+    study["grids"] = [study["grids"][0] | {"dataset": list(truth), "weight_decay": [0, 0.03], "split": [0, 1, 2]}]
+    study["optima"] |= {"splits": 3}
+    done = run_study(checkout, study | {"results": "results", "figures": {"fit": None}, "snapshots": 2})
+    assert done.returncode == 0, done.stderr
+    verdicts = pandas.read_parquet(checkout / "results" / "verdicts.parquet")
+    shown = verdicts[verdicts["headline"]].set_index(["claim", "dataset"])["verdict"]
+    rows = gaps(checkout)
+    for dataset, (low_rank, necessary, rank) in truth.items():
+        assert (shown["C1", dataset], shown["C2", dataset]) == (low_rank, necessary), dataset
+        assert shown["C3", dataset] == "vacuous"
+        assert shown["C6", dataset] in ("supported", "inconclusive")
+        decayed = rows[(rows["dataset"] == dataset) & (rows["weight_decay"] > 0)]
+        assert decayed["effective_rank"].mean() == pytest.approx(rank, abs=0.7), dataset
+    assert shown["C6", "rank-4"] == "supported"
+    xor = rows[rows["dataset"] == "xor"]
+    assert (xor["linear_test_score"] < 0.65).all() and (xor["test_accuracy"] > 0.85).all()
+
+
+@pytest.mark.slow
 def test_a_diverged_cell_is_a_row_and_its_neighbour_is_none_the_wiser(checkout):
     study = with_axis("learning_rate", [0.1, 1e5])
     trained(run_study(checkout, study))

@@ -89,5 +89,5 @@ def whatever_the_data(data: DataSet, limits: Limits) -> Iterator[Finding]:
         trivial=where.trivial,
         cells=[name for family in families for name in known_cells(family.strongest, "residual_2")],
         looked_at=data.rows[data.rows["weight_decay"] > 0],
-        note=f"of {len(known)} families; the greatest: {where.name or 'the main one'}" if known else "",
+        note=f"greatest of {len(known)}: {where.name or 'the main one'}" if known else "",
     )

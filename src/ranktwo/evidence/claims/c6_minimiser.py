@@ -19,13 +19,13 @@ from ranktwo.study.axes import REPLICATE
     "uncertain by what its gap leaves open.",
 )
 def minimiser(data: DataSet, limits: Limits) -> Iterator[Finding]:
-    """Measured minus predicted by replicate, at every weight decay; the one where they differ most is shown.
+    """Measured minus predicted by replicate, at every decay with every replicate ok; where they differ most is shown.
 
     Predicted is what the minimiser of the decayed loss has, found from the data alone.
     """
     near = limits.prediction
     for family in data.families:
-        cells = family.cells[family.cells["status"] == "ok"].set_index(list(REPLICATE))
+        cells = family.cells[family.cells["weight_decay"].isin(family.decays)].set_index(list(REPLICATE))
         for rule, words in (("residual_2", "d_2/||V||"), ("effective_rank", "ln of the effective rank of V")):
             known = cells.dropna(subset=[rule, f"optimum_{rule}"])
             measured, predicted = known[rule].astype(float), known[f"optimum_{rule}"].astype(float)
@@ -39,8 +39,8 @@ def minimiser(data: DataSet, limits: Limits) -> Iterator[Finding]:
                 rule=rule,
                 effect=worst,
                 effect_name=f"{words}, measured minus predicted, at the weight decay where they differ most",
-                criterion=f"Supported if the interval lies within {near:g} of 0 at every weight decay, contradicted if "
-                "it lies outside at any (by Bonferroni).",
+                criterion=f"Supported if the interval lies within {near:g} of 0 at every weight decay at which every "
+                "replicate is ok, contradicted if it lies outside at any (by Bonferroni).",
                 threshold=near,
                 support=every(*(every(one.above(-near), one.below(near)) for one in effects.values())),
                 against=some(*(min(one.above(near), one.below(-near)) for one in judged)),

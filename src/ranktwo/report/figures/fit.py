@@ -27,7 +27,7 @@ def fit(data: Data) -> Figure:
     """
     drawn, parts = panels(data, 1, parts=[part for part in data.families() if part[1]["fit_linear"].notna().any()])
     for title, rows, (axes,) in parts:
-        axes.set(title=title, xlabel="share of a linear model's skill that counts as a fit", ylabel="$d_2/\\|V\\|$")
+        axes.set(title=title, xlabel="least share of linear skill", ylabel="$d_2/\\|V\\|$")
         axes.set_ylim(-0.02, 1.02)
         found = [point for threshold in THRESHOLDS if (point := _at(rows, threshold))]
         if not found:
