@@ -269,7 +269,7 @@ def forms(inputs: int, outputs: int, batch_size: int, cells: int) -> dict[str, A
         "delta W": lambda: torch.bmm(delta, weight, out=below),
         "delta^T h": lambda: torch.bmm(delta.mT, h, out=weight),
     }
-    if KERNELS:
+    if numba_works():
         ways |= _compiled_forms(
             [_rows(matrices) for matrices in (weight, h, below, delta)], batch_size, inputs, outputs
         )

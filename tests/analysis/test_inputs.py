@@ -71,7 +71,7 @@ def test_tables_that_are_what_they_are_asked_for_are_left_alone(run_analysis):
 def test_an_analysis_of_an_unknown_name_is_refused_in_a_sentence(run_analysis, capsys):
     with pytest.raises(SystemExit):
         run_analysis.stage("spectre", "--results", "asked")
-    assert "spectre is no analysis; analyses are bounds, " in capsys.readouterr().err
+    assert "spectre is no analysis; analyses are baseline, bounds, " in capsys.readouterr().err
 
 
 def test_an_analysis_without_its_data_set_says_what_to_name():
@@ -82,6 +82,7 @@ def test_an_analysis_without_its_data_set_says_what_to_name():
 def test_the_marks_say_what_each_analysis_reads_and_has_rows_of():
     found = {name: entry.settings for name, entry in registry.entries("analysis").items()}
     assert {name: facts["rows"] for name, facts in found.items()} == {
+        "baseline": "cell",
         "bounds": "cell",
         "certificates": "cell, snapshot and matrix",
         "optimality": "cell and snapshot",
