@@ -39,7 +39,7 @@ def sentences(rows: pandas.DataFrame) -> list[str]:
         overall = verdicts[verdicts["dataset"] == OVERALL].iloc[0]
         single = verdicts[(verdicts["dataset"] != OVERALL) & verdicts["effect"].notna()]
         numbers = [f"{number(row.effect)} {bracket(row.low, row.high)} on {row.dataset}" for row in single.itertuples()]
-        measured = f" {single['effect_name'].iloc[0]}: {', '.join(numbers)}." if numbers else ""
+        measured = f" Its effect is {single['effect_name'].iloc[0]}: {', '.join(numbers)}." if numbers else ""
         found.append(f"**{claim}** is {overall['verdict']}.{measured}")
     return found
 
@@ -54,7 +54,7 @@ def tests(rows: pandas.DataFrame) -> pandas.DataFrame:
         paper = f'"{said["paper"]}"' if said.get("paper") else "-"
         line = {"claim": row.claim, "the paper's words": paper, "our test": said["words"].removeprefix("(ours) ")}
         counts = f"{row.splits} or more splits, {row.replicates} or more nets a setting, {row.cells} cells"
-        lines.append(line | {"verdict": f"{row.verdict}: {row.note} ({counts})", "objection": said["objection"]})
+        lines.append(line | {"verdict": f"{row.verdict} ({row.note}; {counts})", "objection": said["objection"]})
     return pandas.DataFrame(lines)
 
 
