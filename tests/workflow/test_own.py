@@ -55,7 +55,7 @@ def test_the_pages_study_of_a_file_runs_and_follows_the_file(tmp_path):
     assert done.returncode != 0 and re.search("Missing input files.*\n.*\n.*\n.*\n *patients.csv", done.stderr)
 
     subprocess.run(["bash", "-c", blocks("bash")[0]], cwd=folder, env=environment(), check=True)
-    assert trained(make_gaps(folder, study)) == [12]
+    assert trained(make_gaps(folder, study)) == [20]
     first = gaps(folder)
     assert set(first["dataset"]) == {"patients"} and first["train_loss"].notna().all()
     assert planned(make_gaps(folder, study, "-n")) == {}
@@ -66,7 +66,7 @@ def test_the_pages_study_of_a_file_runs_and_follows_the_file(tmp_path):
     (frame.assign(bmi=0.0)).to_csv(path, index=False)
     subprocess.run(["touch", "-d", "2020-01-01", path], check=True)
     assert "dataset" in planned(make_gaps(folder, study, "-n"))
-    assert trained(make_gaps(folder, study)) == [12]
+    assert trained(make_gaps(folder, study)) == [20]
     assert (gaps(folder)["train_loss"] != first["train_loss"]).all()
     inputs = read_metadata(folder / "results" / "datasets" / "patients.safetensors")["provenance"]["inputs"]
     assert list(inputs) == ["patients.csv"]
