@@ -127,24 +127,21 @@ def counted(own: pandas.DataFrame) -> tuple[pandas.DataFrame, str]:
 
 def for_all(own: pandas.DataFrame) -> tuple[str, str]:
     """Verdict and note from a claim's rows, one for each data set, where the claim is about every data set."""
-    rows, note = counted(own)
-    verdicts = rows["verdict"]
-    if rows.empty:
-        return TRIVIAL, note
-    if (verdicts == CONTRADICTED).any():
-        return CONTRADICTED, note
-    return (verdicts.iloc[0] if verdicts.nunique() == 1 else INCONCLUSIVE), note
+    return _combined(own, decisive=CONTRADICTED)
 
 
 def for_some(own: pandas.DataFrame) -> tuple[str, str]:
     """As `for_all`, where the claim is that something can be achieved."""
+    return _combined(own, decisive=SUPPORTED)
+
+
+def _combined(own: pandas.DataFrame, decisive: str) -> tuple[str, str]:
+    """The decisive verdict if one data set has it, else the verdict that all have, else inconclusive; and the note."""
     rows, note = counted(own)
-    verdicts = rows["verdict"]
-    if rows.empty:
-        return TRIVIAL, note
-    if (verdicts == SUPPORTED).any():
-        return SUPPORTED, note
-    return (verdicts.iloc[0] if verdicts.nunique() == 1 else INCONCLUSIVE), note
+    verdicts = set(rows["verdict"]) or {TRIVIAL}
+    if decisive in verdicts:
+        return decisive, note
+    return (verdicts.pop() if len(verdicts) == 1 else INCONCLUSIVE), note
 
 
 def claim(
