@@ -33,7 +33,7 @@ import yaml
 from analysis import analysis_rows
 
 from ranktwo.store import files
-from ranktwo.training.backends.choice import KERNELS
+from ranktwo.training.backends.choice import numba_works
 from ranktwo.training.batches import CHUNK
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -143,7 +143,7 @@ def profile(arguments: argparse.Namespace) -> Rows:
             cells = training.at_once(net, batch_size, arguments.device)
             where = {"net": net.name, "B": batch_size, "K": cells}
             advance = training.stacked(net, batch_size, "sgd", arguments.device, cells)
-            if arguments.device == "cpu" and KERNELS:
+            if arguments.device == "cpu" and numba_works():
                 loops = {"step": advance, "products": training.products(net, batch_size, "cpu", cells)}
                 loops |= training.parts(net, batch_size, cells)
                 found = _alternate({name: (loop, cells) for name, loop in loops.items()}, arguments)

@@ -21,7 +21,7 @@ def test_only_what_is_new_is_trained_and_old_rows_stay(checkout):
     assert trained(make_gaps(checkout, SMALL)) == []
     assert trained(make_gaps(checkout, with_axis("seed", [0, 1, 2]))) == [2]
     grown = gaps(checkout)
-    pandas.testing.assert_frame_equal(grown.loc[first.index], first, check_exact=True)
+    pandas.testing.assert_frame_equal(grown.loc[first.index], first, check_exact=True, check_dtype=False)
     assert trained(make_gaps(checkout, with_axis("weight_decay", [0, 0.3, 1.0]))) == [2]
     fewer = make_gaps(checkout, with_axis("weight_decay", 0.3))
     assert sum(trained(fewer)) == 0
@@ -40,7 +40,7 @@ def test_a_split_that_is_added_is_trained_and_the_old_one_stays(checkout):
     minimisers = optima.read_bytes()
     assert trained(make_gaps(checkout, with_axis("split", [0, 1]))) == [4]
     grown = gaps(checkout)
-    pandas.testing.assert_frame_equal(grown.loc[first.index], first, check_exact=True)
+    pandas.testing.assert_frame_equal(grown.loc[first.index], first, check_exact=True, check_dtype=False)
     added = grown[grown["split"] == 1]
     assert len(added) == 4 and added["optimum_residual_2"].isna().all() and first["optimum_residual_2"].notna().any()
     penalised = grown[grown["weight_decay"] > 0]
@@ -213,7 +213,8 @@ def test_results_copied_into_a_fresh_clone_train_nothing_and_axes_grow_alone(che
     more = {"learning_rate": 0.2, "widths": 8}
     grown = study | {"grids": [point, *(point | {axis: value} for axis, value in more.items())]}
     assert sorted(trained(make_gaps(checkout, grown))) == [2] * 2 * len(more)
-    pandas.testing.assert_frame_equal(gaps(checkout).loc[first.index], first, check_exact=True)
+    # A rule that is null in a new cell alone makes its whole numbers floats.
+    pandas.testing.assert_frame_equal(gaps(checkout).loc[first.index], first, check_exact=True, check_dtype=False)
 
 
 @pytest.mark.slow

@@ -38,8 +38,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc").exists(), reason="what runs is read from /proc, which only Linux has"),
 ]
 KILLS = [
-    *("dataset", "train", "train", "train", "train", "analysis", "analysis", "optimum", "gaps"),
-    *("verdicts", "predictors", "figure", "table", "analysis"),
+    *("dataset", "train", "train", "train", "analysis", "optimum", "gaps", "verdicts", "figure"),
 ]
 """Stages in which a run is killed, in this order; a stage that was done before is forced to run again."""
 

@@ -31,6 +31,17 @@ def headlines(rows: pandas.DataFrame) -> pandas.DataFrame:
     return pandas.DataFrame(lines)
 
 
+def overall(rows: pandas.DataFrame) -> pandas.DataFrame:
+    """A line for each claim, as narrow as a page: its words, its verdict, and which data sets count how."""
+    claims = registry.entries("claim")
+    shown = rows[rows["headline"] & (rows["dataset"] == OVERALL)]
+    lines = [
+        {"claim": f"{row.claim}: {claims[row.claim].settings['words']}", "verdict": row.verdict, "data sets": row.note}
+        for row in shown.itertuples()
+    ]
+    return pandas.DataFrame(lines)
+
+
 def sentences(rows: pandas.DataFrame) -> list[str]:
     """A sentence for each claim: its verdict, and its effect on each data set with its interval."""
     shown = rows[rows["headline"]]

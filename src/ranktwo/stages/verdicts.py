@@ -12,7 +12,7 @@ from ranktwo.evidence import gaps, verdicts
 from ranktwo.evidence.claims.judging import Limits
 from ranktwo.evidence.predictors import OVERALL
 from ranktwo.report import pages
-from ranktwo.report.verdicts import details, headlines, page
+from ranktwo.report.verdicts import details, overall, page
 from ranktwo.stages import parser
 from ranktwo.store import files, provenance
 from ranktwo.store.columns import schema
@@ -35,7 +35,7 @@ def main() -> None:
     pages.write(
         {
             given.md: pages.to_markdown(origin, *parts),
-            given.tex: pages.to_latex(origin, headlines(rows), details(by_dataset)),
+            given.tex: pages.to_latex(origin, overall(rows), details(by_dataset)),
             given.html: pages.to_html("Verdicts", origin, *parts),
         }
     )
