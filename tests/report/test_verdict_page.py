@@ -56,7 +56,8 @@ def test_the_page_shows_verdicts_first_and_every_part(verdict_rows, make_gaps):
     assert texts == [
         "table of 2 lines",
         "In numbers, each with its 95 % interval:",
-        "- **C1** is contradicted. Its effect is d_2/||V||: 1.21e-07 [1.1e-07, 1.3e-07] on digits-3v8, 0.789 [0.7, 0.8] on a_b.\n"
+        "- **C1** is contradicted. Its effect is d_2/||V||: 1.21e-07 [1.1e-07, 1.3e-07] on digits-3v8, "
+        "0.789 [0.7, 0.8] on a_b.\n"
         "- **C5a** is inconclusive. Its effect is d_2/||V||: -0.02 [1.1e-07, 1.3e-07] on a_b.",
         "Each claim in the paper's words, our test of it, and the strongest objection to the test:",
         "table of 2 lines",

@@ -106,7 +106,7 @@ def test_verdicts_are_right_where_the_truth_is_planted(checkout):
         "xor": ("supported", "supported", 2),
     }
     study["grids"] = [study["grids"][0] | {"dataset": list(truth), "weight_decay": [0, 0.03], "split": [0, 1, 2]}]
-    study["optima"] |= {"splits": 3}
+    study["optima"] |= {"splits": 3, "lowest": 0.02}
     done = run_study(checkout, study | {"results": "results", "figures": {"fit": None}, "snapshots": 2})
     assert done.returncode == 0, done.stderr
     verdicts = pandas.read_parquet(checkout / "results" / "verdicts.parquet")
