@@ -41,7 +41,7 @@ def summary(scored: pandas.DataFrame) -> pandas.DataFrame:
                 "by data set": wording.bracket(*spread.loc[measure]),
                 "partial Spearman": shown["partial_spearman"],
                 "psi": shown["psi"],
-                "between data sets": _between(apart, measure),
+                BETWEEN: _between(apart, measure),
                 "cells": f"{statistics.loc['tau', 'cells']:.0f}",
             }
         )

@@ -11,8 +11,8 @@ from ranktwo.store import registry
 EFFECTS = (
     "Effects are means over splits of means over their seeds, and intervals are Student's t over the splits. Where a "
     "data set has one split, they are over its seeds, and say nothing of other splits. Fewer than three: no interval, "
-    "and inconclusive. S counts splits, n replicates (pairs of split and seed). Over data sets p-values are corrected by "
-    "Holm's method at the level of 5 %."
+    "and inconclusive. S counts splits, n replicates (pairs of split and seed). Over data sets p-values are corrected "
+    "by Holm's method at the level of 5 %."
 )
 
 
