@@ -29,6 +29,7 @@ def command(folder, output, source, *more):
     return result.returncode, result.stderr
 
 
+@pytest.mark.slow
 def test_the_command_writes_one_file(tmp_path):
     output = tmp_path / "results" / "it.safetensors"
     status, error = command(tmp_path, output, '{"source": "digits", "classes": [3, 8]}', "--splits", "0", "2")

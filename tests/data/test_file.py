@@ -90,6 +90,7 @@ def test_the_prepared_data_set_keeps_the_names_of_its_classes_and_a_checksum(tmp
     assert changed["source_checksum"] != metadata["source_checksum"] and changed["checksum"] != metadata["checksum"]
 
 
+@pytest.mark.slow
 def test_the_stage_says_which_file_it_read_and_fails_in_one_sentence(tmp_path):
     path, output = write(tmp_path / "mine.csv", FRAME.drop(columns="kind")), tmp_path / "mine.safetensors"
     options = {"source": "file", "path": str(path), "target": "price", "kind": "regression"}

@@ -285,6 +285,7 @@ def test_intervals_need_three_seeds():
             assert not row.low > row.high
 
 
+@pytest.mark.slow
 def test_interval_covers_the_truth():
     # The truth is psi over infinitely many seeds; every seed has its own strength of the measure.
     def table(generator, seeds):

@@ -258,6 +258,7 @@ def test_trivial_data_sets_do_not_count_and_vacuous_ones_do():
     assert (mixed["verdict"], mixed["note"]) == ("inconclusive", "supported on good; vacuous on empty")
 
 
+@pytest.mark.slow
 def test_many_data_sets_without_an_effect_rarely_make_a_verdict():
     """Residuals around the threshold on five data sets: some of them count by luck in at most 5 % of studies."""
     random = np.random.default_rng(0)
@@ -273,6 +274,7 @@ def test_many_data_sets_without_an_effect_rarely_make_a_verdict():
     assert found / 200 < 0.09
 
 
+@pytest.mark.slow
 def test_decays_renamed_at_random_make_few_verdicts():
     """Where weight decay is a label without meaning, no comparison of decays says anything."""
     random = np.random.default_rng(0)

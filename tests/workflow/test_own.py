@@ -18,6 +18,7 @@ def blocks(language: str) -> list[str]:
     return [block for kind, block in BLOCK.findall((ROOT / "docs" / "own.md").read_text()) if kind == language]
 
 
+@pytest.mark.slow
 def test_the_pages_command_measures_weights_and_prints_what_the_page_shows(tmp_path):
     for command in blocks("bash")[-1].splitlines():
         environ = environment(PYTHONPATH=str(ROOT / "src"))
