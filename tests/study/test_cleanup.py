@@ -104,6 +104,16 @@ def test_what_a_study_asks_for_is_not_listed(folder):
     assert "nothing that the configs do not ask for" in run(folder, study(), delete=True)
 
 
+def test_minimisers_go_with_their_data_set(folder):
+    optima = folder / "results" / "optima"
+    table = pyarrow.table({"atoms": [2]})
+    for name in ("toy", "old"):
+        files.write_parquet(optima / f"{name}.parquet", table, {"provenance": {"stage": "optimum"}})
+    (optima / "mine.parquet").write_text("mine")
+    assert f"{optima.relative_to(folder) / 'old.parquet'}  (data set)" in run(folder, study(), delete=True)
+    assert sorted(path.name for path in optima.iterdir()) == ["mine.parquet", "toy.parquet"]
+
+
 def test_a_stack_goes_whole_and_the_rest_stays_as_it_is(folder):
     before = content(folder)
     listed = run(folder, study(widths=8))

@@ -72,24 +72,22 @@ def linear(x: Tensor, y: Tensor, test_x: Tensor, test_y: Tensor, task: Task) -> 
     values, vectors = torch.linalg.eigh(centred.T @ centred)
     kept = values > SMALLEST**2 * values[-1]
     weights = vectors[:, kept] / values[kept] @ (vectors[:, kept].T @ (centred.T @ (y - mean_y)))
-    outputs = [(part - mean_x) @ weights + mean_y for part in (x, test_x)]
     squares = torch.linalg.eigvalsh(x.T @ x)
     found: dict[str, float | None] = {"input_rank": int((squares > SMALLEST**2 * squares[-1]).sum())}
-    if task == "regression":
-        scores = [
-            1 - float((f - t).square().mean() / target_variance(t)) for f, t in zip(outputs, (y, test_y), strict=True)
-        ]
-        chance = 0.0
-    else:
-        # A logit of 0 is the border of two classes, a target of 0 and 1 has it at a half.
-        shift = 0.5 if task == "binary" else 0.0
-        scores = [
-            float(losses.correct(f[None] - shift, t, task).double().mean())
-            for f, t in zip(outputs, (y, test_y), strict=True)
-        ]
-        chance = max(float(mean_y.max()), float(1 - mean_y.max()) if task == "binary" else 0.0)
+    chance = 0.0 if task == "regression" else float(mean_y.max())
+    if task == "binary":
+        chance = max(chance, 1 - chance)
+
+    def score(inputs: Tensor, wanted: Tensor) -> float | None:
+        outputs = (inputs - mean_x) @ weights + mean_y
+        if task == "regression":
+            return defined(1 - float((outputs - wanted).square().mean() / target_variance(wanted)))
+        # A logit of 0 is the border of two classes; targets of 0 and 1 have it at a half.
+        logits = outputs - 0.5 if task == "binary" else outputs
+        return float(losses.correct(logits[None], wanted, task).double().mean())
+
     return found | {
         "chance_score": chance,
-        "linear_train_score": defined(scores[0]),
-        "linear_test_score": defined(scores[1]),
+        "linear_train_score": score(x, y),
+        "linear_test_score": score(test_x, test_y),
     }

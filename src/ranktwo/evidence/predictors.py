@@ -37,7 +37,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -191,35 +191,35 @@ def _pair_statistics(
     gap: np.ndarray,
     controls: np.ndarray,
     places: np.ndarray,
-    seeds: np.ndarray,
+    replicates: np.ndarray,
     draws: np.ndarray,
     *,
     axes: list[str],
     min_pairs: int,
 ) -> dict[tuple[str, str | None], np.ndarray]:
-    """All that is made of sign products: (statistic, axis) -> its value for every draw of the seeds."""
+    """All that is made of sign products: (statistic, axis) -> its value for every draw of the replicates."""
     i, j = np.triu_indices(len(mu), 1)
     signs = np.sign(mu[i] - mu[j]) * np.sign(gap[i] - gap[j])
     if len(mu) and (np.ptp(mu) == 0 or np.ptp(gap) == 0):
         signs[:] = np.nan
     count = draws.shape[1]
-    seed_pairs = seeds[i] * count + seeds[j]
+    replicate_pairs = replicates[i] * count + replicates[j]
     pair_draws = (draws[:, :, None] * draws[:, None, :]).reshape(len(draws), -1)
 
     def means(values: np.ndarray, pairs: np.ndarray, group: np.ndarray, least: int) -> np.ndarray:
         """Mean value of the pairs of each group, [draws, groups], for groups of at least `least` pairs."""
         names, codes = np.unique(group[pairs], return_inverse=True)
-        keys, size = codes * count**2 + seed_pairs[pairs], (len(names), count**2)
+        keys, size = codes * count**2 + replicate_pairs[pairs], (len(names), count**2)
         sizes = np.bincount(keys, minlength=np.prod(size)).reshape(size)
         sums = np.bincount(keys, values[pairs], minlength=np.prod(size)).reshape(size)
         enough = sizes.sum(1) >= least
         return _ratio(pair_draws @ sums[enough].T, pair_draws @ sizes[enough].T)
 
     def granulated(pairs: np.ndarray, group: np.ndarray) -> np.ndarray:
-        """Mean of tau over groups of cells of one seed; a draw repeats all groups of a seed."""
+        """Mean of tau over groups of cells of one replicate; a draw repeats all groups of a replicate."""
         _, first, codes = np.unique(group[pairs], return_index=True, return_inverse=True)
         taus = _ratio(np.bincount(codes, signs[pairs]), np.bincount(codes))
-        owner = seeds[i][pairs][first]
+        owner = replicates[i][pairs][first]
         return _ratio(draws @ np.bincount(owner, taus, count), draws @ np.bincount(owner, minlength=count))
 
     together = np.zeros(len(i), int)
@@ -236,8 +236,8 @@ def _pair_statistics(
     errors: dict[str | None, np.ndarray] = {}
     for a, axis in enumerate(axes):
         alone = differ[:, a] & (differ.sum(1) == 1)
-        rest = (settings - places[:, a] * strides[a])[i] * count + seeds[i]
-        statistics["psi", axis] = granulated(alone & (seeds[i] == seeds[j]), rest)
+        rest = (settings - places[:, a] * strides[a])[i] * count + replicates[i]
+        statistics["psi", axis] = granulated(alone & (replicates[i] == replicates[j]), rest)
         errors[axis] = means((1 - signs) / 2, alone, first * strides[-1] + second, min_pairs)
     statistics["psi", None] = _mean(np.stack([statistics["psi", axis] for axis in axes], axis=1))
     errors[None] = np.concatenate(list(errors.values()), axis=1)
@@ -249,17 +249,17 @@ def _pair_statistics(
 
 
 def _partial_spearman(
-    mu: np.ndarray, gap: np.ndarray, controls: np.ndarray, places: np.ndarray, seeds: np.ndarray, draws: np.ndarray
+    mu: np.ndarray, gap: np.ndarray, controls: np.ndarray, places: np.ndarray, replicates: np.ndarray, draws: np.ndarray
 ) -> dict[tuple[str, None], np.ndarray]:
-    """Partial rank correlation of measure and gap given the control, for every draw of the seeds."""
-    weights = draws[:, seeds]
+    """Partial rank correlation of measure and gap given the control, for every draw of the replicates."""
+    weights = draws[:, replicates]
 
     def scores(values: np.ndarray) -> np.ndarray:
-        """Standardised mid-ranks of the cells, each as often as its seed was drawn, [draws, cells]."""
+        """Standardised mid-ranks of the cells, each as often as its replicate was drawn, [draws, cells]."""
         below = np.zeros((draws.shape[1], len(values)))
-        for seed in range(draws.shape[1]):
-            ordered = np.sort(values[seeds == seed])
-            below[seed] = (np.searchsorted(ordered, values) + np.searchsorted(ordered, values, side="right")) / 2
+        for replicate in range(draws.shape[1]):
+            ordered = np.sort(values[replicates == replicate])
+            below[replicate] = (np.searchsorted(ordered, values) + np.searchsorted(ordered, values, side="right")) / 2
         ranks = draws @ below
         ranks -= _ratio((weights * ranks).sum(1), weights.sum(1))[:, None]
         return _ratio(ranks, np.sqrt((weights * ranks**2).sum(1))[:, None] * np.ones(len(values)))
@@ -297,36 +297,44 @@ def combine(scores: list[Scores]) -> Scores:
     )
 
 
+class _Part(NamedTuple):
+    """The usable cells of one data set, for comparison with another's."""
+
+    task: str
+    measure: np.ndarray
+    gap: np.ndarray
+    replicates: np.ndarray
+    """Of each cell."""
+    draws: np.ndarray
+    """As in `_draws`."""
+
+
 def between(datasets: Sequence[pd.DataFrame], measure: str, *, resamples: int = 1000, random_seed: int = 0) -> Scores:
     """tau over the pairs of cells of two data sets with the same task: does a measure order data sets by their gap?"""
     parts = []
-    excluded = 0
     for number, cells in enumerate(datasets):
-        usable = np.isfinite(cells[[measure, GAP]].to_numpy(float)).all(axis=1)
-        excluded += int((~usable).sum())
-        own = cells[usable]
+        own = cells[np.isfinite(cells[[measure, GAP]].to_numpy(float)).all(axis=1)]
         if len(own):
-            parts.append(
-                (
-                    own["task"].iloc[0],
-                    *own[[measure, GAP]].to_numpy(float).T,
-                    *_draws(own, resamples, (random_seed, number)),
-                )
-            )
-    length = min((len(part[4]) for part in parts), default=1)
+            mu, gap = own[[measure, GAP]].to_numpy(float).T
+            parts.append(_Part(own["task"].iloc[0], mu, gap, *_draws(own, resamples, (random_seed, number))))
+    length = min((len(part.draws) for part in parts), default=1)
     sums, sizes, used = np.zeros(length), np.zeros(length), set()
     for (i, one), (j, other) in combinations(enumerate(parts), 2):
-        if one[0] != other[0]:
+        if one.task != other.task:
             continue
         used |= {i, j}
-        signs = np.sign(np.subtract.outer(one[1], other[1])) * np.sign(np.subtract.outer(one[2], other[2]))
-        first, second = one[4][:length, one[3]], other[4][:length, other[3]]
-        sums += np.einsum("da,ab,db->d", first, signs, second, optimize=True)
+        differences = np.subtract.outer(one.measure, other.measure), np.subtract.outer(one.gap, other.gap)
+        first, second = (part.draws[:length, part.replicates] for part in (one, other))
+        sums += np.einsum("da,ab,db->d", first, np.prod(np.sign(differences), axis=0), second, optimize=True)
         sizes += first.sum(1) * second.sum(1)
     counted = [parts[place] for place in sorted(used)]
-    replicates = min((part[4].shape[1] for part in counted), default=0)
-    cells_used = sum(len(part[1]) for part in counted)
-    return Scores(measure, {("tau", None): _ratio(sums, sizes)}, replicates, cells_used, excluded)
+    return Scores(
+        measure,
+        {("tau", None): _ratio(sums, sizes)},
+        replicates=min((part.draws.shape[1] for part in counted), default=0),
+        cells=sum(len(part.gap) for part in counted),
+        excluded=sum(map(len, datasets)) - sum(len(part.gap) for part in parts),
+    )
 
 
 def measures_of(cells: Cells) -> list[str]:

@@ -54,6 +54,11 @@ COLUMNS = {
     "rests_on": column(TEXTS, "Names of these cells."),
 }
 
+_HOLM = "p-values are corrected by Holm's method, so that luck makes any data set count in at most 5 % of studies."
+ALL = f"Supported if it is in every data set, contradicted if it is in any; {_HOLM}"
+SOME = f"Supported if it is in any data set, contradicted if it is in every one; {_HOLM}"
+"""Criteria over all data sets, of claims about each of them and of claims that something can be achieved."""
+
 
 def claims() -> dict[str, Claim]:
     """Every registered claim by its id, C2 before C10."""
@@ -118,9 +123,3 @@ def _overall(rows: pandas.DataFrame, one: Claim) -> dict[str, object]:
         "note": note,
         "rests_on": [name for names in rows["rests_on"] for name in names],
     }
-
-
-_HOLM = "p-values are corrected by Holm's method, so that luck makes any data set count in at most 5 % of studies."
-ALL = f"Supported if it is in every data set, contradicted if it is in any; {_HOLM}"
-SOME = f"Supported if it is in any data set, contradicted if it is in every one; {_HOLM}"
-"""Criteria over all data sets."""

@@ -1,5 +1,8 @@
 """The page of verdicts, from rows of verdicts.parquet and gaps.parquet."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pandas
 
 from ranktwo.evidence.claims.judging import VERDICTS
@@ -18,56 +21,55 @@ EFFECTS = (
 
 def headlines(rows: pandas.DataFrame) -> pandas.DataFrame:
     """A line for each claim: its words, its verdict, and the data sets with each verdict that occurs."""
-    claims = registry.entries("claim")
-    shown = rows[rows["headline"]]
-    occurring = [word for word in VERDICTS if (shown.loc[shown["dataset"] != OVERALL, "verdict"] == word).any()]
+    single = rows[rows["headline"] & (rows["dataset"] != OVERALL)]
     lines = []
-    for claim, verdicts in shown.groupby("claim", sort=False):
-        overall = verdicts[verdicts["dataset"] == OVERALL].iloc[0]
-        single = verdicts[verdicts["dataset"] != OVERALL]
-        line = {"claim": f"{claim}: {claims[claim].settings['words']}", "verdict": overall["verdict"]}
-        for verdict in occurring:
-            line[f"{verdict} on"] = ", ".join(single.loc[single["verdict"] == verdict, "dataset"]) or "-"
+    for row in _over_all(rows):
+        line = {"claim": _words(row.claim), "verdict": row.verdict}
+        own = single[single["claim"] == row.claim]
+        for verdict in (word for word in VERDICTS if (single["verdict"] == word).any()):
+            line[f"{verdict} on"] = ", ".join(own.loc[own["verdict"] == verdict, "dataset"]) or "-"
         lines.append(line)
     return pandas.DataFrame(lines)
 
 
 def overall(rows: pandas.DataFrame) -> pandas.DataFrame:
     """A line for each claim, as narrow as a page: its words, its verdict, and which data sets count how."""
-    claims = registry.entries("claim")
-    shown = rows[rows["headline"] & (rows["dataset"] == OVERALL)]
-    lines = [
-        {"claim": f"{row.claim}: {claims[row.claim].settings['words']}", "verdict": row.verdict, "data sets": row.note}
-        for row in shown.itertuples()
-    ]
+    lines = [{"claim": _words(row.claim), "verdict": row.verdict, "data sets": row.note} for row in _over_all(rows)]
     return pandas.DataFrame(lines)
 
 
 def sentences(rows: pandas.DataFrame) -> list[str]:
     """A sentence for each claim: its verdict, and its effect on each data set with its interval."""
-    shown = rows[rows["headline"]]
+    single = rows[rows["headline"] & (rows["dataset"] != OVERALL) & rows["effect"].notna()]
     found = []
-    for claim, verdicts in shown.groupby("claim", sort=False):
-        overall = verdicts[verdicts["dataset"] == OVERALL].iloc[0]
-        single = verdicts[(verdicts["dataset"] != OVERALL) & verdicts["effect"].notna()]
-        numbers = [f"{number(row.effect)} {bracket(row.low, row.high)} on {row.dataset}" for row in single.itertuples()]
-        measured = f" Its effect is {single['effect_name'].iloc[0]}: {', '.join(numbers)}." if numbers else ""
-        found.append(f"**{claim}** is {overall['verdict']}.{measured}")
+    for row in _over_all(rows):
+        own = single[single["claim"] == row.claim]
+        numbers = [f"{number(one.effect)} {bracket(one.low, one.high)} on {one.dataset}" for one in own.itertuples()]
+        measured = f" Its effect is {own['effect_name'].iloc[0]}: {', '.join(numbers)}." if numbers else ""
+        found.append(f"**{row.claim}** is {row.verdict}.{measured}")
     return found
 
 
 def tests(rows: pandas.DataFrame) -> pandas.DataFrame:
     """A line for each claim: the paper's words, what we test, the verdict with its counts, the strongest objection."""
-    claims = registry.entries("claim")
-    overall = rows[rows["headline"] & (rows["dataset"] == OVERALL)]
     lines = []
-    for row in overall.itertuples():
-        said = claims[row.claim].settings
+    for row in _over_all(rows):
+        said = registry.entries("claim")[row.claim].settings
         paper = f'"{said["paper"]}"' if said.get("paper") else "-"
         line = {"claim": row.claim, "the paper's words": paper, "our test": said["words"].removeprefix("(ours) ")}
         counts = f"{row.splits} or more splits, {row.replicates} or more nets a setting, {row.cells} cells"
         lines.append(line | {"verdict": f"{row.verdict} ({row.note}; {counts})", "objection": said["objection"]})
     return pandas.DataFrame(lines)
+
+
+def _over_all(rows: pandas.DataFrame) -> Iterator[Any]:
+    """The row of each claim over all data sets."""
+    return rows[rows["headline"] & (rows["dataset"] == OVERALL)].itertuples()
+
+
+def _words(claim: str) -> str:
+    """A claim's name and words."""
+    return f"{claim}: {registry.entries('claim')[claim].settings['words']}"
 
 
 def details(rows: pandas.DataFrame) -> pandas.DataFrame:

@@ -55,12 +55,10 @@ def clean(studies: list[dict[str, Any]], *, delete: bool) -> None:
 
 def unwanted(results: Path, wanted: Wanted) -> Iterator[tuple[Path, str]]:
     """Files of ours that nothing asks for, with the reason; cells of stacks that stay are not among them."""
-    for path in sorted((results / "datasets").glob("*.safetensors")):
-        if path.stem not in wanted.datasets and _made_by(path, "dataset"):
-            yield path, "data set"
-    for path in sorted((results / "optima").glob("*.parquet")):
-        if path.stem not in wanted.datasets and _made_by(path, "optimum"):
-            yield path, "data set"
+    for stage, pattern in (("dataset", "datasets/*.safetensors"), ("optimum", "optima/*.parquet")):
+        for path in sorted(results.glob(pattern)):
+            if path.stem not in wanted.datasets and _made_by(path, stage):
+                yield path, "data set"
     for folder in sorted((results / "runs").glob("*")):
         found = [path for pattern in RUN_FILES for path in sorted(folder.glob(pattern))]
         if folder.name not in wanted.stacks and any(_made_by(path, "train") for path in found):

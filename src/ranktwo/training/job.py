@@ -52,8 +52,6 @@ def _train_stack(
     """`train_stack` on a device that is this process's own."""
     data = dataset.load(data_path)
     wanted = {cell_name(cell, job.options): cell for cell in job.cells}
-    if device == "cpu" and any("cpu" in named(cell.optimizer).backends for cell in job.cells):
-        choice.numba_works()  # says so if not, before the nets are shared out to processes
     run = _Run(
         data=data,
         snapshots=job.snapshots,
@@ -73,6 +71,8 @@ def _train_stack(
         progress = Progress(f"{job.stack}: {len(new)} cells", len(new) * job.cells[0].steps, "cell-steps")
         parts = even_slices(list(new), math.ceil(len(new) / processes)) if new and device == "cpu" else []
         if len(parts) > 1:
+            if any("cpu" in named(cell.optimizer).backends for cell in new.values()):
+                choice.numba_works()  # if not, it says so once here, and not in every process
             cells = [{name: new[name] for name in part} for part in parts]
             side_by_side(run.train, cells, unfinished, checkpoint, progress)
             checkpoint.read(run.identities)

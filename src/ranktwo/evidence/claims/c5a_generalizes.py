@@ -30,7 +30,7 @@ def generalizes_better(data: DataSet, limits: Limits) -> Iterator[Finding]:
                 (limits.low_rank, f", of those with d_2/||V|| below {limits.low_rank:g}"),
                 (np.inf, ""),
             ):
-                chosen = family.validated("test_loss", most)
+                chosen = family.validated(most)
                 whole = without[meaning].mean()
                 gain = ((without[meaning] - chosen[meaning]) / (whole if whole > 0 else np.nan)).dropna()
                 effect = Effect.of(gain)

@@ -42,18 +42,18 @@ class Family:
         """Cells with weight decay, however they ended."""
         return self.cells[self.cells["weight_decay"] > 0]
 
-    def validated(self, loss: str = "test_loss", low_rank: float = np.inf) -> pandas.DataFrame:
+    def validated(self, low_rank: float = np.inf) -> pandas.DataFrame:
         """For each replicate its cell at the decay that other data choose, by replicate.
 
-        That is the decay of least mean loss on the other splits (of one split alone: for its other seeds), among
+        That is the decay of least mean test loss on the other splits (of one split alone: for its other seeds), among
         `decays` at which the mean rank-two residual of those is below `low_rank`. So luck is not counted as merit.
         """
         cells = self.cells[self.cells["weight_decay"].isin(self.decays)]
         unit = "split" if cells["split"].nunique() > 1 else "seed"
         chosen = {}
         for value in cells[unit].unique():
-            others = cells[cells[unit] != value].groupby("weight_decay")[[loss, "residual_2"]].mean()
-            allowed = others.loc[others["residual_2"] < low_rank, loss].dropna()
+            others = cells[cells[unit] != value].groupby("weight_decay")[["test_loss", "residual_2"]].mean()
+            allowed = others.loc[others["residual_2"] < low_rank, "test_loss"].dropna()
             if len(allowed):
                 chosen[value] = allowed.idxmin()
         return cells[cells["weight_decay"] == cells[unit].map(chosen)].set_index(list(REPLICATE))
@@ -66,8 +66,8 @@ class Family:
     @property
     def trivial(self) -> bool:
         """Whether V could be of no rank above two: two inputs, inputs of rank two, or two hidden units, or fewer."""
-        least = self.cells[["inputs", "input_rank"]].min(axis=None)
-        return bool(least <= 2) or all(int(width) <= 2 for width in self.cells["widths"].iloc[0].split("-")[:1])
+        hidden = int(self.cells["widths"].iloc[0].partition("-")[0])
+        return bool(min(hidden, self.cells[["inputs", "input_rank"]].min(axis=None)) <= 2)
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ import pandas
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ranktwo.evidence.claims.families import Family
+from ranktwo.evidence.claims.judging import Limits
 from ranktwo.evidence.effects import Effect
 from ranktwo.report.drawing.data import Data, figure
 from ranktwo.report.drawing.marks import decay_colours, legend
 from ranktwo.report.drawing.panels import panels, say
-from ranktwo.study.axes import REPLICATE
 
 THRESHOLDS = np.round(np.arange(0.5, 1.101, 0.025), 3)
-LOW_RANK = 0.1
 
 
 @figure
@@ -37,7 +37,7 @@ def fit(data: Data) -> Figure:
             style = {"color": data.colour(decay), "label": f"$\\mu$ = {decay:g}"}
             axes.vlines(points["threshold"], points["low"], points["high"], linewidth=0.8, **style)
             axes.plot(points["threshold"], points["value"], "o", markersize=3, **style)
-        axes.axhline(LOW_RANK, color="0.3", linewidth=0.7, linestyle="--")
+        axes.axhline(Limits.low_rank, color="0.3", linewidth=0.7, linestyle="--")
     if parts:
         decay_colours(drawn, data, [axes for *_, (axes,) in parts])
         threshold = Line2D([], [], color="0.3", linewidth=0.7, linestyle="--", label="C1's threshold")
@@ -48,8 +48,8 @@ def fit(data: Data) -> Figure:
 def _at(rows: pandas.DataFrame, threshold: float) -> dict[str, float] | None:
     """The strongest decay at which every net has this share of skill, and its residual; None without such a decay."""
     fits = (rows["fit_linear"] >= threshold) & ~rows["status"].isin(["collapsed", "diverged"])
-    decays = [mu for mu, every in fits.groupby(rows["weight_decay"]).all().items() if mu > 0 and every]
-    if not decays:
+    strongest = Family(rows.assign(status=np.where(fits, "ok", "unfit")), name="", main=True).strongest
+    if strongest.empty:
         return None
-    effect = Effect.of(rows[rows["weight_decay"] == max(decays)].set_index(list(REPLICATE))["residual_2"])
-    return {"threshold": threshold, "decay": max(decays), "value": effect.value, "low": effect.low, "high": effect.high}
+    effect, decay = Effect.of(strongest["residual_2"]), strongest["weight_decay"].iloc[0]
+    return {"threshold": threshold, "decay": decay, "value": effect.value, "low": effect.low, "high": effect.high}
