@@ -22,6 +22,8 @@ DISTINCT = 0.9999
 """Cosine above which two ends of ascents count as one."""
 NEAR = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 1e-4, 1e-6, 1e-9)
 """Sines of the angle between v and the plane v.x_i = 0 below which `settle` takes v for a point of that plane."""
+MEMORY, CURVED = 4, 1e-12
+"""Steps that an ascent remembers; least s.y of a step s that counts, y the fall of the slope along it."""
 FEW, SETTLING = 8, 20
 """Numbers of nearest planes that `settle` tries whatever their distance; most steps that it takes."""
 
@@ -48,6 +50,8 @@ class Effort(NamedTuple):
     """Steps after which the worse half of the points is given up, and an ascent that gained nothing ends."""
     widths: tuple[float, ...] = (0, 0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4, 0)
     """Half widths over which one ascent after the other rounds the relu's kink off, as shares of a typical |v.x_i|."""
+    twice: bool = False
+    """Whether the second ascent starts from all points again: kinks hide broad maxima, rounding hides narrow ones."""
     single: bool = False
     """Whether all ascents but the last are in float32."""
     tolerance: float = 0.0
@@ -65,15 +69,15 @@ def thorough(x: Tensor, kept: int) -> Effort:
 def maximise(x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> tuple[Tensor, Tensor, Tensor]:
     """max h [K], a v that attains it [K, n], and the last `kept` points [K, kept, n], from the points v on the sphere.
 
-    By ascent on the sphere from all of v: v <- normalise(v + t (grad h/h - v)), taken only if h gains, t longer after a
-    gain and shorter after a loss; t = 1 is the fixed-point iteration, which alone can cycle or stop low. The worse half
-    of the points is given up every few steps, down to `kept`. Kinks stop an ascent too, so the best points go on with
-    the relu's kink rounded off over less and less. The value is that of float64 at the v returned, the best of all
-    ascents.
+    By ascent on the sphere from all of v. The worse half of the points is given up every few steps, down to `kept`.
+    Kinks stop an ascent, so the relu's kink is rounded off over less and less from one ascent to the next. The value is
+    that of float64 at the v returned, the best of all ascents.
     """
     scale = float(torch.linalg.vector_norm(x, dim=1).double().mean()) / math.sqrt(x.shape[1])
-    best, best_v = x.new_full((len(v),), -math.inf, dtype=torch.float64), v[:, 0]
+    best, best_v, first = x.new_full((len(v),), -math.inf, dtype=torch.float64), v[:, 0], v
     for stage, width in enumerate(effort.widths, start=1):
+        if stage == 2 and effort.twice:
+            v = torch.cat([v, first], dim=1)
         dtype = torch.float32 if effort.single and stage < len(effort.widths) else torch.float64
         v = ascend(x, delta, v, width * scale, dtype, effort)
         value, index = force(v, x, delta)[0][..., 0].max(1)
@@ -109,34 +113,71 @@ def highest_apart(points: Tensor, heights: Tensor, count: int, cosine: float) ->
 
 
 def ascend(x: Tensor, delta: Tensor, v: Tensor, width: float, dtype: torch.dtype, effort: Effort) -> Tensor:
-    """Where ascent on the sphere leads the best of v [K, R, n], best first; width and dtype as in `force`.
+    """Where ascent of ln h on the sphere by L-BFGS leads the best of v [K, R, n], best first; width, dtype: `force`.
 
-    A net's ascent ends when, in one round, none of its values gained more than the tolerance.
+    A step goes to normalise(v + t d), d the direction of the last MEMORY steps, and is taken only if h gains; t is
+    shorter after a loss and 1 after a gain. The first step, d = grad h/h - v, is the fixed-point iteration, which alone
+    can cycle or stop low. A net's ascent ends when, in one round, none of its values gained more than the tolerance.
     """
     ends = v.new_empty(len(v), min(effort.kept, v.shape[1]), v.shape[2])
     nets = torch.arange(len(v), device=v.device)
     value, slope = force(v, x, delta, width, dtype)
-    step, before = torch.ones_like(value), value
+    slope = _tangent(slope * inverse(value), v)
+    length, before = torch.ones_like(value), value
+    pairs: list[tuple[Tensor, Tensor]] = []
     for count in range(1, effort.steps + 1):
-        trial = v + step * (slope * inverse(value) - v)
+        trial = v + length * _tangent(_direction(slope.to(dtype), pairs), v)
         trial = trial * inverse(torch.linalg.vector_norm(trial, dim=2, keepdim=True))
         trial_value, trial_slope = force(trial, x, delta, width, dtype)
+        trial_slope = _tangent(trial_slope * inverse(trial_value), trial)
         gain = trial_value > value
+        moved, fall = (torch.where(gain, change, 0.0).to(dtype) for change in (trial - v, slope - trial_slope))
+        pairs = [*pairs[1 - MEMORY :], (moved, fall)]
         v, value, slope = (
             torch.where(gain, new, old) for new, old in ((trial, v), (trial_value, value), (trial_slope, slope))
         )
-        step = torch.where(gain, 1.5 * step, 0.4 * step)
+        length = torch.where(gain, 1.0, 0.3 * length)
         if count % effort.round == 0:
             going = (value - before > effort.tolerance * value).any(1)[:, 0]
             if not going.all():
                 ends[nets[~going]] = _best(value[~going], effort.kept, v[~going])[0]
-                nets, delta, v, value, slope, step = (tensor[going] for tensor in (nets, delta, v, value, slope, step))
+                nets, delta, v, value, slope, length = (
+                    tensor[going] for tensor in (nets, delta, v, value, slope, length)
+                )
+                pairs = [(s[going], y[going]) for s, y in pairs]
             if not len(nets):
                 break
-            v, value, slope, step = _best(value, max(effort.kept, v.shape[1] // 2), v, value, slope, step)
+            kept, flat = max(effort.kept, v.shape[1] // 2), [tensor for pair in pairs for tensor in pair]
+            v, value, slope, length, *flat = _best(value, kept, v, value, slope, length, *flat)
+            pairs = list(zip(flat[::2], flat[1::2], strict=True))
             before = value
     ends[nets] = _best(value, effort.kept, v)[0]
     return ends
+
+
+def _tangent(vectors: Tensor, v: Tensor) -> Tensor:
+    """Vectors [K, R, n] without their parts along the points v of the sphere."""
+    return vectors - (vectors * v).sum(2, keepdim=True) * v
+
+
+def _direction(slope: Tensor, pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """The direction of L-BFGS [K, R, n] for each point by itself (Nocedal 1980), the slope where that would descend.
+
+    `pairs` are steps s and the falls y of the slope along them, oldest first; both zero where no step was taken.
+    """
+    result, passed = slope, []
+    for s, y in reversed(pairs):
+        rise = (s * y).sum(2, keepdim=True)
+        share = torch.where(rise > CURVED, 1 / rise, 0.0)
+        along = share * (s * result).sum(2, keepdim=True)
+        result = result - along * y
+        passed.append((s, y, share, along))
+    if passed:
+        s, y, share, _ = passed[0]
+        result = result * torch.where(share > 0, inverse(share * y.square().sum(2, keepdim=True)), 1.0)
+    for s, y, share, along in reversed(passed):
+        result = result + (along - share * (y * result).sum(2, keepdim=True)) * s
+    return torch.where((result * slope).sum(2, keepdim=True) > 0, result, slope)
 
 
 def _best(value: Tensor, kept: int, *tensors: Tensor) -> list[Tensor]:

@@ -14,16 +14,14 @@ Shapes: N samples, n inputs, c outputs, a atoms; all float64.
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-import numpy as np
-import scipy.optimize
 import torch
 from torch import Tensor
 
-from ranktwo.analysis.optimum import certificate
+from ranktwo.analysis.optimum import certificate, descent
 from ranktwo.analysis.optimum.certificate import Grid
 from ranktwo.analysis.optimum.search import Effort
 from ranktwo.analysis.optimum.weights import best_weights
-from ranktwo.nets import losses
+from ranktwo.nets import losses, mlp
 from ranktwo.nets.losses import Task
 
 TOLERANCE = 1e-3
@@ -32,12 +30,14 @@ ROUNDS = 30
 """Most rounds for one decay."""
 SLIDES = 200
 """Most steps that V and U slide together in one round."""
-WORK = 2**25
+SLIDE = 1e-5
+"""Gain of a step, over P and the relative gap that is sought, at which the slide ends."""
+WORK = 2**27
 """Numbers of products with x that all starts of the last search take together."""
-STARTS, FEW = 16, 100
+STARTS, FEW = 16, 200
 """Least number of starts, and most of those in a round."""
-QUICK = Effort(kept=STARTS, steps=20, round=10, widths=(0.1, 0.01, 0.001, 0), single=True, tolerance=1e-6)
-LAST = Effort(kept=STARTS, steps=20, round=10, widths=(0, 0.1, 0.01, 0.001, 0), tolerance=1e-6, settled=16)
+QUICK = Effort(kept=STARTS, steps=20, round=10, widths=(0.1, 0.01, 0), single=True, tolerance=1e-6)
+LAST = QUICK._replace(steps=30, widths=(0, 0.1, 0.01, 0.001, 0), twice=True, settled=16)
 """How hard the search of a round tries, and the last one, which must find nothing above mu."""
 SAME = 0.9999
 """Cosine above which two new atoms count as one."""
@@ -177,29 +177,28 @@ def _slid(atoms: Atoms, x: Tensor, targets: Tensor, task: Task, weight_decay: fl
     if not len(atoms.t):
         return atoms
     shapes = atoms.v.shape, atoms.d.T.shape
-    size = atoms.v.numel()
+    columns, wanted = x.T.contiguous(), targets.T.contiguous()
 
-    def matrices(theta: np.ndarray) -> tuple[Tensor, Tensor]:
-        both = torch.from_numpy(theta)
-        return both[:size].view(shapes[0]), both[size:].view(shapes[1])
+    def matrices(theta: Tensor) -> tuple[Tensor, Tensor]:
+        v, u = theta.split([atoms.v.numel(), atoms.d.numel()])
+        return v.view(shapes[0]), u.view(shapes[1])
 
-    def decayed_loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+    def decayed_loss(theta: Tensor) -> tuple[float, Tensor]:
         v, u = matrices(theta)
-        z = v @ x.T
-        on = z > 0
-        hidden = z.mul_(on)
-        f = (u @ hidden).T[None]
-        loss = losses.sample_losses(f, targets, task).mean().item()
-        e = losses.output_gradients_(f, targets, task)[0] / len(x)
-        by_v = ((u.T @ e.T).mul_(on) @ x).add_(v, alpha=weight_decay)
-        by_u = (e.T @ hidden.T).add_(u, alpha=weight_decay)
-        penalty = weight_decay / 2 * float(theta @ theta)
-        return loss + penalty, torch.cat([by_v.flatten(), by_u.flatten()]).numpy()
+        z = v @ columns
+        hidden = z.relu()
+        f = u @ hidden
+        loss = losses.sample_losses(f, wanted, task, dim=0).mean().item()
+        e = losses.output_gradients_(f, wanted, task, dim=0) / len(x)
+        delta = u.T @ e
+        by_v = (mlp.relu_backward(delta, z, 0, grad_input=delta) @ x).add_(v, alpha=weight_decay)
+        by_u = (e @ hidden.T).add_(u, alpha=weight_decay)
+        penalty = weight_decay / 2 * (theta @ theta).item()
+        return loss + penalty, torch.cat([by_v.flatten(), by_u.flatten()])
 
-    start = torch.cat([matrix.flatten() for matrix in atoms.net()]).numpy()
-    options = {"maxiter": SLIDES, "maxfun": 2 * SLIDES, "ftol": 1e-5 * tolerance, "gtol": 1e-12, "maxcor": 20}
-    end = scipy.optimize.minimize(decayed_loss, start, jac=True, method="L-BFGS-B", options=options)
-    v, u = matrices(end.x)
+    start = torch.cat([matrix.flatten() for matrix in atoms.net()])
+    end = descent.minimise(decayed_loss, start, steps=SLIDES, tolerance=SLIDE * tolerance)
+    v, u = matrices(end.point)
     before, after = torch.linalg.vector_norm(v, dim=1), torch.linalg.vector_norm(u, dim=0)
     kept = before * after > LEAST * (before * after).max()
     v, u, before, after = v[kept], u[:, kept], before[kept], after[kept]
