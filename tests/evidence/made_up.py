@@ -5,10 +5,10 @@ import pandas
 import pyarrow
 
 from ranktwo.evidence import verdicts
-from ranktwo.evidence.claims.judging import Limits
 from ranktwo.evidence.effects import Effect
 from ranktwo.evidence.gaps import Cells
 from ranktwo.store.columns import REAL, WHOLE, column, schema
+from ranktwo.study.limits import Limits
 
 SGD_AXES = {
     "train_size": 50,

@@ -187,6 +187,12 @@ def test_one_failed_seed_takes_its_setting_out_and_is_counted(failed):
         assert "toy-16-0-0.2-1" not in found["rests_on"]
 
 
+def test_one_cell_that_breaks_the_theorem_contradicts_it_over_all_data_sets():
+    few = judge(study(residual_1=0.81, seeds=2))
+    assert one(few, "C3")["p_contradicted"] == 0 and np.isnan(one(few, "C3")["p_supported"])
+    assert one(few, "C3", dataset="overall")["verdict"] == "contradicted"
+
+
 def test_a_seed_that_failed_without_decay_has_no_pair():
     rows = judge(study(status=lambda mu, s: "diverged" if (mu, s) == (0.0, 1) else "ok", seeds=4))
     for claim in ("C2", "C5a"):
@@ -269,7 +275,7 @@ def test_many_data_sets_without_an_effect_rarely_make_a_verdict():
         own["p_supported"] = [effect.below(0.1) for effect in effects]
         own["p_contradicted"] = [effect.above(0.1) for effect in effects]
         single += (own[["p_supported", "p_contradicted"]].min(axis=1) <= 0.05).any()
-        found += "supported" in for_all(own)[1] or "contradicted" in for_all(own)[1]
+        found += "supported" in for_all.judge(own)[1] or "contradicted" in for_all.judge(own)[1]
     assert single / 200 > 0.15
     assert found / 200 < 0.09
 
@@ -353,11 +359,13 @@ def test_the_command_writes_rows_markdown_and_latex(tmp_path, monkeypatch):
 
 
 NETS = """
-from ranktwo.evidence.claims.judging import Finding, claim
+from ranktwo.evidence.claims.judging import Combination, Finding, claim
 from ranktwo.evidence.effects import Effect
 
+ALWAYS = Combination(lambda own: ("supported", f"{len(own)} data sets"), "Always supported.")
 
-@claim("C10", words="nets are nets", objection="none", combine=lambda own: ("supported", f"{len(own)} data sets"))
+
+@claim("C10", words="nets are nets", objection="none", combine=ALWAYS)
 def nets(data, limits):
     effect = Effect.of(data.rows.set_index(["split", "seed"])["norm"])
     facts = {"rule": "norm", "effect_name": "norm", "threshold": 1, "criterion": "Supported if above 1."}
@@ -368,7 +376,7 @@ ASKED = """
 import json, sys
 from pathlib import Path
 from ranktwo.evidence import gaps, verdicts
-from ranktwo.evidence.claims.judging import Limits
+from ranktwo.study.limits import Limits
 from ranktwo.report import numbers, pages
 from ranktwo.report.verdicts import page
 

@@ -5,12 +5,13 @@ import re
 import pandas
 
 from ranktwo.evidence.claims.families import DataSet
-from ranktwo.evidence.claims.judging import STATUSES, SUPPORTED, VERDICTS, Claim, Finding, Limits, for_some
+from ranktwo.evidence.claims.judging import STATUSES, SUPPORTED, VERDICTS, Claim, Finding
 from ranktwo.evidence.gaps import Cells
 from ranktwo.evidence.predictors import OVERALL
 from ranktwo.store import registry
 from ranktwo.store.columns import BOOL, REAL, TEXT, TEXTS, WHOLE, column
 from ranktwo.study.axes import AXES, CELL_COLUMNS
+from ranktwo.study.limits import Limits
 
 COLUMNS = {
     "claim": column(TEXT, "The claim that the row judges, of arXiv 2410.02176 or ours; verdicts.md has its words."),
@@ -37,7 +38,9 @@ COLUMNS = {
     ),
     "high": column(REAL, "Upper end of that interval."),
     "p_supported": column(
-        REAL, "p-value of the claim's criterion, two-sided: the least level at which the row is `supported`."
+        REAL,
+        "p-value of the claim's criterion, two-sided: the least level at which the row is `supported`; null where "
+        "nothing can be told without an interval.",
     ),
     "p_contradicted": column(REAL, "The same of the contrary, for `contradicted`."),
     "splits": column(WHOLE, "Number of splits that the row rests on; of `overall` the fewest of its data sets."),
@@ -53,11 +56,6 @@ COLUMNS = {
     "note": column(TEXT, "What else a reader of the verdict has to know."),
     "rests_on": column(TEXTS, "Names of these cells."),
 }
-
-_HOLM = "p-values are corrected by Holm's method, so that luck makes any data set count in at most 5 % of studies."
-ALL = f"Supported if it is in every data set, contradicted if it is in any; {_HOLM}"
-SOME = f"Supported if it is in any data set, contradicted if it is in every one; {_HOLM}"
-"""Criteria over all data sets, of claims about each of them and of claims that something can be achieved."""
 
 
 def claims() -> dict[str, Claim]:
@@ -97,8 +95,10 @@ def _row(one: Claim, data: DataSet, finding: Finding) -> dict[str, object]:
         **{name: getattr(finding, name) for name in ("family", "main", "rule", "verdict")},
         **{name: getattr(finding.effect, name) for name in ("low", "high", "splits", "replicates")},
         "effect": finding.effect.value,
-        "p_supported": finding.support if finding.effect.known else None,
-        "p_contradicted": finding.against if finding.effect.known else None,
+        **{
+            f"p_{name}": _judged(finding, p)
+            for name, p in (("supported", finding.support), ("contradicted", finding.against))
+        },
         "cells": len(finding.cells),
         **{status: int((finding.looked_at["status"] == status).sum()) for status in STATUSES},
         **{name: getattr(finding, name) for name in ("effect_name", "threshold", "criterion", "note")},
@@ -106,9 +106,14 @@ def _row(one: Claim, data: DataSet, finding: Finding) -> dict[str, object]:
     }
 
 
+def _judged(finding: Finding, p_value: float) -> float | None:
+    """A finding's p-value; null without an interval, unless it needs none, as where one cell breaks a theorem."""
+    return p_value if finding.effect.known or p_value < 1 else None
+
+
 def _overall(rows: pandas.DataFrame, one: Claim) -> dict[str, object]:
     """The row over all data sets of one claim and rule, from the rows of their main families."""
-    verdict, note = one.combine(rows)
+    verdict, note = one.combine.judge(rows)
     return {
         "claim": one.id,
         "dataset": OVERALL,
@@ -119,7 +124,7 @@ def _overall(rows: pandas.DataFrame, one: Claim) -> dict[str, object]:
         **rows[["splits", "replicates"]].min(),
         **rows[["cells", *STATUSES]].sum(),
         "effect_name": "share of the data sets that support the claim, each judged by itself",
-        "criterion": SOME if one.combine is for_some else ALL,
+        "criterion": one.combine.criterion,
         "note": note,
         "rests_on": [name for names in rows["rests_on"] for name in names],
     }

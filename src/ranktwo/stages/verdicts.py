@@ -9,13 +9,13 @@ from pathlib import Path
 import pyarrow
 
 from ranktwo.evidence import gaps, verdicts
-from ranktwo.evidence.claims.judging import Limits
 from ranktwo.evidence.predictors import OVERALL
 from ranktwo.report import pages
 from ranktwo.report.verdicts import details, overall, page
 from ranktwo.stages import parser
 from ranktwo.store import files, provenance
 from ranktwo.store.columns import schema
+from ranktwo.study.limits import Limits
 
 
 def main() -> None:

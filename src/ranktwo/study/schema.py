@@ -25,6 +25,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from ranktwo.store import registry
 from ranktwo.study import own
 from ranktwo.study.axes import AXES, MOST_SEED, Axis
+from ranktwo.study.limits import Limits
 
 # Types of values.
 
@@ -271,15 +272,18 @@ class Verdicts(_Closed):
     """Numbers that verdicts depend on."""
 
     low_rank: InnerShare = Field(
-        default=0.1, description="V is approximately of rank two if its rank-two residual d_2/||V|| is below this."
+        default=Limits.low_rank,
+        description="V is approximately of rank two if its rank-two residual d_2/||V|| is below this.",
     )
-    negligible_tau: Share = Field(default=0.2, description="A rank correlation below this says next to nothing.")
+    negligible_tau: Share = Field(
+        default=Limits.negligible_tau, description="A rank correlation below this says next to nothing."
+    )
     negligible_gain: Share = Field(
-        default=0.02,
+        default=Limits.negligible_gain,
         description="A gain in test loss below this, as a share of the loss without weight decay, is no gain.",
     )
     prediction: InnerShare = Field(
-        default=0.05,
+        default=Limits.prediction,
         description="The rank of V is that of the minimiser if the two differ by less than this, in d_2/||V|| or in "
         "the logarithm of the effective rank.",
     )

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import pandas
 
 from ranktwo.evidence.claims.families import DataSet, Family
-from ranktwo.evidence.claims.judging import Finding, Limits, claim, decay_words, known_cells, predicted
+from ranktwo.evidence.claims.judging import Finding, claim, decay_words, known_cells, predicted
 from ranktwo.evidence.effects import Effect
 from ranktwo.evidence.wording import number
 from ranktwo.study.axes import REPLICATE
+from ranktwo.study.limits import Limits
 
 
 @claim(

@@ -5,14 +5,15 @@ from collections.abc import Iterator
 import pandas
 
 from ranktwo.evidence.claims.families import DataSet
-from ranktwo.evidence.claims.judging import INCONCLUSIVE, SUPPORTED, Finding, Limits, claim, for_all, predicted
+from ranktwo.evidence.claims.judging import INCONCLUSIVE, SUPPORTED, Combination, Finding, claim, for_all, predicted
 from ranktwo.evidence.effects import Effect, every
 from ranktwo.evidence.wording import number
+from ranktwo.study.limits import Limits
 
 
 def _both_tasks(own: pandas.DataFrame) -> tuple[str, str]:
     """As `for_all`, but supported only if there are data sets of both kinds."""
-    verdict, note = for_all(own)
+    verdict, note = for_all.judge(own)
     if verdict == SUPPORTED and len({task == "regression" for task in own["task"]}) == 1:
         return INCONCLUSIVE, f"{note}; needs regression and classification, the study has one of them"
     return verdict, note
@@ -24,7 +25,7 @@ def _both_tasks(own: pandas.DataFrame) -> tuple[str, str]:
     paper="WD is a necessary condition for inducing this low-rank bias across both regression and classification tasks",
     objection="That other training without decay makes no low rank either is not tested: necessity is shown against "
     "plain SGD, at the study's number of steps.",
-    combine=_both_tasks,
+    combine=Combination(_both_tasks, f"{for_all.criterion} Supported only if both tasks are in the study."),
 )
 def necessary(data: DataSet, limits: Limits) -> Iterator[Finding]:
     """The rank-two residual and the effective rank, without decay minus at the strongest decay, by replicate."""

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from ranktwo.evidence.claims.families import DataSet
-from ranktwo.evidence.claims.judging import Finding, Limits, claim, known_cells
+from ranktwo.evidence.claims.judging import Finding, claim, known_cells
 from ranktwo.evidence.effects import LEVEL, Effect, every, some
 from ranktwo.evidence.wording import number
 from ranktwo.study.axes import REPLICATE
+from ranktwo.study.limits import Limits
 
 ROUNDING = 1e-5
 """By so much, in norms of V, may d_1(V) exceed the bound in float64 from weights in float32."""

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from ranktwo.evidence.claims.families import DataSet
-from ranktwo.evidence.claims.judging import Finding, Limits, claim, for_some, known_cells
+from ranktwo.evidence.claims.judging import Finding, claim, for_some, known_cells
 from ranktwo.evidence.effects import Effect, every
 from ranktwo.evidence.wording import number
+from ranktwo.study.limits import Limits
 
 
 @claim(

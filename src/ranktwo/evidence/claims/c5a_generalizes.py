@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from ranktwo.evidence.claims.families import DataSet
-from ranktwo.evidence.claims.judging import Finding, Limits, claim, decay_words, for_some
+from ranktwo.evidence.claims.judging import Finding, claim, decay_words, for_some
 from ranktwo.evidence.effects import Effect
+from ranktwo.study.limits import Limits
 
 MEANINGS = {"test_loss": "test loss", "matched_loss_gap": "generalization gap"}
 """The two meanings of generalization, columns of gaps.parquet: how good the net is on new data, and how much worse than

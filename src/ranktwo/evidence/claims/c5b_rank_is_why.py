@@ -9,9 +9,10 @@ import pandas
 
 from ranktwo.evidence.claims.c5a_generalizes import MEANINGS
 from ranktwo.evidence.claims.families import DataSet
-from ranktwo.evidence.claims.judging import Finding, Limits, claim
+from ranktwo.evidence.claims.judging import Finding, claim
 from ranktwo.evidence.effects import Effect
 from ranktwo.study.axes import FAMILY, REPLICATE
+from ranktwo.study.limits import Limits
 
 SAME_DATA = ["train_size", "label_noise", "decay_rule"]
 """Axes that move the test loss, or the meaning of mu, by themselves."""

@@ -6,10 +6,11 @@ import numpy as np
 import pandas
 
 from ranktwo.evidence.claims.families import DataSet
-from ranktwo.evidence.claims.judging import Finding, Limits, claim
+from ranktwo.evidence.claims.judging import Finding, claim
 from ranktwo.evidence.effects import Effect, every, some
 from ranktwo.evidence.wording import number
 from ranktwo.study.axes import REPLICATE
+from ranktwo.study.limits import Limits
 
 
 @claim(

@@ -33,25 +33,12 @@ import pandas
 from ranktwo.evidence.claims.families import DataSet
 from ranktwo.evidence.effects import LEVEL, Effect, holm
 from ranktwo.evidence.wording import number
+from ranktwo.study.limits import Limits
 
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
 VACUOUS, TRIVIAL = "vacuous", "trivial"
 VERDICTS = (SUPPORTED, CONTRADICTED, INCONCLUSIVE, VACUOUS, TRIVIAL)
 STATUSES = ("ok", "unfit", "collapsed", "diverged")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Numbers that verdicts depend on: the config's section `verdicts`."""
-
-    low_rank: float = 0.1
-    """V is approximately of rank two if its rank-two residual d_2/||V|| is below this."""
-    negligible_tau: float = 0.2
-    """A rank correlation below this says next to nothing."""
-    negligible_gain: float = 0.02
-    """A share of the loss without weight decay; a gain below this is no gain."""
-    prediction: float = 0.05
-    """V has the rank of the minimiser if the two differ by less: in d_2/||V||, or in ln of the effective rank."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +79,16 @@ class Finding:
 
 
 Judge = Callable[[DataSet, Limits], Iterator[Finding]]
-Combine = Callable[[pandas.DataFrame], tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Combination:
+    """How the verdict over all data sets is made."""
+
+    judge: Callable[[pandas.DataFrame], tuple[str, str]]
+    """Verdict and note, from a claim's rows, one for each data set."""
+    criterion: str
+    """The same in words."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +103,7 @@ class Claim:
     objection: str
     """The strongest objection to our test."""
     judge: Judge
-    combine: Combine
+    combine: Combination
 
 
 def counted(own: pandas.DataFrame) -> tuple[pandas.DataFrame, str]:
@@ -125,16 +121,6 @@ def counted(own: pandas.DataFrame) -> tuple[pandas.DataFrame, str]:
     return rows, "; ".join([*named, *([f"trivial on {dataset_names(left_out)}"] if len(left_out) else [])])
 
 
-def for_all(own: pandas.DataFrame) -> tuple[str, str]:
-    """Verdict and note from a claim's rows, one for each data set, where the claim is about every data set."""
-    return _combined(own, decisive=CONTRADICTED)
-
-
-def for_some(own: pandas.DataFrame) -> tuple[str, str]:
-    """As `for_all`, where the claim is that something can be achieved."""
-    return _combined(own, decisive=SUPPORTED)
-
-
 def _combined(own: pandas.DataFrame, decisive: str) -> tuple[str, str]:
     """The decisive verdict if one data set has it, else the verdict that all have, else inconclusive; and the note."""
     rows, note = counted(own)
@@ -144,8 +130,21 @@ def _combined(own: pandas.DataFrame, decisive: str) -> tuple[str, str]:
     return (verdicts.pop() if len(verdicts) == 1 else INCONCLUSIVE), note
 
 
+_HOLM = "p-values are corrected by Holm's method, so that luck makes any data set count in at most 5 % of studies."
+for_all = Combination(
+    lambda own: _combined(own, decisive=CONTRADICTED),
+    f"Supported if it is in every data set, contradicted if it is in any; {_HOLM}",
+)
+"""Of a claim about every data set."""
+for_some = Combination(
+    lambda own: _combined(own, decisive=SUPPORTED),
+    f"Supported if it is in any data set, contradicted if it is in every one; {_HOLM}",
+)
+"""Of a claim that something can be achieved."""
+
+
 def claim(
-    id: str, *, words: str, objection: str, paper: str = "", combine: Combine = for_all
+    id: str, *, words: str, objection: str, paper: str = "", combine: Combination = for_all
 ) -> Callable[[Judge], Claim]:
     """Register a claim by the function that judges it in one data set.
 

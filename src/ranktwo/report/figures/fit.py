@@ -6,11 +6,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ranktwo.evidence.claims.families import Family
-from ranktwo.evidence.claims.judging import Limits
 from ranktwo.evidence.effects import Effect
 from ranktwo.report.drawing.data import Data, figure
 from ranktwo.report.drawing.marks import decay_colours, legend
 from ranktwo.report.drawing.panels import panels, say
+from ranktwo.study.limits import Limits
 
 THRESHOLDS = np.round(np.arange(0.5, 1.101, 0.025), 3)
 
