@@ -44,7 +44,7 @@ OF_GAPS = [
 ]
 OF_CERTIFICATES = [
     *("norm", "d_1", "d_2", "sample_min", "sample_max", "bound_lower", "bound_upper", "mean_residual_2", "pair_bound"),
-    "data_floor",
+    *("data_floor", "eps_lower", "eps_upper"),
 ]
 SCORES = ["truncated_test_score", "shrunk_test_score"]
 NEURONS = ["plane_1", "plane_2", "outgoing"]

@@ -95,6 +95,19 @@ def test_distances_show_what_is_trivial_the_data_floor_and_are_relative_to_the_n
         assert any(len(line.get_ydata()) and line.get_ydata()[-1] == 900 / 2 for line in axes.lines)
 
 
+def test_epsilon_is_beside_what_the_bound_needs_which_full_batches_have_not():
+    data = changed(
+        study(),
+        "certificates",
+        lambda rows: rows.assign(bound_upper=rows["bound_upper"].where(rows["batch_size"] == 16)),
+    )
+    drawn = draw("epsilon", data)
+    needed = [[line for line in axes.lines if line.get_linestyle() == ":"] for axes in panels_of(drawn)]
+    assert [set(line.get_ydata()) for line in needed[0]] == [{mu * 2 / 31} for mu in (1e-3, 1e-2, 1.0)]
+    assert not any(np.isfinite(line.get_ydata()).any() for line in needed[1])
+    assert all(level(axes, 2.0) for axes in panels_of(drawn))
+
+
 def test_a_bound_that_no_cell_has_is_not_in_the_legend_of_distances():
     bound = "closest pair of samples, bound on $d_2$"
     assert bound in legend_texts(draw("distance", study()))

@@ -1,0 +1,60 @@
+"""The figure `epsilon`: the greatest gradient of a batch over training, and how small it would have to be."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ranktwo.report.drawing.data import Data, figure
+from ranktwo.report.drawing.marks import decay_colours, legend, line, over_seeds
+from ranktwo.report.drawing.panels import panels, say
+from ranktwo.report.drawing.scales import step_axis
+
+MOST = 4
+"""Weight decays of a panel."""
+
+
+@figure
+def epsilon(data: Data) -> Figure:
+    """The theorem's epsilon over training, and the epsilon below which its bound would say something.
+
+    The theorem bounds V's distance from rank one and two by (2B - 1) epsilon/mu, epsilon the greatest norm of a batch's
+    gradient with decay over all batches. Bands reach from the largest norm of the batches that a search found to an
+    upper bound of all, for up to four weight decays; lines are the upper ends, medians over n nets. The dotted line
+    of the same colour is mu ||V||/(2B - 1): the bound is below ||V|| only where the band is below that line. The grey
+    line is ||V|| at step 0, the norm that a random matrix of this shape has. With full batches epsilon is the norm of
+    the full gradient, and the theorem says nothing.
+    """
+    drawn, parts = panels(data, 1, across=2)
+    for title, rows, (axes,) in parts:
+        axes.set(title=title, yscale="log", ylabel="$\\varepsilon$")
+        step_axis(axes)
+        family = data.certificates[data.certificates["cell"].isin(rows["cell"])]
+        decays = np.sort(family.loc[family["weight_decay"] > 0, "weight_decay"].unique())
+        if not len(decays):
+            say(axes, "no weight decay")
+            continue
+        chosen = decays[np.unique(np.linspace(0, len(decays) - 1, MOST).round().astype(int))]
+        for weight_decay in chosen:
+            cells = family[family["weight_decay"] == weight_decay]
+            needed = weight_decay * cells["norm"] / (2 * cells["batch_size"].astype(float) - 1)
+            needed = needed.where(cells["bound_upper"].notna())  # there is no bound with full batches
+            upper, lower, wanted = (
+                over_seeds(cells.assign(needed=needed), "step", column)
+                for column in ("eps_upper", "eps_lower", "needed")
+            )
+            style = data.line_style(weight_decay)
+            both = upper.index.intersection(lower.index)
+            axes.fill_between(
+                both, lower["median"][both], upper["median"][both], color=style["color"], alpha=0.3, linewidth=0
+            )
+            line(axes, upper.index, upper, **style)
+            axes.plot(wanted.index, wanted["median"], color=style["color"], linestyle=":", linewidth=0.9)
+        axes.axhline(family.loc[family["step"] == 0, "norm"].median(), color="0.5", linewidth=0.9)
+    decay_colours(drawn, data, [axes for *_, (axes,) in parts])
+    handles = [
+        Line2D([], [], color="0.2", label="$\\varepsilon$, upper end, and band to the lower end"),
+        Line2D([], [], color="0.2", linestyle=":", label="$\\mu\\,\\|V\\|/(2B - 1)$: what the bound needs"),
+        Line2D([], [], color="0.5", label="$\\|V\\|$ at step 0"),
+    ]
+    legend(drawn, data, handles, columns=3, statuses=())
+    return drawn
