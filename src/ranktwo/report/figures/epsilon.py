@@ -19,7 +19,8 @@ def epsilon(data: Data) -> Figure:
 
     The theorem bounds V's distance from rank one and two by (2B - 1) epsilon/mu, epsilon the greatest norm of a batch's
     gradient with decay over all batches. Bands reach from the largest norm of the batches that a search found to an
-    upper bound of all, for up to four weight decays; lines are the upper ends, medians over n nets. The dotted line
+    upper bound of all, for up to four weight decays at which nets neither collapse nor diverge; lines are the upper
+    ends, medians over n nets. The dotted line
     of the same colour is mu ||V||/(2B - 1): the bound is below ||V|| only where the band is below that line. The grey
     line is ||V|| at step 0, the norm that a random matrix of this shape has. With full batches epsilon is the norm of
     the full gradient, and the theorem says nothing.
@@ -29,13 +30,15 @@ def epsilon(data: Data) -> Figure:
         axes.set(title=title, yscale="log", ylabel="$\\varepsilon$")
         step_axis(axes)
         family = data.certificates[data.certificates["cell"].isin(rows["cell"])]
-        decays = np.sort(family.loc[family["weight_decay"] > 0, "weight_decay"].unique())
+        # Of a net that collapses, epsilon falls over twenty decades, which would flatten all the others.
+        ended = rows[rows["status"].isin(["ok", "unfit"]) & (rows["weight_decay"] > 0)]
+        decays = np.sort(ended["weight_decay"].unique())
         if not len(decays):
-            say(axes, "no weight decay")
+            say(axes, "no weight decay at which a net ended")
             continue
         chosen = decays[np.unique(np.linspace(0, len(decays) - 1, MOST).round().astype(int))]
         for weight_decay in chosen:
-            cells = family[family["weight_decay"] == weight_decay]
+            cells = family[(family["weight_decay"] == weight_decay) & family["cell"].isin(ended["cell"])]
             needed = weight_decay * cells["norm"] / (2 * cells["batch_size"].astype(float) - 1)
             needed = needed.where(cells["bound_upper"].notna())  # there is no bound with full batches
             upper, lower, wanted = (
