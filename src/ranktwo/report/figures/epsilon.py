@@ -5,12 +5,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ranktwo.report.drawing.data import Data, figure
-from ranktwo.report.drawing.marks import decay_colours, legend, line, over_seeds
+from ranktwo.report.drawing.marks import decay_colours, legend, over_seeds
 from ranktwo.report.drawing.panels import panels, say
 from ranktwo.report.drawing.scales import step_axis
 
 MOST = 4
 """Weight decays of a panel."""
+EPSILON = "$\\varepsilon$, upper end, and band to the lower end"
+NEEDED = "$\\mu\\,\\|V\\|/(2B - 1)$, what the bound needs"
+START = "$\\|V\\|$ at step 0"
 
 
 @figure
@@ -45,19 +48,21 @@ def epsilon(data: Data) -> Figure:
                 over_seeds(cells.assign(needed=needed), "step", column)
                 for column in ("eps_upper", "eps_lower", "needed")
             )
-            style = data.line_style(weight_decay)
-            both = upper.index.intersection(lower.index)
+            upper, lower, wanted = (one["median"] for one in (upper, lower, wanted))
+            both, style = upper.index.intersection(lower.index), data.line_style(weight_decay)
+            series, needs = (f"{style['label']}: {words}" for words in (EPSILON, NEEDED))
+            axes.plot(upper.index, upper, **style | {"label": series})
             axes.fill_between(
-                both, lower["median"][both], upper["median"][both], color=style["color"], alpha=0.3, linewidth=0
+                both, lower[both], upper[both], alpha=0.3, linewidth=0, color=style["color"], label=series
             )
-            line(axes, upper.index, upper, **style)
-            axes.plot(wanted.index, wanted["median"], color=style["color"], linestyle=":", linewidth=0.9)
-        axes.axhline(family.loc[family["step"] == 0, "norm"].median(), color="0.5", linewidth=0.9)
+            axes.plot(wanted.index, wanted, linestyle=":", linewidth=0.9, color=style["color"], label=needs)
+        start = family.loc[family["step"] == 0, "norm"].median()
+        axes.axhline(start, color="0.5", linewidth=0.9, label=START)
     decay_colours(drawn, data, [axes for *_, (axes,) in parts])
     handles = [
-        Line2D([], [], color="0.2", label="$\\varepsilon$, upper end, and band to the lower end"),
-        Line2D([], [], color="0.2", linestyle=":", label="$\\mu\\,\\|V\\|/(2B - 1)$: what the bound needs"),
-        Line2D([], [], color="0.5", label="$\\|V\\|$ at step 0"),
+        Line2D([], [], color="0.2", label=EPSILON),
+        Line2D([], [], color="0.2", linestyle=":", label=NEEDED),
+        Line2D([], [], color="0.5", label=START),
     ]
     legend(drawn, data, handles, columns=3, statuses=())
     return drawn
