@@ -7,7 +7,7 @@ import pandas
 import pytest
 from figure_study import NAMES, changed, draw, panels_of, study
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PathCollection, PolyCollection
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection, QuadMesh
 
 from ranktwo.report.drawing import sidecar
 from ranktwo.report.drawing.marks import over_seeds
@@ -46,11 +46,18 @@ def test_the_csv_holds_every_point_that_is_drawn_and_no_other(name):
         dots = [dots for dots in axes.collections if isinstance(dots, PathCollection) and named(dots)]
         heights = [y for one in dots for _, y in one.get_offsets()]
         assert counted(rows.loc[rows["mark"] == "point", "y"]) == counted(heights)
-        bands = [band for band in axes.collections if isinstance(band, PolyCollection) and named(band)]
+        polygons = [one for one in axes.collections if isinstance(one, PolyCollection) and named(one)]
+        bands = [one for one in polygons if not one.get_hatch()]
+        hatched = sum(len(one.get_paths()) for one in polygons if one.get_hatch())
+        assert (rows["mark"] == "hatch").sum() == hatched
+        tiles = [one.get_array() for one in axes.collections if isinstance(one, QuadMesh)]
+        shown_tiles = [value for one in tiles for value in one.compressed()]
+        assert counted(rows.loc[rows["mark"] == "tile", "value"]) == counted(shown_tiles)
         ends = {y for band in bands for path in band.get_paths() for _, y in path.vertices}
         # The lines of `classes` from seed to seed are upright, those at its numbers of classes level.
         segments = [s for lines in axes.collections if isinstance(lines, LineCollection) for s in lines.get_segments()]
         ends |= {y for segment in segments if segment[0][0] == segment[-1][0] for _, y in segment}
+        rows = rows[rows["mark"] != "tile"]
         assert set(counted([*rows["low"], *rows["high"]])) == set(counted(list(ends)))
         # What is drawn as a result has a name: a line without one goes through points that have one.
         assert set(of_lines(axes, with_name=False)) <= set(points)

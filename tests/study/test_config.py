@@ -18,6 +18,7 @@ from ranktwo.store import registry
 from ranktwo.study import config, grid, jobs
 from ranktwo.study.axes import AXES
 from ranktwo.study.grid import MOST_CELLS
+from ranktwo.study.schema import PHASE
 
 SCHEMA = config.schema()
 OWN = {"source": "file", "path": "a.csv", "target": "y", "kind": "regression"}
@@ -75,9 +76,11 @@ def test_the_model_is_closed_and_every_key_is_described():
 def test_the_model_knows_what_the_code_knows():
     definitions = SCHEMA["$defs"]
     assert definitions["DataSet"]["properties"]["source"]["enum"] == list(registry.entries("source"))
-    assert list(definitions["Grid"]["properties"]) == list(AXES)
+    assert list(definitions["Grid"]["properties"]) == [*AXES, "sample"]
     assert list(definitions["Where"]["properties"]) == list(AXES)
-    assert SCHEMA["properties"]["figures"]["propertyNames"]["enum"] == list(registry.entries("figure"))
+    [drawn, _] = definitions["Figure"]["properties"]["draws"]["anyOf"]
+    assert drawn["enum"] == list(registry.entries("figure"))
+    assert PHASE in drawn["enum"]
     stacked = SCHEMA["properties"]["stack"]
     assert stacked["items"]["enum"] == [name for name, axis in AXES.items() if axis.stacks]
     assert set(stacked["default"]) <= set(stacked["items"]["enum"])
@@ -101,6 +104,8 @@ def test_defaults_are_filled_in():
     assert study["status"] == {"collapsed_norm": 0.01, "fit_linear": 0.9, "fit_free": 0.5}
     assert study["datasets"]["digits"]["scaling"] == "feature"
     assert study["grids"][0]["widths"] == 128
+    plane = study["figures"][PHASE].pop("plane")
+    assert (plane["x"], plane["y"], plane["columns"]) == ("weight_decay", "learning_rate", ["residual_2"])
     assert study["figures"] == {name: {"width": "page", "where": {}} for name in registry.entries("figure")}
 
 
@@ -182,7 +187,7 @@ def test_the_table_of_keys_has_what_the_model_has():
     table = config.keys()
     rows = {key: rest for key, *rest in table}
     assert rows["grids[].weight_decay"][:2] == [
-        "a number of at least 0 and of at most 1000000 or a list of such values",
+        "a number of at least 0 and of at most 1000000 or a list of such values or a range",
         "required",
     ]
     assert rows["datasets.NAME.clip"][:2] == ["a number above 0 or null", "`null`"]
@@ -193,7 +198,10 @@ def test_the_table_of_keys_has_what_the_model_has():
     ]
     assert rows["stack"][1] == "`[split, seed, weight_decay, decay_rule, learning_rate, label_noise]`"
     assert rows["figures.gap"][2] == registry.entries("figure")["gap"].summary
-    assert {key.removeprefix("grids[].") for key in rows if key.startswith("grids[]")} == set(AXES)
+    assert {key.removeprefix("grids[].") for key in rows if key.startswith("grids[]")} == {
+        *AXES,
+        *("sample", "sample.points", "sample.seed"),
+    }
 
 
 BAD = {
@@ -347,4 +355,23 @@ def test_a_grid_of_any_size_is_expanded_or_its_count_is_named(sizes):
         read_and_expand(study)
     elif count == 0 or count > MOST_CELLS:
         with pytest.raises(UserError, match="is empty" if count == 0 else f"{count:,} cells are asked for"):
+            config.read(study, "test")
+
+
+def test_a_figure_may_be_drawn_twice_and_only_phase_shows_a_plane():
+    study = copy.deepcopy(STUDY)
+    study["figures"] = {"mine": {"draws": "gap"}, "phase": None, "other": {"draws": "phase", "plane": {"y": "steps"}}}
+    found = config.read(study, "test")["figures"]
+    assert found["mine"] == {"width": "page", "where": {}, "draws": "gap"}
+    assert found["phase"]["plane"]["x"] == "weight_decay"
+    assert found["other"]["plane"] == found["phase"]["plane"] | {"y": "steps"}
+    for figures, reason in (
+        ({"mine": None}, "figures.mine is not a known key; .* says with `draws` which of them it is"),
+        ({"mine": {"draws": "gaps"}}, "figures.mine.draws is 'gaps'; .*did you mean gap?"),
+        ({"gap": {"plane": {}}}, "figures.gap.plane is given, but only the figure phase"),
+        ({"phase": {"plane": {"x": "optimizer"}}}, "figures.phase.plane.x is 'optimizer'; it must be one of"),
+        ({"phase": {"plane": {"columns": []}}}, "figures.phase.plane.columns is empty"),
+    ):
+        study["figures"] = figures
+        with pytest.raises(UserError, match=f"^test: {reason}"):
             config.read(study, "test")

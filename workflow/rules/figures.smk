@@ -27,17 +27,20 @@ rule figure:
         stacks=RUN.stacks_file,
         stacks_hash=RUN.stacks_hash,
         results=lambda wildcards, output: RESULTS,
+        drawn=lambda wildcards, output: RUN.drawn(wildcards.figure),
         where=lambda wildcards, output: RUN.where(wildcards.figure),
+        plane=lambda wildcards, output: RUN.plane(wildcards.figure),
         width=lambda wildcards, output: RUN.figures[wildcards.figure]["width"],
         caption=lambda wildcards, output: RUN.caption(wildcards.figure),
     shell:
-        "python -m ranktwo figure {wildcards.figure:q}"
+        "python -m ranktwo figure {params.drawn:q}"
         " --gaps {input.gaps:q}"
         " --results {params.results:q}"
         " --stacks {params.stacks:q}"
         " --stacks-hash {params.stacks_hash}"
         " --optima {input.optima:q}"
         " --where {params.where:q}"
+        " --plane {params.plane:q}"
         " --width {params.width}"
         " --pdf {output.pdf:q}"
         " --png {output.png:q}"

@@ -25,6 +25,7 @@ def main() -> None:
     jobs.add_stacks_argument(arguments)
     arguments.add_argument("--optima", type=Path, nargs="*", default=[], help="Parquet files of minimisers")
     arguments.add_argument("--where", type=json.loads, default={}, help="JSON: the cells to draw, by axis")
+    arguments.add_argument("--plane", type=json.loads, help="JSON: the axes and columns of a phase diagram")
     arguments.add_argument("--width", choices=list(WIDTHS), default="page", help="as wide as a page or a column of it")
     arguments.add_argument("--pdf", type=Path, required=True, help="PDF file to write")
     arguments.add_argument("--png", type=Path, required=True, help="PNG file to write")
@@ -41,6 +42,7 @@ def main() -> None:
         gaps.read_cells(given.gaps),
         read,
         where=given.where,
+        plane=given.plane,
         width=given.width,
         pdf=given.pdf,
         png=given.png,

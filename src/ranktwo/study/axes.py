@@ -57,6 +57,15 @@ class Axis:
     def required(self) -> bool:
         return self.default is dataclasses.MISSING
 
+    @property
+    def is_whole(self) -> bool:
+        return self.kind in ("whole", "widths")
+
+    @property
+    def is_number(self) -> bool:
+        """Whether a config may give a range of it."""
+        return self.is_whole or self.kind == "real"
+
 
 def _axis(
     *,

@@ -16,9 +16,9 @@ from pydantic_core import ErrorDetails
 
 from ranktwo.errors import UserError
 from ranktwo.store import registry
-from ranktwo.study import grid, own
+from ranktwo.study import grid, own, ranges
 from ranktwo.study.axes import AXES
-from ranktwo.study.schema import Study, as_dicts
+from ranktwo.study.schema import PHASE, RANGE, Study, as_dicts
 
 Schema = dict[str, Any]
 """The JSON schema of a part of a config."""
@@ -109,17 +109,21 @@ def _check(study: dict[str, Any]) -> None:
                     f"{_path(place)} is {shown(name)}, which is not one of the study's datasets "
                     f"({_some(names)}){registry.near_miss(name, names)}"
                 )
+        _check_box(number, axes)
     grid.check_count(study["grids"])
-    values = [grid.values(axes) for axes in study["grids"]]
-    for axes in values:
+    values: dict[str, dict[Any, None]] = {axis: {} for axis in AXES}
+    for axes in itertools.chain.from_iterable(map(grid.products, study["grids"])):
+        for axis, found in axes.items():
+            values[axis] |= dict.fromkeys(found)
         for size, batch in itertools.product(axes["train_size"], axes["batch_size"]):
             if size and batch != "full" and batch > size:
                 raise UserError(
                     f"grids: batch_size {batch} is more than train_size {size}; a batch has at most all training rows"
                 )
     for figure, settings in study["figures"].items():
+        _check_drawn(figure, settings)
         for axis, wanted in settings["where"].items():
-            known = list(dict.fromkeys(value for axes in values for value in axes[axis]))
+            known = list(values[axis])
             for place, value in _places(("figures", figure, "where", axis), wanted):
                 if grid.typed(AXES[axis], value) not in known:
                     texts = [str(list(one) if isinstance(one, tuple) else one) for one in known]
@@ -127,6 +131,34 @@ def _check(study: dict[str, Any]) -> None:
                         f"{_path(place)} is {shown(value)}, which no grid has "
                         f"({_some(texts)}){registry.near_miss(value, texts)}"
                     )
+
+
+def _check_drawn(figure: str, settings: dict[str, Any]) -> None:
+    """Refuse a figure of a name of its own that draws nothing, and a plane where none is shown."""
+    known, drawn = list(registry.entries("figure")), settings.get("draws", figure)
+    if drawn not in known:
+        raise UserError(
+            f"figures.{figure} is not a known key; known are {', '.join(known)}{registry.near_miss(drawn, known)}, and a "
+            "figure of your own name says with `draws` which of them it is"
+        )
+    if "plane" in settings and drawn != PHASE:
+        raise UserError(f"figures.{figure}.plane is given, but only the figure {PHASE} shows a plane; drop the key")
+
+
+def _check_box(number: int, axes: dict[str, Any]) -> None:
+    """Refuse ranges without points where nothing is sampled, or beside other values; and a sample of no range."""
+    open_ends = [(name, axes[name]) for name in AXES if any(ranges.of_box(one) for _, one in _places((), axes[name]))]
+    for name, given in open_ends:
+        what = f"{_path(('grids', number, name))} is {shown(given)}"
+        if not axes["sample"]:
+            raise UserError(f"{what}; a range of log or linear needs points, or its grid needs sample")
+        if isinstance(given, list) and len(given) > 1:
+            raise UserError(f"{what}; a range that is sampled stands alone, so give it points or drop the other values")
+    if axes["sample"] and not open_ends:
+        raise UserError(
+            f"{_path(('grids', number, 'sample'))} has nothing to draw from; give an axis of the grid a range of log "
+            "or linear without points"
+        )
 
 
 def _places(path: tuple[Any, ...], value: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
@@ -194,10 +226,10 @@ def _place(loc: tuple[int | str, ...], config: Any) -> tuple[list[int | str], An
         if isinstance(part, int):
             around = next(one for one in _alternatives(inner) if "items" in one)
             inner, value = around["items"], value[part]
-        elif objects := [one for one in _alternatives(inner) if one.get("type") == "object"]:
+        elif (objects := _objects(inner)) and isinstance(value, dict) and part != RANGE:
             [around] = objects
             inner = around.get("properties", {}).get(part) or _any_entry(around)
-            value = value.get(part) if isinstance(value, dict) else None
+            value = value.get(part)
         else:
             continue
         parts.append(part)
@@ -210,6 +242,11 @@ def _alternatives(inner: Schema) -> list[Schema]:
         return [schema()["$defs"][inner["$ref"].removeprefix("#/$defs/")]]
     several = inner.get("anyOf") or inner.get("oneOf")
     return [found for one in several for found in _alternatives(one)] if several else [inner]
+
+
+def _objects(inner: Schema) -> list[Schema]:
+    """The alternatives that are mappings; an axis has a mapping and other things."""
+    return [one for one in _alternatives(inner) if one.get("type") == "object"]
 
 
 def _any_entry(inner: Schema) -> Schema:
@@ -237,8 +274,9 @@ _LIMITS = {
 def allowed(inner: Schema) -> str:
     """What a value may be, in words, from its schema."""
     if "oneOf" in inner:
-        one = inner["oneOf"][0]
-        return f"{allowed(one)} or a list of such values"
+        one, *others = inner["oneOf"]
+        words = [" or a list of such values" if "items" in other else f" or {RANGE}" for other in others]
+        return allowed(one) + "".join(words)
     if "anyOf" in inner:
         return " or ".join(map(allowed, inner["anyOf"]))
     if "$ref" in inner:
@@ -296,7 +334,7 @@ def _rows(inner: Schema, prefix: str) -> Iterator[tuple[str, str, str, str]]:
         for part in _alternatives(one):
             entry, mark = (part["items"], "[]") if "items" in part else (_any_entry(part), ".NAME")
             entry = next((found for found in _alternatives(entry) if "properties" in found), {})
-            if name != "where":
+            if name not in ("where", *AXES):
                 yield from _rows(part, f"{key}.")
                 yield from _rows(entry, f"{key}{mark}.")
 

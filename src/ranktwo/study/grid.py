@@ -2,13 +2,14 @@
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 
 from ranktwo.errors import UserError
 from ranktwo.store.canonical import short_hash
 from ranktwo.store.fingerprints import fingerprint
+from ranktwo.study import ranges
 from ranktwo.study.axes import AXES, Axis, Cell
 
 MOST_CELLS = 200_000
@@ -38,23 +39,58 @@ def expand(grids: list[dict[str, Any]]) -> list[Cell]:
     """
     check_count(grids)
     cells: dict[Cell, None] = {}
-    for grid in map(values, grids):
-        points = itertools.product(*grid.values())
-        cells |= dict.fromkeys(Cell(**dict(zip(grid, point, strict=True))) for point in points)
+    for product in itertools.chain.from_iterable(map(products, grids)):
+        points = itertools.product(*product.values())
+        cells |= dict.fromkeys(Cell(**dict(zip(product, point, strict=True))) for point in points)
     return list(cells)
 
 
 def check_count(grids: list[dict[str, Any]]) -> None:
     """Refuse grids of more than MOST_CELLS combinations."""
-    count = sum(math.prod(len(found) for found in values(grid).values()) for grid in grids)
+    count = sum(_count(grid) for grid in grids)
     if count > MOST_CELLS:
         raise UserError(f"grids: {count:,} cells are asked for, and {MOST_CELLS:,} are the most; name fewer values")
 
 
-def values(grid: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The values of each axis that a grid names, as cells have them, in the axes' order."""
-    found = {name: grid[name] if isinstance(grid[name], list) else [grid[name]] for name in AXES if name in grid}
-    return {name: [typed(AXES[name], value) for value in given] for name, given in found.items()}
+def _count(grid: Mapping[str, Any]) -> int:
+    sizes = [
+        sum(ranges.count(one) if isinstance(one, Mapping) else 1 for one in given)
+        for given in _given(grid).values()
+        if not any(map(ranges.of_box, given))
+    ]
+    return math.prod(sizes) * (grid["sample"]["points"] if grid.get("sample") else 1)
+
+
+def _given(grid: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """What a grid says of each axis that it names, in the axes' order: values and ranges."""
+    return {name: grid[name] if isinstance(grid[name], list) else [grid[name]] for name in AXES if name in grid}
+
+
+def box(grid: Mapping[str, Any]) -> dict[str, ranges.Range]:
+    """The sides of the box that a grid samples, by axis."""
+    return {name: given[0] for name, given in _given(grid).items() if ranges.of_box(given[0])}
+
+
+def products(grid: Mapping[str, Any]) -> Iterator[dict[str, list[Any]]]:
+    """The products of axes that a grid is the union of, each as the values of every axis: one at each sampled point."""
+    axes = {
+        name: [value for one in given for value in _values(AXES[name], one)]
+        for name, given in _given(grid).items()
+        if not ranges.of_box(given[0])
+    }
+    sides = box(grid)
+    if not sides:
+        yield axes
+        return
+    for point in ranges.sampled(sides, lambda name: AXES[name].is_whole, **grid["sample"]):
+        sampled = {name: [typed(AXES[name], value)] for name, value in point.items()}
+        yield {name: sampled.get(name, axes.get(name)) for name in AXES if name in grid}
+
+
+def _values(axis: Axis, given: Any) -> list[Any]:
+    """The values of one entry of an axis, as cells have them."""
+    found = ranges.expand(given, axis.is_whole) if isinstance(given, Mapping) else [given]
+    return [typed(axis, value) for value in found]
 
 
 def typed(axis: Axis, value: Any) -> Any:

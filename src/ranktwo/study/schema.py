@@ -19,13 +19,16 @@ from pydantic import (
     Tag,
     WrapValidator,
     create_model,
+    model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from ranktwo.store import registry
-from ranktwo.study import own
+from ranktwo.study import own, ranges
 from ranktwo.study.axes import AXES, MOST_SEED, Axis
+from ranktwo.study.grid import MOST_CELLS
 from ranktwo.study.limits import Limits
+from ranktwo.study.planes import SIDES
 
 # Types of values.
 
@@ -96,34 +99,78 @@ InnerShare = Annotated[float, Field(gt=0, lt=1), REAL]
 Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")]
 Source = Annotated[str, OneOf(tuple(registry.entries("source")))]
 FigureName = Annotated[str, OneOf(tuple(registry.entries("figure")))]
+PHASE = "phase"
+"""The figure that shows a plane."""
 Stackable = Annotated[str, OneOf(tuple(name for name, axis in AXES.items() if axis.stacks))]
 
 
-def _one_or_list(one: Any, item: Any) -> Any:
-    """The type of one value or a list of items, told apart by what is there, so that errors speak of one of the two."""
-    items = Annotated[list[item], Field(min_length=1), Tag("list")]
-    return Annotated[Union[Annotated[one, Tag("one")], items], Discriminator(_shape)]  # noqa: UP007
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-def _shape(value: Any) -> str:
-    return "list" if isinstance(value, list) else "one"
+class Range(_Closed):
+    """A range of an axis; its ends are numbers that the axis allows."""
+
+    log: list[Any] | None = Field(default=None, description="Least and greatest value; logarithms are evenly spaced.")
+    linear: list[Any] | None = Field(default=None, description="Least and greatest value; values are evenly spaced.")
+    range: list[Any] | None = Field(default=None, description="First and last value, `step` apart.")
+    points: Annotated[int, Field(ge=2, le=MOST_CELLS), WHOLE] | None = Field(
+        default=None, description="Number of values of log and linear; without it the range is sampled (`sample`)."
+    )
+    step: Annotated[float, Field(gt=0), REAL] | None = Field(default=None, description="Of range; 1 unless given.")
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> "Range":
+        given = {name for name in ranges.RANGES if getattr(self, name) is not None}
+        if len(given) != 1:
+            raise _refusal(
+                "a range is one of {log: [least, greatest], points: n}, {linear: [least, greatest], points: n} and "
+                "{range: [first, last], step: s}"
+            )
+        [kind] = given
+        ends = getattr(self, kind)
+        if len(ends) != 2 or not ends[0] < ends[1]:
+            raise _refusal("{kind} needs two numbers, the lesser first", kind=kind)
+        if kind == "log" and ends[0] <= 0:
+            raise _refusal("log needs numbers above 0; write 0 beside it, [0, {log: [...], points: n}]")
+        if (self.points if kind == "range" else self.step) is not None:
+            raise _refusal("points go with log and linear, step goes with range")
+        if kind == "range" and ranges.count(self.model_dump(exclude_none=True)) > MOST_CELLS:
+            raise _refusal("that is more than the {most} cells that a study may have", most=f"{MOST_CELLS:,}")
+        return self
 
 
-def _axis_type(axis: Axis) -> Any:
-    """What an axis may be in a grid: one value or a list of values."""
+RANGE = "a range"
+"""Marks the alternative of an axis' type that is a range; no key has this name."""
+
+
+def _axis_type(axis: Axis, with_ranges: bool = True) -> Any:
+    """What an axis may be: one value, a range of numbers, or a list of these; told apart by what is there.
+
+    So errors speak of the one that was meant.
+    """
     limits = Field(ge=axis.least, gt=axis.above, le=axis.most)
-    kinds: dict[str, list[Any]] = {
-        "text": [str],
-        "whole": [Annotated[int, limits, WHOLE]],
-        "widths": [Annotated[int, limits, WHOLE]],
-        "real": [Annotated[float, limits, REAL]],
-        "choice": [],
-    }
+    whole, real = Annotated[int, limits, WHOLE], Annotated[float, limits, REAL]
+    kinds: dict[str, list[Any]] = {"text": [str], "whole": [whole], "widths": [whole], "real": [real], "choice": []}
     words = tuple(axis.words())
     types = kinds[axis.kind] + [Annotated[str, OneOf(words)]] * bool(words) + [None] * axis.optional
     one: Any = Union[tuple(types)]  # noqa: UP007
+    spread: list[Any] = []
+    if with_ranges and axis.is_number:
+        ends: Any = {kind: (list[kinds[axis.kind][0]] | None, Range.model_fields[kind]) for kind in ranges.RANGES}
+        spread = [Annotated[create_model(f"Range of {axis.name}", __base__=Range, **ends), Tag(RANGE)]]
+
+    def shape(value: Any) -> str:
+        return "list" if isinstance(value, list) else RANGE if spread and isinstance(value, dict) else "one"
+
+    def either(*alternatives: Any) -> Any:
+        return Annotated[Union[alternatives], Discriminator(shape)]  # noqa: UP007
+
     # The widths of a net are a list themselves.
-    return _one_or_list(one, _one_or_list(one, one) if axis.kind == "widths" else one)
+    deep = [Annotated[list[one], Field(min_length=1), Tag("list")]] if axis.kind == "widths" else []
+    single = Annotated[one, Tag("one")]
+    item = either(single, *deep, *spread) if deep or spread else one
+    return either(single, Annotated[list[item], Field(min_length=1), Tag("list")], *spread)
 
 
 def _axis_field(axis: Axis) -> Any:
@@ -137,10 +184,6 @@ def _axis_field(axis: Axis) -> Any:
 
 
 # The model.
-
-
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DataSet(_Closed):
@@ -189,15 +232,63 @@ class DataSet(_Closed):
 
 
 _GIVEN: Any = {name: (_axis_type(axis), _axis_field(axis)) for name, axis in AXES.items()}
-_CHOSEN: Any = {name: (_axis_type(axis), Field(default=None, description=axis.help)) for name, axis in AXES.items()}
+_CHOSEN: Any = {
+    name: (_axis_type(axis, with_ranges=False), Field(default=None, description=axis.help))
+    for name, axis in AXES.items()
+}
 
-Grid = create_model("Grid", __base__=_Closed, __doc__="A product of axes.", **_GIVEN)
+
+class Sample(_Closed):
+    """Points drawn in the box of those axes of a grid that are ranges without a number of points."""
+
+    points: Annotated[int, Field(ge=1, le=MOST_CELLS), WHOLE] = Field(
+        description="Number of points; of axes with whole numbers, equal points count once."
+    )
+    seed: Annotated[int, Field(ge=0, le=MOST_SEED), WHOLE] = Field(
+        default=0, description="Seed of the scrambled Sobol sequence. More points leave those of fewer as they are."
+    )
+
+
+Grid = create_model(
+    "Grid",
+    __base__=_Closed,
+    __doc__="A product of axes.",
+    **_GIVEN,
+    sample=(Sample | None, Field(default=None, description=str(Sample.__doc__))),
+)
 Where = create_model("Where", __base__=_Closed, __doc__="Values of some axes.", **_CHOSEN)
+
+
+class Plane(_Closed):
+    """What the figure `phase` shows: columns of gaps.parquet over two axes."""
+
+    x: Annotated[str, OneOf(tuple(SIDES))] = Field(
+        default="weight_decay",
+        description="Axis from left to right: one of the grid with numbers, or a derived one: decay_ratio mu/mu_c, "
+        "decay_time eta mu T, batch_over_rate B/eta, batch_over_decay B/(eta mu).",
+    )
+    y: Annotated[str, OneOf(tuple(SIDES))] = Field(default="learning_rate", description="Axis from below to above.")
+    columns: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=4)] = Field(
+        default=["residual_2"], description="Columns of gaps.parquet with numbers, a panel each."
+    )
+    contours: list[Annotated[float, REAL]] | None = Field(
+        default=None,
+        description="Values at which lines are drawn; null draws them at `verdicts.low_rank`'s default 0.1 for "
+        "residuals, at 2 for ranks, and at 1 for `dual_ratio`.",
+    )
+    bins: Annotated[int, Field(ge=2, le=200), WHOLE] = Field(
+        default=16, description="Tiles along a derived axis, and along one with more values than that."
+    )
 
 
 class Figure(_Closed):
     """What to draw of a study."""
 
+    draws: FigureName | None = Field(
+        default=None,
+        description="The registered figure that is drawn, for a second one of it under a name of your own; null means "
+        "the one of the same name.",
+    )
     width: Literal["page", "column"] = Field(
         default="page",
         description="Of the drawing, page 7 inches or column 3.4 inches, for a page with two columns of text.",
@@ -206,11 +297,16 @@ class Figure(_Closed):
         default=Where(),
         description="Draws only the cells whose axes have these values, each one value or a list of values.",
     )
+    plane: Plane | None = Field(default=None, description=f"{Plane.__doc__} Of no other figure.")
 
 
 def _drawn(figures: dict[str, Figure | None]) -> dict[str, Figure]:
-    """An empty entry of a figure is one without settings."""
-    return {name: figure or Figure() for name, figure in figures.items()}
+    """An empty entry of a figure is one without settings; only PHASE shows a plane, the default one if none is given."""
+    found = {name: figure or Figure() for name, figure in figures.items()}
+    for name, figure in found.items():
+        if (figure.draws or name) == PHASE:
+            figure.plane = figure.plane or Plane()
+    return found
 
 
 class Status(_Closed):
@@ -333,20 +429,22 @@ class Study(_Closed):
     bounds: Bounds = Bounds()
     optima: Optima = Optima()
     verdicts: Verdicts = Verdicts()
-    figures: Annotated[dict[FigureName, Figure | None], AfterValidator(_drawn)] = Field(
+    figures: Annotated[dict[Name, Figure | None], AfterValidator(_drawn)] = Field(
         default_factory=lambda: dict.fromkeys(registry.entries("figure")),
         validate_default=True,
         description="Which figures to draw, each with its settings; an empty entry draws every cell. The names are "
-        "those registered in the package (`@figure`); without this section all of them are drawn.",
+        "those registered in the package (`@figure`), or your own with `draws`; without this section all registered ones "
+        "are drawn.",
     )
 
 
 def as_dicts(value: Any) -> Any:
     """Plain dicts and lists of what the model has read; a figure's `where` has only the axes that were given."""
     if isinstance(value, BaseModel):
-        # null is a value of its own on some axes.
-        names = value.model_fields_set if isinstance(value, Where) else type(value).model_fields
-        found = {name: as_dicts(item) for name, item in value if name in names}
+        # null is a value of its own on some axes, and what a range does not say is not there.
+        names = value.model_fields_set if isinstance(value, Where | Range) else type(value).model_fields
+        left_out = {"draws", "plane"} if isinstance(value, Figure) else {}
+        found = {name: as_dicts(item) for name, item in value if name in names and (name not in left_out or item)}
         return own.trimmed(found) if isinstance(value, DataSet) else found
     if isinstance(value, dict):
         return {key: as_dicts(item) for key, item in value.items()}

@@ -160,6 +160,14 @@ class Workflow:
         """Which cells a figure draws."""
         return canonical(self.figures[figure]["where"])
 
+    def plane(self, figure: str) -> str:
+        """The axes and columns of a phase diagram; null of other figures."""
+        return canonical(self.figures[figure].get("plane"))
+
+    def drawn(self, figure: str) -> str:
+        """The registered figure that an entry of the config asks for."""
+        return self.figures[figure].get("draws", figure)
+
     @property
     def as_run(self) -> str:
         """The whole study, with its keys in the order in which a person expects them."""
@@ -241,7 +249,9 @@ class Workflow:
         """Of a figure: its settings, the stacks that it reads, its caption and its code."""
         settings = short_hash([self.figures[figure], self.caption(figure)])
         return _identity(
-            stacks=short_hash(list(self.stacks)), settings=settings, code=fingerprint("figure", figure=figure)
+            stacks=short_hash(list(self.stacks)),
+            settings=settings,
+            code=fingerprint("figure", figure=self.drawn(figure)),
         )
 
     def table_identity(self, table: str) -> str:
@@ -366,7 +376,7 @@ class Workflow:
 
     def caption(self, figure: str) -> str:
         """The caption of a figure: its function's text after the title, and over how many runs its lines go."""
-        seen, _, meaning = registry.entries("figure")[figure].text.partition("\n\n")
+        seen, _, meaning = registry.entries("figure")[self.drawn(figure)].text.partition("\n\n")
         cells = list(itertools.chain(*self.stacks.values()))
         splits, seeds = (len({getattr(cell, axis) for cell in cells}) for axis in REPLICATE)
         several = "seeds" if splits == 1 else "pairs of a split and a seed"

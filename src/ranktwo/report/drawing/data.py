@@ -1,7 +1,7 @@
 """What a figure is drawn from: rows of gaps.parquet, the tables beside it, and the families that panels show."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +32,8 @@ class Data:
     norm: LogNorm
     """The colours of weight decays: one scale for the study, whichever of its cells a figure draws."""
     width: Width = "page"
+    plane: Mapping[str, Any] = field(default_factory=dict)
+    """The axes and columns of a phase diagram, as in the config."""
 
     @cached_property
     def spectra(self) -> pandas.DataFrame:

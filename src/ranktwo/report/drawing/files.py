@@ -1,6 +1,6 @@
 """Draws a figure into its files: a PDF, a PNG, and a CSV of what it shows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +25,22 @@ def draw(
     *,
     where: dict[str, Any],
     width: Width,
+    plane: Mapping[str, Any] | None = None,
     pdf: Path,
     png: Path,
     csv: Path,
 ) -> None:
     """Draw a registered figure of the cells that have one of the values of `where` on each axis.
 
-    `read` gives the rows of a table of the whole study. The same numbers give the same files, whatever settings of
+    `read` gives the rows of a table of the whole study. `plane` is the config's section for phase diagrams. The same numbers give the same files, whatever settings of
     matplotlib the user has; the PNG says besides what it was made for. Raises UserError where `where` names no axis or
     no cell.
     """
     rows = _chosen(name, cells.rows, where)
     source = f"{len(rows)} of {origin(cells.rows)}"
     with ranktwo_style():
-        data = Data(gaps=rows, kinds=cells.kinds, read=read, norm=colour_scale(cells.rows["weight_decay"]), width=width)
+        norm = colour_scale(cells.rows["weight_decay"])
+        data = Data(gaps=rows, kinds=cells.kinds, read=read, norm=norm, width=width, plane=plane or {})
         drawn = registry.load("figure", name)(data)
         with replacing(csv) as temporary:
             sidecar.rows(drawn).to_csv(temporary, index=False)

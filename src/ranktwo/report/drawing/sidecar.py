@@ -3,8 +3,9 @@
 The CSV has a row for each point with a label. `panel` counts the panels row by row; `title`, `x_axis` and `y_axis`
 are the panel's, in LaTeX; `series` is the name in the legend. `mark` says how the point is drawn: line, filled or
 hollow marker, point, edge (a cross or triangle at the panel's edge, whose y is not known), level (a line across the
-panel) or band. `x` and `y` are as on the axes, with zero decay at x = 0. `low` and `high` are the ends of the band,
-and `value` is what the point's colour stands for.
+panel), band, tile, or hatch (tiles that are hatched). `x` and `y` are as on the axes, with zero decay at 0, and of a
+tile its middle. `low` and `high` are the ends of the band, or of a tile's nets, and `value` is what the colour of the
+point or tile stands for.
 """
 
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ranktwo.report.drawing.scales import STANDS_FOR
+from ranktwo.report.drawing.tiles import ROWS
 from ranktwo.report.drawing.titles import plain
 
 COLUMNS = ["panel", "title", "x_axis", "y_axis", "series", "mark", "x", "y", "low", "high", "value"]
@@ -67,7 +69,9 @@ def _with_bands(lines: list[Row], axes: Axes) -> list[Row]:
         series = _series(artist)
         if not series:
             continue
-        if isinstance(artist, PathCollection):
+        if artist in ROWS:
+            more += [{"series": series} | row for row in ROWS[artist].to_dict("records")]
+        elif isinstance(artist, PathCollection):
             points = np.asarray(artist.get_offsets(), dtype=float)
             array = artist.get_array()
             values = [None] * len(points) if array is None else array.tolist()
