@@ -18,7 +18,8 @@ from ranktwo.errors import UserError
 from ranktwo.store import registry
 from ranktwo.study import grid, own, ranges
 from ranktwo.study.axes import AXES
-from ranktwo.study.schema import PHASE, RANGE, Study, as_dicts
+from ranktwo.study.schema import PHASE, Study, as_dicts
+from ranktwo.study.values import RANGE
 
 Schema = dict[str, Any]
 """The JSON schema of a part of a config."""
@@ -138,8 +139,8 @@ def _check_drawn(figure: str, settings: dict[str, Any]) -> None:
     known, drawn = list(registry.entries("figure")), settings.get("draws", figure)
     if drawn not in known:
         raise UserError(
-            f"figures.{figure} is not a known key; known are {', '.join(known)}{registry.near_miss(drawn, known)}, and a "
-            "figure of your own name says with `draws` which of them it is"
+            f"figures.{figure} is not a known key; known are {', '.join(known)}{registry.near_miss(drawn, known)}, and "
+            "a figure of your own name says with `draws` which of them it is"
         )
     if "plane" in settings and drawn != PHASE:
         raise UserError(f"figures.{figure}.plane is given, but only the figure {PHASE} shows a plane; drop the key")

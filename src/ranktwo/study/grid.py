@@ -83,8 +83,8 @@ def products(grid: Mapping[str, Any]) -> Iterator[dict[str, list[Any]]]:
         yield axes
         return
     for point in ranges.sampled(sides, lambda name: AXES[name].is_whole, **grid["sample"]):
-        sampled = {name: [typed(AXES[name], value)] for name, value in point.items()}
-        yield {name: sampled.get(name, axes.get(name)) for name in AXES if name in grid}
+        both = axes | {name: [typed(AXES[name], value)] for name, value in point.items()}
+        yield {name: both[name] for name in AXES if name in grid}
 
 
 def _values(axis: Axis, given: Any) -> list[Any]:

@@ -4,99 +4,22 @@ The model is closed: a key that is not known is an error. The keys of a grid fol
 data and the figures from what is registered in the package.
 """
 
-import os
-import re
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    WrapValidator,
-    create_model,
-    model_validator,
-)
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import AfterValidator, BaseModel, Field, create_model
 
 from ranktwo.store import registry
-from ranktwo.study import own, ranges
-from ranktwo.study.axes import AXES, MOST_SEED, Axis
+from ranktwo.study import own
+from ranktwo.study.axes import AXES, MOST_SEED
 from ranktwo.study.grid import MOST_CELLS
 from ranktwo.study.limits import Limits
 from ranktwo.study.planes import SIDES
+from ranktwo.study.values import REAL, WHOLE, Closed, Folder, Name, OneOf, Range, axis_field, axis_type, distinct
 
-# Types of values.
-
-# YAML 1.1 reads 1e-3 as text, since it wants 1.0e-3; nobody who writes 1e-3 for a number means text.
-_EXPONENT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})")
-
-
-def _number(value: Any) -> Any:
-    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
-
-
-def _whole(value: Any) -> Any:
-    """Whole numbers such as 1e4 as integers."""
-    number = _number(value)
-    return int(number) if isinstance(number, float) and number.is_integer() else number
-
-
-def _real(value: Any, check: Any) -> Any:
-    """The number as it was given: 5 stays an integer, because names of stacks depend on how a number is written."""
-    number = _number(value)
-    check(number)
-    return number
-
-
-def _folder(text: str) -> str:
-    """The path of a folder or file with `~` and `$NAME` replaced by what they stand for."""
-    for plain, braced in _VARIABLE.findall(text):
-        if (plain or braced) not in os.environ:
-            raise _refusal("the environment variable {name} is not set", name=plain or braced)
-    folder = os.path.expanduser(os.path.expandvars(text))
-    if folder.startswith("~"):
-        raise _refusal("nobody on this machine has that home folder; write the folder's name out")
-    if text and not folder:
-        raise _refusal("the environment variable is empty")
-    if not folder.isprintable() or set(folder) & set("{}"):
-        raise _refusal("a path has no braces and no control characters")
-    return folder
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    if len(set(values)) < len(values):
-        raise _refusal("no entry may stand twice")
-    return values
-
-
-def _refusal(reason: str, **facts: str) -> PydanticCustomError:
-    """An error of a value; `reason` ends the sentence that begins with the key and the value."""
-    return PydanticCustomError("refused", reason, facts)
-
-
-@dataclass(frozen=True)
-class OneOf:
-    """Marks the type of a text that has to be one of some words."""
-
-    words: tuple[str, ...]
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
-        return core_schema.literal_schema(list(self.words))
-
-
-WHOLE, REAL = BeforeValidator(_whole), WrapValidator(_real)
-Folder = Annotated[str, AfterValidator(_folder)]
-Classes = Annotated[list[Annotated[int, Field(ge=0), WHOLE]], Field(min_length=2), AfterValidator(_distinct)]
+Classes = Annotated[list[Annotated[int, Field(ge=0), WHOLE]], Field(min_length=2), AfterValidator(distinct)]
 OwnFile = Annotated[Folder, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1), REAL]
 InnerShare = Annotated[float, Field(gt=0, lt=1), REAL]
-Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")]
 Source = Annotated[str, OneOf(tuple(registry.entries("source")))]
 FigureName = Annotated[str, OneOf(tuple(registry.entries("figure")))]
 PHASE = "phase"
@@ -104,89 +27,7 @@ PHASE = "phase"
 Stackable = Annotated[str, OneOf(tuple(name for name, axis in AXES.items() if axis.stacks))]
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Range(_Closed):
-    """A range of an axis; its ends are numbers that the axis allows."""
-
-    log: list[Any] | None = Field(default=None, description="Least and greatest value; logarithms are evenly spaced.")
-    linear: list[Any] | None = Field(default=None, description="Least and greatest value; values are evenly spaced.")
-    range: list[Any] | None = Field(default=None, description="First and last value, `step` apart.")
-    points: Annotated[int, Field(ge=2, le=MOST_CELLS), WHOLE] | None = Field(
-        default=None, description="Number of values of log and linear; without it the range is sampled (`sample`)."
-    )
-    step: Annotated[float, Field(gt=0), REAL] | None = Field(default=None, description="Of range; 1 unless given.")
-
-    @model_validator(mode="after")
-    def _makes_sense(self) -> "Range":
-        given = {name for name in ranges.RANGES if getattr(self, name) is not None}
-        if len(given) != 1:
-            raise _refusal(
-                "a range is one of {log: [least, greatest], points: n}, {linear: [least, greatest], points: n} and "
-                "{range: [first, last], step: s}"
-            )
-        [kind] = given
-        ends = getattr(self, kind)
-        if len(ends) != 2 or not ends[0] < ends[1]:
-            raise _refusal("{kind} needs two numbers, the lesser first", kind=kind)
-        if kind == "log" and ends[0] <= 0:
-            raise _refusal("log needs numbers above 0; write 0 beside it, [0, {log: [...], points: n}]")
-        if (self.points if kind == "range" else self.step) is not None:
-            raise _refusal("points go with log and linear, step goes with range")
-        if kind == "range" and ranges.count(self.model_dump(exclude_none=True)) > MOST_CELLS:
-            raise _refusal("that is more than the {most} cells that a study may have", most=f"{MOST_CELLS:,}")
-        return self
-
-
-RANGE = "a range"
-"""Marks the alternative of an axis' type that is a range; no key has this name."""
-
-
-def _axis_type(axis: Axis, with_ranges: bool = True) -> Any:
-    """What an axis may be: one value, a range of numbers, or a list of these; told apart by what is there.
-
-    So errors speak of the one that was meant.
-    """
-    limits = Field(ge=axis.least, gt=axis.above, le=axis.most)
-    whole, real = Annotated[int, limits, WHOLE], Annotated[float, limits, REAL]
-    kinds: dict[str, list[Any]] = {"text": [str], "whole": [whole], "widths": [whole], "real": [real], "choice": []}
-    words = tuple(axis.words())
-    types = kinds[axis.kind] + [Annotated[str, OneOf(words)]] * bool(words) + [None] * axis.optional
-    one: Any = Union[tuple(types)]  # noqa: UP007
-    spread: list[Any] = []
-    if with_ranges and axis.is_number:
-        ends: Any = {kind: (list[kinds[axis.kind][0]] | None, Range.model_fields[kind]) for kind in ranges.RANGES}
-        spread = [Annotated[create_model(f"Range of {axis.name}", __base__=Range, **ends), Tag(RANGE)]]
-
-    def shape(value: Any) -> str:
-        return "list" if isinstance(value, list) else RANGE if spread and isinstance(value, dict) else "one"
-
-    def either(*alternatives: Any) -> Any:
-        return Annotated[Union[alternatives], Discriminator(shape)]  # noqa: UP007
-
-    # The widths of a net are a list themselves.
-    deep = [Annotated[list[one], Field(min_length=1), Tag("list")]] if axis.kind == "widths" else []
-    single = Annotated[one, Tag("one")]
-    item = either(single, *deep, *spread) if deep or spread else one
-    return either(single, Annotated[list[item], Field(min_length=1), Tag("list")], *spread)
-
-
-def _axis_field(axis: Axis) -> Any:
-    """An axis' default, as a config has it, and meaning."""
-    if axis.required:
-        return Field(description=axis.help)
-    default = axis.default
-    if isinstance(default, tuple):
-        default = default[0] if len(default) == 1 else [list(default)]
-    return Field(default=default, description=axis.help)
-
-
-# The model.
-
-
-class DataSet(_Closed):
+class DataSet(Closed):
     """One data set, prepared once; train size and label noise are axes of a grid."""
 
     source: Source = Field(
@@ -231,14 +72,14 @@ class DataSet(_Closed):
     )
 
 
-_GIVEN: Any = {name: (_axis_type(axis), _axis_field(axis)) for name, axis in AXES.items()}
+_GIVEN: Any = {name: (axis_type(axis), axis_field(axis)) for name, axis in AXES.items()}
 _CHOSEN: Any = {
-    name: (_axis_type(axis, with_ranges=False), Field(default=None, description=axis.help))
+    name: (axis_type(axis, with_ranges=False), Field(default=None, description=axis.help))
     for name, axis in AXES.items()
 }
 
 
-class Sample(_Closed):
+class Sample(Closed):
     """Points drawn in the box of those axes of a grid that are ranges without a number of points."""
 
     points: Annotated[int, Field(ge=1, le=MOST_CELLS), WHOLE] = Field(
@@ -251,15 +92,15 @@ class Sample(_Closed):
 
 Grid = create_model(
     "Grid",
-    __base__=_Closed,
+    __base__=Closed,
     __doc__="A product of axes.",
     **_GIVEN,
     sample=(Sample | None, Field(default=None, description=str(Sample.__doc__))),
 )
-Where = create_model("Where", __base__=_Closed, __doc__="Values of some axes.", **_CHOSEN)
+Where = create_model("Where", __base__=Closed, __doc__="Values of some axes.", **_CHOSEN)
 
 
-class Plane(_Closed):
+class Plane(Closed):
     """What the figure `phase` shows: columns of gaps.parquet over two axes."""
 
     x: Annotated[str, OneOf(tuple(SIDES))] = Field(
@@ -281,7 +122,7 @@ class Plane(_Closed):
     )
 
 
-class Figure(_Closed):
+class Figure(Closed):
     """What to draw of a study."""
 
     draws: FigureName | None = Field(
@@ -301,7 +142,10 @@ class Figure(_Closed):
 
 
 def _drawn(figures: dict[str, Figure | None]) -> dict[str, Figure]:
-    """An empty entry of a figure is one without settings; only PHASE shows a plane, the default one if none is given."""
+    """An empty entry of a figure is one without settings; PHASE alone shows a plane, the default one if none is given.
+
+    Whether others were given one is not for a type to say.
+    """
     found = {name: figure or Figure() for name, figure in figures.items()}
     for name, figure in found.items():
         if (figure.draws or name) == PHASE:
@@ -309,7 +153,7 @@ def _drawn(figures: dict[str, Figure | None]) -> dict[str, Figure]:
     return found
 
 
-class Status(_Closed):
+class Status(Closed):
     """Thresholds behind the column `status` of gaps.parquet."""
 
     collapsed_norm: Share = Field(
@@ -326,7 +170,7 @@ class Status(_Closed):
     )
 
 
-class Bounds(_Closed):
+class Bounds(Closed):
     """Settings of the generalization bounds."""
 
     percentile: Annotated[float, Field(ge=0, le=100), REAL] = Field(
@@ -335,7 +179,7 @@ class Bounds(_Closed):
     delta: InnerShare = Field(default=0.01, description="Bounds hold with probability 1 - delta.")
 
 
-class Optima(_Closed):
+class Optima(Closed):
     """Settings of the search for the minimisers of the decayed loss."""
 
     points: Annotated[int, Field(ge=0, le=1000), WHOLE] = Field(
@@ -364,7 +208,7 @@ class Optima(_Closed):
     )
 
 
-class Verdicts(_Closed):
+class Verdicts(Closed):
     """Numbers that verdicts depend on."""
 
     low_rank: InnerShare = Field(
@@ -385,7 +229,7 @@ class Verdicts(_Closed):
     )
 
 
-class Study(_Closed):
+class Study(Closed):
     """Data sets, grids of training runs over them, and what to draw."""
 
     results: Annotated[Folder, Field(min_length=1)] = Field(
@@ -416,7 +260,7 @@ class Study(_Closed):
         description="Each grid is the product of its axes' values; the study is the union of its grids, duplicates "
         "counted once."
     )
-    stack: Annotated[list[Stackable], AfterValidator(_distinct)] = Field(
+    stack: Annotated[list[Stackable], AfterValidator(distinct)] = Field(
         default=["split", "seed", "weight_decay", "decay_rule", "learning_rate", "label_noise"],
         description="Axes whose values are trained together in one job; every other axis splits into jobs.",
     )
@@ -433,8 +277,8 @@ class Study(_Closed):
         default_factory=lambda: dict.fromkeys(registry.entries("figure")),
         validate_default=True,
         description="Which figures to draw, each with its settings; an empty entry draws every cell. The names are "
-        "those registered in the package (`@figure`), or your own with `draws`; without this section all registered ones "
-        "are drawn.",
+        "those registered in the package (`@figure`), or your own with `draws`; without this section all registered "
+        "ones are drawn.",
     )
 
 

@@ -32,7 +32,8 @@ def draw(
 ) -> None:
     """Draw a registered figure of the cells that have one of the values of `where` on each axis.
 
-    `read` gives the rows of a table of the whole study. `plane` is the config's section for phase diagrams. The same numbers give the same files, whatever settings of
+    `read` gives the rows of a table of the whole study.
+    `plane` is the config's section for phase diagrams. The same numbers give the same files, whatever settings of
     matplotlib the user has; the PNG says besides what it was made for. Raises UserError where `where` names no axis or
     no cell.
     """

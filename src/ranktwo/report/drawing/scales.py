@@ -80,6 +80,6 @@ def trivial_entry() -> Patch:
     return Patch(color="0.9", label="says nothing (1 or more)")
 
 
-def loss_gap_label(rows: pandas.DataFrame) -> str:
-    """The name of an axis of loss gaps, with the unit of the rows' loss."""
-    return "loss gap (sd$^2$ of $y$)" if (rows["task"] == "regression").all() else "loss gap (nats)"
+def loss_label(rows: pandas.DataFrame, name: str = "loss gap") -> str:
+    """The name of an axis of losses or of their gaps, with the unit of the rows' loss."""
+    return f"{name} (sd$^2$ of $y$)" if (rows["task"] == "regression").all() else f"{name} (nats)"

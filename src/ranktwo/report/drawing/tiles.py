@@ -30,7 +30,7 @@ LEAST_RATIO = 5
 """Greatest over least value from which on an axis is logarithmic."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Scale:
     """The tiles along one axis."""
 
@@ -87,10 +87,10 @@ def scale(values: Numbers, *, derived: bool, bins: int) -> Scale | None:
     if zero:
         width = np.median(np.diff(corners))
         corners = np.concatenate([[corners[0] - (1 + GAP) * width, corners[0] - GAP * width], corners])
-    return Scale(10**centres if log else centres, 10**corners if log else corners, log, zero)
+    return Scale(centres=10**centres if log else centres, corners=10**corners if log else corners, log=log, zero=zero)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Tiles:
     """What cells of one panel say, tile by tile; arrays [tiles of y, tiles of x]."""
 
@@ -124,20 +124,27 @@ class Tiles:
             return found
 
         value = grouped["value"]
-        numbers = (spread(one, np.nan, float) for one in (value.median(), value.min(), value.max()))
+        median, least, greatest = (spread(one, np.nan, float) for one in (value.median(), value.min(), value.max()))
         failed = grouped["status"].agg(_failed) if len(frame) else pandas.Series(dtype=object)
-        return cls(x, y, spread(grouped.size(), 0, int), *numbers, spread(failed, "", object))
+        return cls(
+            x=x,
+            y=y,
+            nets=spread(grouped.size(), 0, int),
+            median=median,
+            least=least,
+            greatest=greatest,
+            failed=spread(failed, "", object),
+        )
 
     def contours(self, level: float) -> Iterator[tuple[Numbers, Numbers]]:
         """x and y of each line on which the median, linear between the centres of tiles, is at the level."""
         z = self.median[self.y.first :, self.x.first :]
         if min(z.shape) < 2:
             return
-        lines = contourpy.contour_generator(
-            self.x.flat(self.x.centres), self.y.flat(self.y.centres), np.ma.masked_invalid(z)
-        ).lines(level)
-        for line in lines:
-            yield self.x.unflat(line[:, 0]), self.y.unflat(line[:, 1])
+        x, y = (side.flat(side.centres) for side in (self.x, self.y))
+        for line in contourpy.contour_generator(x, y, np.ma.masked_invalid(z)).lines(level):
+            points = np.asarray(line)
+            yield self.x.unflat(points[:, 0]), self.y.unflat(points[:, 1])
 
     def across(self, level: float) -> NDArray[np.bool_]:
         """Whether cells of a tile lie on both sides of the level."""
@@ -159,9 +166,8 @@ def paint(axes: Axes, tiles: Tiles, norm: Normalize, cmap: Any, label: str) -> N
     shown = np.ma.masked_invalid(tiles.median)
     mesh = axes.pcolormesh(tiles.x.corners, tiles.y.corners, shown, norm=norm, cmap=cmap, label=label)
     numbers = {"low": tiles.least, "high": tiles.greatest, "value": tiles.median}
-    ROWS[mesh] = _rows(tiles, ~shown.mask, "tile").assign(
-        **{name: values[~shown.mask] for name, values in numbers.items()}
-    )
+    known = np.isfinite(tiles.median)
+    ROWS[mesh] = _rows(tiles, known, "tile").assign(**{name: values[known] for name, values in numbers.items()})
 
 
 def hatch(axes: Axes, tiles: Tiles, chosen: NDArray[np.bool_], pattern: str, label: str) -> None:

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from ranktwo.report.drawing.data import Data, figure
 from ranktwo.report.drawing.marks import against_decay, legend
 from ranktwo.report.drawing.panels import panels
-from ranktwo.report.drawing.scales import decay_axis, loss_gap_label
+from ranktwo.report.drawing.scales import decay_axis, loss_label
 
 
 @figure
@@ -20,10 +20,10 @@ def gap(data: Data) -> Figure:
     drawn, parts = panels(data, 3)
     for title, rows, three in parts:
         if (rows["task"] == "regression").all():
-            shown = {"matched_loss_gap": loss_gap_label(rows), "matched_r2_gap": "$R^2$ gap", "test_r2": "test $R^2$"}
+            shown = {"matched_loss_gap": loss_label(rows), "matched_r2_gap": "$R^2$ gap", "test_r2": "test $R^2$"}
         else:
             shown = {
-                "matched_loss_gap": loss_gap_label(rows),
+                "matched_loss_gap": loss_label(rows),
                 "matched_accuracy_gap": "error gap",
                 "test_accuracy": "test accuracy",
             }

@@ -6,7 +6,7 @@ from matplotlib.lines import Line2D
 from ranktwo.report.drawing.data import Data, figure
 from ranktwo.report.drawing.marks import decay_colours, legend
 from ranktwo.report.drawing.panels import panels
-from ranktwo.report.drawing.scales import loss_gap_label, rank_ticks
+from ranktwo.report.drawing.scales import loss_label, rank_ticks
 from ranktwo.report.drawing.style import ZERO_COLOUR, ZERO_MARKER
 
 
@@ -20,7 +20,7 @@ def gap_against_rank(data: Data) -> Figure:
     """
     drawn, parts = panels(data, 1)
     for title, rows, (axes,) in parts:
-        axes.set(title=title, xlabel="effective rank of $V$", ylabel=loss_gap_label(rows))
+        axes.set(title=title, xlabel="effective rank of $V$", ylabel=loss_label(rows))
         shown = rows[rows["status"].isin(["ok", "unfit"])]
         for (weight_decay, status), cells in shown.groupby(["weight_decay", "status"]):
             style = data.line_style(weight_decay) | {

@@ -69,10 +69,10 @@ def phase(data: Data) -> Figure:
     (n). Zero weight decay stands apart. Solid white lines are contours of the medians. Dashed ones are contours of the
     minimiser of the decayed loss, found from the data alone, on the splits whose minimiser is known: where they lie on
     the solid ones, training has found the rank of the minimiser. The orange line is mu_c, above which the zero net has
-    the least decayed loss. On the dotted line, weight decay alone leaves a tenth of the initial weights after T steps:
+    the least decayed loss. On the dotted line, weight decay alone leaves a tenth of the initial weights after T steps;
     below it a high rank says only that training was short. Hatches say where nets do not count, or lie on both sides of
-    a contour. Grey tiles have no value. A contour between tiles is no finer than the tiles, and the replicates of a tile
-    say nothing of another data set.
+    a contour. Grey tiles have no value. A contour between tiles is no finer than the tiles, and the replicates of a
+    tile say nothing of another data set.
     """
     plane = Plane(**data.plane)
     _check(data, plane.columns)
@@ -111,7 +111,7 @@ def phase(data: Data) -> Figure:
     return drawn
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _Part:
     """One panel for each column."""
 
@@ -129,8 +129,8 @@ def _check(data: Data, columns: list[str]) -> None:
     for column in columns:
         if column not in numbers:
             raise UserError(
-                f"figure phase: {column} is no column of gaps.parquet with numbers{registry.near_miss(column, numbers)}; "
-                "name one of docs/columns.md in `plane.columns`"
+                f"figure phase: {column} is no column of gaps.parquet with numbers; name one of docs/columns.md in "
+                f"`plane.columns`{registry.near_miss(column, numbers)}"
             )
 
 
@@ -138,24 +138,25 @@ def _parts(data: Data, plane: Plane) -> Iterator[_Part]:
     """The families that have tiles, apart by weight decay where no axis is made of it."""
     x, y = SIDES[plane.x], SIDES[plane.y]
     made_of = {*x.made_of, *y.made_of}
-    for title, family in data.families(across=made_of):
+    for named, family in data.families(across=made_of):
         decays = [(None, family)] if "weight_decay" in made_of else list(family.groupby("weight_decay"))
         for decay, rows in decays:
             values = rows.assign(x=x.of(rows), y=y.of(rows))
-            scales = [
+            across, up = (
                 scale(values[name].to_numpy(float, na_value=np.nan), derived=side.derived, bins=plane.bins)
                 for name, side in (("x", x), ("y", y))
-            ]
-            if None in scales:
+            )
+            if across is None or up is None:
                 continue
-            tiles = {column: Tiles.of(*scales, values, column) for column in plane.columns}
+            tiles = {column: Tiles.of(across, up, values, column) for column in plane.columns}
             known = [column for column in plane.columns if f"{OPTIMUM}{column}" in rows]
-            predicted = {column: Tiles.of(*scales, values, f"{OPTIMUM}{column}") for column in known}
-            words = [title.rpartition(" ")[0], *([] if decay is None else [title_part("weight_decay", decay)])]
+            predicted = {column: Tiles.of(across, up, values, f"{OPTIMUM}{column}") for column in known}
+            words = [named.rpartition(" ")[0], *([] if decay is None else [title_part("weight_decay", decay)])]
             nets = tiles[plane.columns[0]].nets
             least, most = nets[nets > 0].min(), nets.max()
             count = f"{least}" if least == most else f"{least} to {most}"
-            yield _Part(f"{', '.join(words)} {unbroken(f'($n$ = {count})')}", rows, *scales, tiles, predicted)
+            title = f"{', '.join(words)} {unbroken(f'($n$ = {count})')}"
+            yield _Part(title=title, rows=rows, x=across, y=up, tiles=tiles, predicted=predicted)
 
 
 def _label(column: str) -> str:
@@ -184,7 +185,8 @@ def _ticks(norm: Normalize) -> dict[str, Any]:
     """Plain numbers on a logarithmic colour bar."""
     if not isinstance(norm, LogNorm):
         return {}
-    subs = (1, 2, 5) if norm.vmax < 300 * norm.vmin else (1,)
+    crowded = norm.inverse(1) > 300 * norm.inverse(0)
+    subs = (1,) if crowded else (1, 2, 5)
     return {"ticks": LogLocator(subs=subs), "format": StrMethodFormatter("{x:g}")}
 
 
@@ -214,7 +216,9 @@ def _contours(axes: Axes, part: _Part, column: str, levels: list[float]) -> dict
         ("trained", part.tiles[column], MEASURED),
         ("predicted", part.predicted.get(column), PREDICTED),
     ):
-        for level in levels if tiles else []:
+        if tiles is None:
+            continue
+        for level in levels:
             for x, y in tiles.contours(level):
                 found |= _line(axes, x, y, f"{_label(column)} = {level:g}, {words}", style)
     return found
