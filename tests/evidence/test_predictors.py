@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import kendalltau, rankdata, spearmanr
 
 from ranktwo.errors import UserError
-from ranktwo.evidence import predictors
+from ranktwo.evidence import concordance, predictors
+from ranktwo.evidence.concordance import Design
 
 DECAYS = [0.0, *np.logspace(-4, -1, 4)]
 AXES = ["dataset", "batch_size", "weight_decay"]
@@ -254,8 +255,9 @@ def test_resampled_values_are_those_of_the_repeated_table():
     draws = np.array([[1, 1, 1], [2, 0, 1], [0, 3, 0]])
     mu, gap, control = (np.array([cell[name] for cell in cells]) for name in ("m", "gap", "weight_decay"))
     places = np.column_stack([np.unique([c[a] for c in cells], return_inverse=True)[1] for a in AXES])
-    found = predictors._pair_statistics(mu, gap, control, places, seeds, draws, axes=AXES, min_pairs=5)
-    partial = predictors._partial_spearman(mu, gap, control + 1, places, seeds, draws)["partial_spearman", None]
+    found = Design(gap, control, places, seeds, draws.astype(float), AXES, min_pairs=5).of_pairs(mu)
+    other = Design(gap, control + 1, places, seeds, draws.astype(float), AXES, min_pairs=5)
+    partial = other.partial_spearman(mu)["partial_spearman", None]
     for row, drawn in enumerate(draws):
         copies = [(i, copy) for i, seed in enumerate(seeds) for copy in range(drawn[seed])]
         products = [sign_product(cells[i], cells[j]) for (i, _), (j, _) in itertools.combinations(copies, 2) if i != j]
@@ -318,18 +320,40 @@ def test_same_random_seed_same_interval_whatever_else_is_scored():
 def test_each_distinct_resample_is_computed_once(monkeypatch):
     """A thousand resamples of three seeds are ten, and as many as there are of twenty."""
     counted = []
-    original = predictors._pair_statistics
+    original = Design.of_pairs
 
-    def counting(mu, gap, controls, places, seeds, draws, **options):
-        counted.append(len(draws))
-        return original(mu, gap, controls, places, seeds, draws, **options)
+    def counting(design, measure):
+        counted.append(len(design.draws))
+        return original(design, measure)
 
-    monkeypatch.setattr(predictors, "_pair_statistics", counting)
+    monkeypatch.setattr(Design, "of_pairs", counting)
     for seeds in (3, 20):
         table = grid(seeds=seeds, datasets=("a",), batches=(4,), decays=[0.1, 0.2])
         table[["gap", "m", "n"]] = np.random.default_rng(5).normal(size=(len(table), 3))
-        scores(table, ["m", "n"], AXES, resamples=1000)
-    assert counted == [10, 10, 1001, 1001]
+        table["as n"] = np.exp(table["n"])
+        found = scores(table, ["m", "n", "as n"], AXES, resamples=1000)
+    assert counted == [10, 10, 1001, 1001], "a measure that orders the cells as another does is that one"
+    same = [found[found["measure"] == name].drop(columns="measure").reset_index(drop=True) for name in ("n", "as n")]
+    pd.testing.assert_frame_equal(*same, check_exact=True)
+
+
+@pytest.mark.parametrize("limit", ["ELEMENTS", "CACHED"])
+def test_sums_in_many_parts_are_those_in_one(monkeypatch, limit):
+    table = noisy_table()
+    whole = statistics(table)
+    monkeypatch.setattr(concordance, limit, 7)
+    for key, row in statistics(table).items():
+        numbers = [(one.value, one.low, one.high) for one in (row, whole[key])]
+        assert numbers[0] == pytest.approx(numbers[1], rel=1e-12, nan_ok=True)
+
+
+def test_sums_too_great_for_float32_are_exact():
+    cells, replicates = 60, 6
+    mu = np.arange(cells, dtype=float)
+    places, owner = np.arange(cells)[:, None] // replicates, np.arange(cells) % replicates
+    draws = np.full((1, replicates), 4096.0)
+    found = Design(mu**2, mu, places, owner, draws, ["m"], 1).of_pairs(mu)
+    assert found["tau", None] == pytest.approx([1], abs=1e-15)
 
 
 def test_splits_are_drawn_and_inside_them_their_seeds():
@@ -368,12 +392,12 @@ def test_pairs_between_data_sets_are_of_one_task_and_stand_apart():
     parts = [noisy_table(i, datasets=(name,)).assign(task="binary") for i, name in enumerate("abc")]
     parts[2]["task"] = "regression"
     parts = [part.assign(matched_loss_gap=part["gap"]) for part in parts]
-    found = predictors.between(parts, "m", resamples=20)
+    [found] = predictors.between(parts, ["m"], resamples=20)
     first, second = used(parts[0]), used(parts[1])
     expected = np.mean([sign_product(a, b) for a in first for b in second])
     assert found.samples["tau", None][0] == pytest.approx(expected)
     assert found.cells == len(first) + len(second)
-    assert math.isnan(predictors.between(parts[1:], "m").rows()[0]["value"])
+    assert math.isnan(predictors.between(parts[1:], ["m"])[0].rows()[0]["value"])
 
 
 def test_nets_that_differ_in_the_seed_alone_say_nothing_at_fixed_decay():

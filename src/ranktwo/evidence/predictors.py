@@ -33,9 +33,8 @@ never paired with itself). Data sets are drawn from independently. Fewer than 3 
 robust_sign_error makes its resamples lean upwards: the lower end of its interval is cautious.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -43,6 +42,7 @@ import numpy as np
 import pandas as pd
 
 from ranktwo.errors import UserError
+from ranktwo.evidence.concordance import Design, Ordered, Statistics, block_sums, dense, ratio
 from ranktwo.evidence.gaps import Cells
 from ranktwo.store.columns import REAL, TEXT, WHOLE, column
 from ranktwo.study.axes import AXES, REPLICATE
@@ -79,8 +79,8 @@ COLUMNS = {
 }
 
 
-Samples = dict[tuple[str, str | None], np.ndarray]
-"""(statistic, axis; None: over all axes) -> its value, followed by its values in the resamples."""
+Statistic = Callable[[Design, np.ndarray], Statistics]
+"""A statistic of a measure in the cells of a design."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ class Scores:
     """The statistics of one measure in some cells."""
 
     measure: str
-    samples: Samples
+    samples: Statistics
+    """Each with its value, followed by its values in the resamples."""
     replicates: int
     cells: int
     excluded: int
@@ -123,22 +124,32 @@ def score(
             f"two cells agree in {', '.join([*axes, *REPLICATE])}: name every axis in which the cells differ"
         )
     places = np.stack([_codes(table[axis]) for axis in axes], axis=1)
-    controls = table[control].to_numpy(float)
-    found = []
-    for measure in measures:
-        mu, g = table[[measure, gap]].to_numpy(float).T
-        usable = np.isfinite(mu) & np.isfinite(g)
-        for cells, statistics in (
-            (usable, partial(_pair_statistics, axes=axes, min_pairs=min_pairs)),
-            (usable & (controls > 0), _partial_spearman),
-        ):
+    controls, gaps = table[control].to_numpy(float), table[gap].to_numpy(float)
+    designs: dict[bytes, tuple[Design, np.ndarray]] = {}
+    known: dict[tuple[Statistic, bytes, bytes], Statistics] = {}
+
+    def resampled(statistic: Statistic, mu: np.ndarray, cells: np.ndarray) -> Scores:
+        """The statistic in some cells. What depends on the cells alone is made once, and so is what has one order."""
+        key = cells.tobytes()
+        if key not in designs:
             replicates, draws = _draws(table[cells], resamples, random_seed)
             # Few replicates have few distinct resamples, ten of three seeds: each is computed once.
             distinct, which = np.unique(draws, axis=0, return_inverse=True)
-            values = statistics(mu[cells], g[cells], controls[cells], places[cells], replicates, distinct)
-            samples = {key: sample[which] for key, sample in values.items()}
-            counts = draws.shape[1], int(cells.sum()), int(len(table) - cells.sum())
-            found.append(Scores(measure, samples, *counts))
+            own = Design(gaps[cells], controls[cells], places[cells], replicates, distinct, axes, min_pairs)
+            designs[key] = own, which
+        design, which = designs[key]
+        ordered = statistic, key, dense(mu[cells]).tobytes()
+        if ordered not in known:
+            values = statistic(design, mu[cells])
+            known[ordered] = {name: sample[which] for name, sample in values.items()}
+        return Scores(measure, known[ordered], design.draws.shape[1], int(cells.sum()), int(len(table) - cells.sum()))
+
+    found = []
+    for measure in measures:
+        mu = table[measure].to_numpy(float)
+        usable = np.isfinite(mu) & np.isfinite(gaps)
+        found.append(resampled(Design.of_pairs, mu, usable))
+        found.append(resampled(Design.partial_spearman, mu, usable & (controls > 0)))
     return found
 
 
@@ -174,102 +185,6 @@ def _interval(samples: np.ndarray, level: float) -> dict[str, float]:
     if np.isfinite(value) and resampled.size:
         low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
     return {"value": value, "low": low, "high": high}
-
-
-def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    """top / bottom; null, not infinite, where bottom is not above 0."""
-    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
-
-
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Mean over the last axis of what is not null."""
-    return _ratio(np.nansum(values, axis=-1), np.isfinite(values).sum(axis=-1))
-
-
-def _pair_statistics(
-    mu: np.ndarray,
-    gap: np.ndarray,
-    controls: np.ndarray,
-    places: np.ndarray,
-    replicates: np.ndarray,
-    draws: np.ndarray,
-    *,
-    axes: list[str],
-    min_pairs: int,
-) -> dict[tuple[str, str | None], np.ndarray]:
-    """All that is made of sign products: (statistic, axis) -> its value for every draw of the replicates."""
-    i, j = np.triu_indices(len(mu), 1)
-    signs = np.sign(mu[i] - mu[j]) * np.sign(gap[i] - gap[j])
-    if len(mu) and (np.ptp(mu) == 0 or np.ptp(gap) == 0):
-        signs[:] = np.nan
-    count = draws.shape[1]
-    replicate_pairs = replicates[i] * count + replicates[j]
-    pair_draws = (draws[:, :, None] * draws[:, None, :]).reshape(len(draws), -1)
-
-    def means(values: np.ndarray, pairs: np.ndarray, group: np.ndarray, least: int) -> np.ndarray:
-        """Mean value of the pairs of each group, [draws, groups], for groups of at least `least` pairs."""
-        names, codes = np.unique(group[pairs], return_inverse=True)
-        keys, size = codes * count**2 + replicate_pairs[pairs], (len(names), count**2)
-        sizes = np.bincount(keys, minlength=np.prod(size)).reshape(size)
-        sums = np.bincount(keys, values[pairs], minlength=np.prod(size)).reshape(size)
-        enough = sizes.sum(1) >= least
-        return _ratio(pair_draws @ sums[enough].T, pair_draws @ sizes[enough].T)
-
-    def granulated(pairs: np.ndarray, group: np.ndarray) -> np.ndarray:
-        """Mean of tau over groups of cells of one replicate; a draw repeats all groups of a replicate."""
-        _, first, codes = np.unique(group[pairs], return_index=True, return_inverse=True)
-        taus = _ratio(np.bincount(codes, signs[pairs]), np.bincount(codes))
-        owner = replicates[i][pairs][first]
-        return _ratio(draws @ np.bincount(owner, taus, count), draws @ np.bincount(owner, minlength=count))
-
-    together = np.zeros(len(i), int)
-    differ = places[i] != places[j]
-    strides = np.cumprod([1, *(places.max(0, initial=0) + 1)])
-    settings = places @ strides[:-1]
-    first, second = np.sort([settings[i], settings[j]], axis=0)
-    statistics: dict[tuple[str, str | None], np.ndarray] = {
-        ("tau", None): _mean(means(signs, together == 0, together, 1)),
-        ("tau_fixed_control", None): _mean(
-            means(signs, (controls[i] == controls[j]) & (settings[i] != settings[j]), together, 1)
-        ),
-    }
-    errors: dict[str | None, np.ndarray] = {}
-    for a, axis in enumerate(axes):
-        alone = differ[:, a] & (differ.sum(1) == 1)
-        rest = (settings - places[:, a] * strides[a])[i] * count + replicates[i]
-        statistics["psi", axis] = granulated(alone & (replicates[i] == replicates[j]), rest)
-        errors[axis] = means((1 - signs) / 2, alone, first * strides[-1] + second, min_pairs)
-    statistics["psi", None] = _mean(np.stack([statistics["psi", axis] for axis in axes], axis=1))
-    errors[None] = np.concatenate(list(errors.values()), axis=1)
-    for place, error in errors.items():
-        statistics["sign_error", place] = _mean(error)
-        worst = np.where(np.isfinite(error), error, -np.inf).max(1, initial=-np.inf)
-        statistics["robust_sign_error", place] = np.where(np.isfinite(worst), worst, np.nan)
-    return statistics
-
-
-def _partial_spearman(
-    mu: np.ndarray, gap: np.ndarray, controls: np.ndarray, places: np.ndarray, replicates: np.ndarray, draws: np.ndarray
-) -> dict[tuple[str, None], np.ndarray]:
-    """Partial rank correlation of measure and gap given the control, for every draw of the replicates."""
-    weights = draws[:, replicates]
-
-    def scores(values: np.ndarray) -> np.ndarray:
-        """Standardised mid-ranks of the cells, each as often as its replicate was drawn, [draws, cells]."""
-        below = np.zeros((draws.shape[1], len(values)))
-        for replicate in range(draws.shape[1]):
-            ordered = np.sort(values[replicates == replicate])
-            below[replicate] = (np.searchsorted(ordered, values) + np.searchsorted(ordered, values, side="right")) / 2
-        ranks = draws @ below
-        ranks -= _ratio((weights * ranks).sum(1), weights.sum(1))[:, None]
-        return _ratio(ranks, np.sqrt((weights * ranks**2).sum(1))[:, None] * np.ones(len(values)))
-
-    m, g, c = scores(mu), scores(gap), scores(controls)
-    mg, mc, gc = ((weights * a * b).sum(1) for a, b in ((m, g), (m, c), (g, c)))
-    left = (1 - mc**2) * (1 - gc**2)
-    # Rounding leaves 1 - r^2 a little off 0 where the control alone orders a variable; of 3 cells the result is +-1.
-    defined = (left > 1e-12) & ((weights > 0).sum(1) > 3)
-    return {("partial_spearman", None): _ratio(mg - mc * gc, np.where(defined, np.sqrt(np.abs(left)), 0))}
 
 
 def compare(cells: pd.DataFrame, measures: Sequence[str], **options: Any) -> list[Scores]:
@@ -309,31 +224,50 @@ class _Part(NamedTuple):
     """As in `_draws`."""
 
 
-def between(datasets: Sequence[pd.DataFrame], measure: str, *, resamples: int = 1000, random_seed: int = 0) -> Scores:
+def between(
+    datasets: Sequence[pd.DataFrame], measures: Sequence[str], *, resamples: int = 1000, random_seed: int = 0
+) -> list[Scores]:
     """tau over the pairs of cells of two data sets with the same task: does a measure order data sets by their gap?"""
-    parts = []
-    for number, cells in enumerate(datasets):
-        own = cells[np.isfinite(cells[[measure, GAP]].to_numpy(float)).all(axis=1)]
-        if len(own):
-            mu, gap = own[[measure, GAP]].to_numpy(float).T
-            parts.append(_Part(own["task"].iloc[0], mu, gap, *_draws(own, resamples, (random_seed, number))))
+    drawn: dict[tuple[int, bytes], tuple[np.ndarray, np.ndarray]] = {}
+    numbers = [cells[[*measures, GAP]].to_numpy(float) for cells in datasets]
+    found = []
+    for place, measure in enumerate(measures):
+        parts = []
+        for number, (cells, values) in enumerate(zip(datasets, numbers, strict=True)):
+            usable = np.isfinite(values[:, [place, -1]]).all(axis=1)
+            key = number, usable.tobytes()
+            if key not in drawn:
+                drawn[key] = _draws(cells[usable], resamples, (random_seed, number))
+            if usable.any():
+                mu, gap = values[usable][:, [place, -1]].T
+                parts.append(_Part(cells["task"].iloc[0], mu, gap, *drawn[key]))
+        found.append(_between(measure, parts, excluded=sum(map(len, datasets)) - sum(len(part.gap) for part in parts)))
+    return found
+
+
+def _between(measure: str, parts: list[_Part], excluded: int) -> Scores:
     length = min((len(part.draws) for part in parts), default=1)
     sums, sizes, used = np.zeros(length), np.zeros(length), set()
     for (i, one), (j, other) in combinations(enumerate(parts), 2):
         if one.task != other.task:
             continue
         used |= {i, j}
-        differences = np.subtract.outer(one.measure, other.measure), np.subtract.outer(one.gap, other.gap)
-        first, second = (part.draws[:length, part.replicates] for part in (one, other))
-        sums += np.einsum("da,ab,db->d", first, np.prod(np.sign(differences), axis=0), second, optimize=True)
-        sizes += first.sum(1) * second.sum(1)
+        first, second = (part.draws[:length] for part in (one, other))
+        orders = [dense(np.concatenate(pair)) for pair in ((one.measure, other.measure), (one.gap, other.gap))]
+        cells = [
+            Ordered.of(orders[0][own], orders[1][own], part.replicates, part.replicates)
+            for part, own in ((one, slice(len(one.gap))), (other, slice(len(one.gap), None)))
+        ]
+        blocks = block_sums(cells[0], cells[1], (first.shape[1], second.shape[1]))
+        sums += ((first @ blocks) * second).sum(1)
+        sizes += first[:, one.replicates].sum(1) * second[:, other.replicates].sum(1)
     counted = [parts[place] for place in sorted(used)]
     return Scores(
         measure,
-        {("tau", None): _ratio(sums, sizes)},
+        {("tau", None): ratio(sums, sizes)},
         replicates=min((part.draws.shape[1] for part in counted), default=0),
         cells=sum(len(part.gap) for part in counted),
-        excluded=sum(map(len, datasets)) - sum(len(part.gap) for part in parts),
+        excluded=excluded,
     )
 
 
@@ -357,7 +291,7 @@ def predictors(cells: Cells) -> pd.DataFrame:
         name: compare(part, measures, random_seed=(0, number)) for number, (name, part) in enumerate(datasets.items())
     }
     overall = [combine(list(scores)) for scores in zip(*single.values(), strict=True)]
-    apart = [between(list(datasets.values()), measure) for measure in measures]
+    apart = between(list(datasets.values()), measures)
     return pd.DataFrame(
         [
             {"dataset": name} | row

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import pandas
@@ -78,25 +77,55 @@ def at_fixed_decay(cells: pandas.DataFrame, target: str) -> FixedDecay:
     A pair of settings counts if the means of ln(effective rank) differ by more than the root of the mean variance
     between the replicates of the two.
     """
-    cells = cells.assign(log_rank=np.log(cells["effective_rank"].astype(float)), target=cells[target].astype(float))
-    cells = cells.set_index(list(REPLICATE))
     products: list[pandas.Series] = []
     names: dict[str, None] = {}
-    independent = 0
+    independent = pairs = 0
+    replicates = pandas.MultiIndex.from_frame(cells[list(REPLICATE)].drop_duplicates()).sort_values()
     for _, level in cells.groupby("weight_decay"):
+        settings = _Settings(level, target, replicates)
         compared = set()
-        settings = [part for _, part in level.groupby(FAMILY, dropna=False)]
-        for (i, one), (j, other) in combinations(enumerate(settings), 2):
-            both = one.index.intersection(other.index)
-            first, second = one.loc[both], other.loc[both]
-            difference = first[["log_rank", "target"]] - second[["log_rank", "target"]]
-            spread = np.sqrt((first["log_rank"].var() + second["log_rank"].var()) / 2)
-            # Of one replicate alone there is no spread (nan), and no pair.
-            if abs(difference["log_rank"].mean()) > spread:
-                products.append(np.sign(difference).prod(axis=1))
-                names |= dict.fromkeys([*first["cell"], *second["cell"]])
-                compared |= {i, j}
+        for i in range(len(settings.cells)):
+            later = settings.that_differ(i)
+            both = settings.known[i] & settings.known[later]
+            signs = np.sign(settings.log_rank[i] - settings.log_rank[later])
+            signs *= np.sign(settings.target[i] - settings.target[later])
+            pair, replicate = np.nonzero(both)
+            products.append(pandas.Series(signs[pair, replicate], replicates[replicate], dtype=float))
+            for j, shared in zip(later, both, strict=True):
+                own = settings.order[i][shared[settings.order[i]]]
+                names |= dict.fromkeys([*settings.cells[i, own], *settings.cells[j, own]])
+            compared |= {i, *later} if len(later) else set()
+            pairs += len(later)
         independent += max(len(compared) - 1, 0)
     none = pandas.Series([], index=pandas.MultiIndex.from_tuples([], names=REPLICATE), dtype=float)
-    taus = pandas.concat(products).groupby(level=list(REPLICATE)).mean() if products else none
-    return FixedDecay(taus, list(names), len(products), independent)
+    taus = pandas.concat(products).groupby(level=list(REPLICATE)).mean() if pairs else none
+    return FixedDecay(taus, list(names), pairs, independent)
+
+
+class _Settings:
+    """The settings of one weight decay, S of them, each with a cell for some of R replicates."""
+
+    def __init__(self, level: pandas.DataFrame, target: str, replicates: pandas.MultiIndex) -> None:
+        setting = level.groupby(FAMILY, dropna=False).ngroup().to_numpy()
+        replicate = replicates.get_indexer(pandas.MultiIndex.from_frame(level[list(REPLICATE)]))
+        place, shape = (setting, replicate), (setting.max(initial=-1) + 1, len(replicates))
+        self.known = np.zeros(shape, bool)
+        self.known[place] = True
+        self.log_rank, self.target = np.full(shape, np.nan), np.full(shape, np.nan)
+        self.log_rank[place] = np.log(level["effective_rank"].to_numpy(float))
+        self.target[place] = level[target].to_numpy(float)
+        self.cells = np.full(shape, "", dtype=object)
+        self.cells[place] = level["cell"].to_numpy()
+        self.order = [replicate[setting == number] for number in range(shape[0])]
+        """The replicates of each setting in the order of the rows."""
+
+    def that_differ(self, i: int) -> np.ndarray:
+        """The later settings that setting i makes a pair with."""
+        both = self.known[i] & self.known[i + 1 :]
+        # Of one replicate alone there is no spread, and no pair.
+        several = np.flatnonzero(both.sum(axis=1) > 1)
+        both, others = both[several], self.log_rank[i + 1 :][several]
+        own = np.where(both, self.log_rank[i], np.nan)
+        variances = np.nanvar(own, axis=1, ddof=1) + np.nanvar(np.where(both, others, np.nan), axis=1, ddof=1)
+        means = np.nanmean(np.where(both, own - others, np.nan), axis=1)
+        return i + 1 + several[np.abs(means) > np.sqrt(variances / 2)]

@@ -48,15 +48,26 @@ class Family:
         That is the decay of least mean test loss on the other splits (of one split alone: for its other seeds), among
         `decays` at which the mean rank-two residual of those is below `low_rank`. So luck is not counted as merit.
         """
+        cells, unit, loss, residual = self._elsewhere
+        allowed = loss.where(residual < low_rank)
+        chosen = allowed[allowed.notna().any(axis=1)].idxmin(axis=1)
+        return cells[cells["weight_decay"] == cells[unit].map(chosen)].set_index(list(REPLICATE))
+
+    @cached_property
+    def _elsewhere(self) -> tuple[pandas.DataFrame, str, pandas.DataFrame, pandas.DataFrame]:
+        """Cells at `decays`, what is chosen for (split or seed), and means over the others of loss and residual.
+
+        The means have a row for each split or seed and a column for each decay.
+        """
         cells = self.cells[self.cells["weight_decay"].isin(self.decays)]
         unit = "split" if cells["split"].nunique() > 1 else "seed"
-        chosen = {}
-        for value in cells[unit].unique():
-            others = cells[cells[unit] != value].groupby("weight_decay")[["test_loss", "residual_2"]].mean()
-            allowed = others.loc[others["residual_2"] < low_rank, "test_loss"].dropna()
-            if len(allowed):
-                chosen[value] = allowed.idxmin()
-        return cells[cells["weight_decay"] == cells[unit].map(chosen)].set_index(list(REPLICATE))
+        means = []
+        for column in ("test_loss", "residual_2"):
+            grouped = cells[column].astype(float).groupby([cells[unit], cells["weight_decay"]])
+            sums, counts = (found.unstack(fill_value=0) for found in (grouped.sum(), grouped.count()))
+            others = counts.sum() - counts
+            means.append((sums.sum() - sums) / others.where(others > 0))
+        return cells, unit, *means
 
     @property
     def place(self) -> dict[str, Any]:
