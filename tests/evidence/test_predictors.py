@@ -351,7 +351,7 @@ def test_sums_too_great_for_float32_are_exact():
     cells, replicates = 60, 6
     mu = np.arange(cells, dtype=float)
     places, owner = np.arange(cells)[:, None] // replicates, np.arange(cells) % replicates
-    draws = np.full((1, replicates), 4096.0)
+    draws = np.full((1, replicates), 4097.0)
     found = Design(mu**2, mu, places, owner, draws, ["m"], 1).of_pairs(mu)
     assert found["tau", None] == pytest.approx([1], abs=1e-15)
 
