@@ -102,6 +102,7 @@ def compare(results: Path) -> None:
                 inputs=data.inputs, outputs=data.outputs, train_size=len(data.train_x), test_size=len(data.test_x)
             ),
             snapshots=len(records[0].steps),
+            kept=len(records[0].kept or records[0].steps),
         )
         ratios.append(plan.training_seconds(stack) / took)
         print(f"{path.stem}: {took:.1f} s, estimate / measured {ratios[-1]:.2f}")

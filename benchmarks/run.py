@@ -6,7 +6,8 @@
 
 Sections: ceilings (rates of the machine), steps (three training loops), at_once (by the number of nets), forms (of the
 products in a step), profile (of a step), growth (time and memory against steps and cells), start (of a job), dag
-(Snakemake on large studies), analysis (of a study that has been run, --results).
+(Snakemake on large studies), analysis (of a study that has been run, --results), whole (studies of 10^2 to 10^4 cells
+from nothing to their figures, --cells; it is not among `all`).
 Rounds alternate between what is compared, and a ratio is taken within a round, so that a change in the machine's speed
 falls on both. Every figure is the median of the rounds, [least, greatest]. One thread, on a CPU.
 """
@@ -31,6 +32,7 @@ import torch
 import training
 import yaml
 from analysis import analysis_rows
+from whole import whole_rows
 
 from ranktwo.store import files
 from ranktwo.training.backends.choice import numba_works
@@ -287,12 +289,20 @@ def analysis(arguments: argparse.Namespace) -> Rows:
     return analysis_rows(arguments.results)
 
 
+def whole(arguments: argparse.Namespace) -> Rows:
+    """Whole studies of nets 64-32-1 by `snakemake --cores 2`: wall seconds, and CPU seconds of each part; once."""
+    return whole_rows([(cells, count) for cells in arguments.cells for count in arguments.steps])
+
+
 # The command.
 
 
 SECTIONS = {
-    function.__name__: function for function in (ceilings, steps, at_once, forms, profile, growth, start, dag, analysis)
+    function.__name__: function
+    for function in (ceilings, steps, at_once, forms, profile, growth, start, dag, analysis, whole)
 }
+LONG = ("whole",)
+"""Sections that are measured only if they are named."""
 
 
 def _table(rows: Rows) -> str:
@@ -328,6 +338,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batch", type=int, nargs="+", default=[4, 16, 64, 256])
     parser.add_argument("--optimizers", nargs="+", default=["sgd", "momentum", "adamw"])
+    parser.add_argument("--cells", type=int, nargs="+", default=[100, 1000, 10_000], help="of whole, hundreds")
+    parser.add_argument("--steps", type=int, nargs="+", default=[1000], help="of whole")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument(
         "--results", type=Path, default=ROOT / "results", help="a study that has been run, for analysis"
@@ -337,7 +349,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     machine, results = _machine(arguments.device), {}
-    for name in arguments.sections or SECTIONS:
+    for name in arguments.sections or [name for name in SECTIONS if name not in LONG]:
         results[name] = SECTIONS[name](arguments)
         print(f"\n{name}\n{_table(results[name])}", flush=True)
     if arguments.output:

@@ -40,7 +40,7 @@ def test_the_hash_differs_with_anything_that_is_asked_for():
     other = {"train_size": 9, "widths": (8,), "optimizer": "adamw", "schedule": "cosine", "decay_rule": "input-norm"}
     values = {axis: other.get(axis, 7) for axis in AXES} | {"dataset": "other"}
     changed = [replace(JOB, cells=[replace(cell, **{axis: value}) for cell in CELLS]) for axis, value in values.items()]
-    changed += [replace(JOB, stack="y"), replace(JOB, options={}), replace(JOB, snapshots=6)]
+    changed += [replace(JOB, stack="y"), replace(JOB, options={}), replace(JOB, snapshots=6), replace(JOB, keep="last")]
     changed += [replace(JOB, cells=CELLS[:1]), replace(JOB, cells=CELLS[::-1])]
     assert len({job.hash for job in [JOB, *changed]}) == 1 + len(changed)
 

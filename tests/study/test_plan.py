@@ -36,7 +36,7 @@ STUDY = {
 
 def a_stack(count: int = 4, **axes: object) -> Stack:
     cells = [a_cell(seed=seed, **axes) for seed in range(count)]
-    return Stack(name="s", cells=cells, new=cells, missing=set(ANALYSIS), data=DATA, snapshots=5)
+    return Stack(name="s", cells=cells, new=cells, missing=set(ANALYSIS), data=DATA, snapshots=5, kept=5)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from support import a_cell
 from training_support import same
 
+from ranktwo.analysis.inputs import load_records
 from ranktwo.data import dataset, preparation
 from ranktwo.data.options import Options
 from ranktwo.errors import UserError
@@ -28,9 +29,13 @@ def data(tmp_path_factory) -> Path:
     return path
 
 
-def train(cells, data: Path, folder: Path, **more) -> dict[str, Record]:
+def job_of(cells, keep="all") -> Job:
+    return Job(stack="toy", options=OPTIONS, snapshots=3, keep=keep, cells=cells)
+
+
+def train(cells, data: Path, folder: Path, keep="all", **more) -> dict[str, Record]:
     """The records of a stack of these cells in a folder."""
-    job = Job(stack="toy", options=OPTIONS, snapshots=3, cells=cells)
+    job = job_of(cells, keep)
     paths = {name: folder / name for name in ("weights", "history")}
     train_stack(job, data=data, **paths, device="cpu", **more)
     return records.read_records(**paths)
@@ -103,3 +108,29 @@ def test_a_training_of_two_splits_goes_on_from_its_checkpoint(pauses, data, apar
 def test_a_split_that_the_data_set_lacks_ends_in_a_sentence(data, tmp_path):
     with pytest.raises(UserError, match="iris.safetensors lacks split 2 .it has 0, 1.; run snakemake, which makes it"):
         train([a_cell(split=2)], data, tmp_path)
+
+
+def test_the_last_weights_alone_are_kept_and_every_loss(data, tmp_path, capsys):
+    whole = train(CELLS, data, tmp_path)
+    size = (tmp_path / "weights").stat().st_size
+    capsys.readouterr()
+    found = train(CELLS, data, tmp_path, keep="last")
+    assert "0 cells trained" in capsys.readouterr().err.splitlines()[-1], "to forget weights nothing is trained"
+    assert (tmp_path / "weights").stat().st_size < size
+    for name in NAMES:
+        assert found[name].steps == whole[name].steps == [0, 1, 20, 400]
+        assert found[name].history == whole[name].history
+        assert found[name].kept == [0, 400]
+        for matrix, weights in found[name].weights.items():
+            assert weights.equal(whole[name].weights[matrix][[0, -1]])
+    analysed = load_records(job_of(CELLS, "last"), tmp_path / "weights", tmp_path / "history")
+    for name, record in analysed.items():
+        assert record.steps == [0, 400]
+        assert record.history["train_loss"] == [whole[name].history["train_loss"][row] for row in (0, -1)]
+        assert all(len(weights) == 2 for weights in record.weights.values())
+    train(CELLS[:2], data, tmp_path, keep="last")
+    assert "0 cells trained" in capsys.readouterr().err.splitlines()[-1]
+    again = train(CELLS, data, tmp_path)
+    assert f"{len(CELLS)} cells trained" in capsys.readouterr().err.splitlines()[-1]
+    for name in NAMES:
+        same(again[name], whole[name])

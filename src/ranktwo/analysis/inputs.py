@@ -86,7 +86,10 @@ def analysis(
 
 
 def load_records(job: Job, weights: Path, history: Path) -> dict[str, Record]:
-    """Records of a job's cells by name, in the job's order; UserError if the two files lack one."""
+    """Records of a job's cells by name, in the job's order, at the snapshots whose weights were kept.
+
+    UserError if the two files lack a cell.
+    """
     records = read_records(weights, history)
     names = [cell_name(cell, job.options) for cell in job.cells]
     missing = [name for name in names if name not in records]
@@ -95,4 +98,4 @@ def load_records(job: Job, weights: Path, history: Path) -> dict[str, Record]:
             f"{weights} lacks {len(missing)} cells, {missing[0]} for one; "
             "run snakemake with `--forcerun train`, which trains no more than those"
         )
-    return {name: records[name] for name in names}
+    return {name: records[name].of_weights() for name in names}

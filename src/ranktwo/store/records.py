@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,14 +46,37 @@ class Record:
     """Hash of all that determines its numbers: axes, data set, snapshots, and the training code's meaning."""
     steps: list[int]
     """Its snapshots, S of them."""
+    kept: list[int] = field(default_factory=list)
+    """The snapshots whose weights are there, if not all are."""
     diverged: int | None = None
     """First step after which a weight or loss was not finite."""
     weights: "dict[str, Tensor]" = field(default_factory=dict)
-    """[S, out, in] by matrix, in the order of the layers; nan from the step of divergence on."""
+    """[S, out, in] by matrix, or as many as `kept`, in the order of the layers; nan from the step of divergence on."""
     history: dict[str, list[float | None]] = field(default_factory=dict)
     """S values by column of the history; null where undefined."""
     runs: list[dict[str, Any]] = field(default_factory=list)
     """Where it was trained: one process's provenance, or those of several that went on from each other's checkpoint."""
+
+    def has_weights(self, steps: list[int]) -> bool:
+        """Whether the weights of these snapshots are there."""
+        return set(steps) <= set(self.kept or self.steps)
+
+    def with_weights(self, steps: list[int]) -> "Record":
+        """The same without the weights of other snapshots than these."""
+        present = self.kept or self.steps
+        if steps == present:
+            return self
+        chosen = [present.index(step) for step in steps]
+        weights = {matrix: values[chosen] for matrix, values in self.weights.items()}
+        return replace(self, kept=[] if steps == self.steps else steps, weights=weights)
+
+    def of_weights(self) -> "Record":
+        """The record of the snapshots whose weights are there alone."""
+        if not self.kept:
+            return self
+        rows = [self.steps.index(step) for step in self.kept]
+        history = {name: [values[row] for row in rows] for name, values in self.history.items()}
+        return replace(self, steps=self.kept, kept=[], history=history)
 
     def net(self, snapshot: int) -> "list[Tensor]":
         """W_1 .. W_L, [out, in] each, at a snapshot, in float64."""
@@ -180,6 +203,7 @@ def _packed(records: dict[str, Record]) -> "tuple[dict[str, Tensor], dict[str, A
             "cell": record.cell,
             "identity": record.identity,
             "steps": record.steps,
+            **({"kept": record.kept} if record.kept else {}),
             "diverged": record.diverged,
             "runs": [runs.index(run) for run in record.runs],
             "matrices": list(record.weights),
@@ -207,10 +231,12 @@ def _unpacked(
         # A safetensors file has its tensors in the order of their names.
         ordered = {matrix: weights[name][matrix] for matrix in facts["matrices"] if matrix in weights[name]}
         runs = [metadata["runs"][number] for number in facts["runs"]]
-        own = {key: facts[key] for key in ("cell", "identity", "steps", "diverged")}
+        own = {key: facts[key] for key in ("cell", "identity", "steps", "kept", "diverged") if key in facts}
         record = Record(**own, weights=ordered, history=histories[name], runs=runs)
-        lengths = {len(values) for values in [*record.weights.values(), *record.history.values()]}
-        whole = lengths == {len(record.steps)} or (name in (unfinished or {}) and len(lengths) == 1)
+        lengths = {len(values) for values in record.history.values()}
+        of_weights = {len(values) for values in record.weights.values()}
+        whole = (lengths, of_weights) == ({len(record.steps)}, {len(record.kept or record.steps)})
+        whole = whole or (name in (unfinished or {}) and len(lengths | of_weights) == 1)
         # A weight that is not finite belongs to a cell that diverged.
         if whole and (record.diverged is not None or all(w.isfinite().all() for w in record.weights.values())):
             records[name] = record

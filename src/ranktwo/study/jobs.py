@@ -1,6 +1,6 @@
 """Job files: what one stack's jobs are asked for, as JSON that a person can read, a cell a line.
 
-`results/jobs/{stack}.json` holds the cells of a stack, the options of their data set and the number of snapshots;
+`results/jobs/{stack}.json` holds the cells of a stack, the options of their data set and the snapshots to record;
 `results/jobs/all.json` lists the stacks. Snakemake hands a job the file and its hash, so that a job that finds another
 content stops with a sentence. A file is rewritten only when its content changes.
 """
@@ -16,6 +16,7 @@ from ranktwo.errors import UserError
 from ranktwo.store import files
 from ranktwo.store.canonical import canonical, short_hash
 from ranktwo.study.axes import Cell
+from ranktwo.study.schedules import ALL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,18 +27,25 @@ class Job:
     options: dict[str, Any]
     """Of the data set, with every default."""
     snapshots: int
+    keep: str = ALL
+    """Which snapshots' weights stay on disk, `all` or `last`."""
     cells: list[Cell]
 
     @property
     def hash(self) -> str:
         """Eight hexadecimal digits that differ where the content does."""
-        return short_hash([self.stack, self.options, self.snapshots, [vars(cell) for cell in self.cells]])
+        return short_hash([*self._head.values(), [vars(cell) for cell in self.cells]])
+
+    @property
+    def _head(self) -> dict[str, Any]:
+        # A job that keeps all has the hash that it had before there was a choice.
+        keep = {} if self.keep == ALL else {"keep": self.keep}
+        return {"stack": self.stack, "options": self.options, "snapshots": self.snapshots} | keep
 
     def text(self) -> str:
         """The file's content."""
         cells = ",\n".join(f"    {json.dumps(vars(cell))}" for cell in self.cells)
-        head = {"stack": self.stack, "snapshots": self.snapshots, "options": self.options}
-        return json.dumps(head, indent=2).removesuffix("\n}") + f',\n  "cells": [\n{cells}\n  ]\n}}\n'
+        return json.dumps(self._head, indent=2).removesuffix("\n}") + f',\n  "cells": [\n{cells}\n  ]\n}}\n'
 
 
 def path_of(results: Path, stack: str) -> Path:
@@ -60,7 +68,8 @@ def read(path: Path) -> Job:
     content = _read(path)
     try:
         cells = [Cell(**cell | {"widths": tuple(cell["widths"])}) for cell in content["cells"]]
-        return Job(stack=content["stack"], options=content["options"], snapshots=content["snapshots"], cells=cells)
+        asked = {name: content[name] for name in ("stack", "options", "snapshots")}
+        return Job(cells=cells, keep=content.get("keep", ALL), **asked)
     except (TypeError, KeyError) as error:
         raise UserError(f"{path} is not a job file of ranktwo ({error}); delete it and run snakemake again") from error
 

@@ -107,6 +107,8 @@ class Stack:
     data: DataSize
     snapshots: int
     """Recorded of each cell, the initial one included."""
+    kept: int
+    """Of these, those whose weights stay, and that analyses look at."""
     on_gpu: list[Cell] = field(default_factory=list)
     """Cells in the stack's files, asked for or not, that were trained on a GPU alone."""
     gpu_runs: list[dict[str, Any]] = field(default_factory=list)
@@ -148,8 +150,8 @@ class Stack:
         return START + READ * self.data.bytes
 
     def weight_bytes(self, cells: int) -> int:
-        """What so many cells' snapshots take in memory and on disk."""
-        return 4 * self.parameters * self.snapshots * cells
+        """What so many cells' weights take on disk."""
+        return 4 * self.parameters * self.kept * cells
 
 
 class Analysis(NamedTuple):
@@ -160,7 +162,7 @@ class Analysis(NamedTuple):
     """For a weight and sample."""
     singular: float = 0.0
     """For a product in its decompositions."""
-    looks: Callable[[Stack], int] = lambda stack: stack.snapshots
+    looks: Callable[[Stack], int] = lambda stack: stack.kept
     numbers: Callable[[Stack], int] = lambda stack: 0
     """Numbers on disk of a cell, beside the few of any row."""
 
@@ -172,9 +174,7 @@ def _ranks(stack: Stack) -> int:
 
 
 ANALYSIS = {
-    "spectra": Analysis(
-        450.0, 0.0, 1e-3, numbers=lambda stack: stack.snapshots * sum(min(pair) for pair in stack.matrices)
-    ),
+    "spectra": Analysis(450.0, 0.0, 1e-3, numbers=lambda stack: stack.kept * sum(min(pair) for pair in stack.matrices)),
     "certificates": Analysis(1000.0, 340e-6, 6.7e-3),
     "optimality": Analysis(3000.0, 150e-6, numbers=lambda stack: 181 + 3 * stack.cells[0].widths[0]),
     "baseline": Analysis(100.0, looks=lambda stack: 1),
@@ -245,7 +245,8 @@ def bytes_written(stage: str, stack: Stack) -> float:
 
 def bytes_in_memory(stack: Stack) -> float:
     """Most memory that one of the stack's jobs takes: its cells' snapshots, in part twice, and the data in float64."""
-    return PROCESS + 3 * stack.weight_bytes(len(stack.cells)) + 2 * stack.data.bytes
+    weights = 4 * stack.parameters * stack.snapshots * len(stack.cells)
+    return PROCESS + 3 * weights + 2 * stack.data.bytes
 
 
 def read(job: Job, results: Path) -> Stack | None:
@@ -258,13 +259,15 @@ def read(job: Job, results: Path) -> Stack | None:
     wanted = {cell: grid.identity(cell, data.checksums.get(cell.split, ""), job.snapshots) for cell in job.cells}
     new = [cell for cell in job.cells if identities.get(grid.cell_name(cell, job.options)) != wanted[cell]]
     names = registry.entries("analysis")
+    steps = schedules.snapshot_steps(job.cells[0].steps, job.snapshots)
     return Stack(
         name=job.stack,
         cells=job.cells,
         new=new,
         missing={name for name in names if new or not (results / name / f"{job.stack}.parquet").exists()},
         data=data,
-        snapshots=len(schedules.snapshot_steps(job.cells[0].steps, job.snapshots)),
+        snapshots=len(steps),
+        kept=len(schedules.kept_steps(steps, job.keep)),
         on_gpu=on_gpu,
         gpu_runs=gpu_runs,
     )

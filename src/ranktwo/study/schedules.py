@@ -33,6 +33,15 @@ def schedule_factor(name: str, t: NDArray[np.int64], steps: int) -> NDArray[np.f
     return registry.load("schedule", name)(t, steps)
 
 
+ALL, LAST = "all", "last"
+"""Which snapshots' weights are kept: of all, or of the first and the last."""
+
+
+def kept_steps(steps: list[int], keep: str) -> list[int]:
+    """Of a cell's snapshots those whose weights are kept. The initial ones are what norms and distances start from."""
+    return steps if keep == ALL else [steps[0], steps[-1]]
+
+
 def snapshot_steps(steps: int, count: int) -> list[int]:
     """Step 0 and `count` log-spaced steps from 1 to `steps`, both included; rounded, small ones may coincide."""
     if count == 1:

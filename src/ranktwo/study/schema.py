@@ -269,6 +269,12 @@ class Study(Closed):
         description="Steps at which weights and losses are recorded, log-spaced from 1 to the last; step 0 is recorded "
         "as well.",
     )
+    keep: Literal["all", "last"] = Field(
+        default="all",
+        description="Weights that stay on disk: of `all` snapshots, or of step 0 and the `last` alone. Then spectra "
+        "and certificates are made of these two; losses and scores are recorded at every snapshot all the same. From "
+        "all to last nothing is trained, from last to all everything is.",
+    )
     status: Status = Status()
     bounds: Bounds = Bounds()
     optima: Optima = Optima()

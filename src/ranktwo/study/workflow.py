@@ -186,7 +186,8 @@ class Workflow:
         """What a stack's jobs are asked for."""
         cells = self.stacks[stack]
         options = self.study["datasets"][cells[0].dataset]
-        return jobs.Job(stack=stack, options=options, snapshots=self.study["snapshots"], cells=cells)
+        asked = {name: self.study[name] for name in ("snapshots", "keep")}
+        return jobs.Job(stack=stack, options=options, cells=cells, **asked)
 
     @cached_property
     def job_hashes(self) -> dict[str, str]:

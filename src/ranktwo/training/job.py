@@ -16,6 +16,7 @@ from ranktwo.store.records import Record, Unfinished, read_records, write_record
 from ranktwo.study.axes import Cell
 from ranktwo.study.grid import cell_name, identity
 from ranktwo.study.jobs import Job
+from ranktwo.study.schedules import kept_steps, snapshot_steps
 from ranktwo.training import devices
 from ranktwo.training.backends import choice
 from ranktwo.training.checkpoints import Checkpoint
@@ -61,7 +62,8 @@ def _train_stack(
             "train", [data_path], device=devices.name(device), **_shared_functions(job.cells)
         ),
     )
-    records = _kept(weights, history, run.identities)
+    keep = kept_steps(snapshot_steps(job.cells[0].steps, job.snapshots), job.keep)
+    records = _kept(weights, history, run.identities, keep)
     path = weights.with_name("checkpoint.safetensors")
     with Checkpoint(path, interval, run.provenance) as checkpoint:
         checkpoint.read(run.identities)
@@ -79,6 +81,7 @@ def _train_stack(
             records |= checkpoint.finished
         elif new:
             records |= run.train(new, unfinished, checkpoint, progress)
+        records |= {name: records[name].with_weights(keep) for name in wanted}
         write_records(weights, history, records, COLUMNS, run.provenance)
         checkpoint.remove()
     diverged = sum(records[name].diverged is not None for name in new)
@@ -142,8 +145,8 @@ class _Run:
         return records
 
 
-def _kept(weights: Path, history: Path, identities: dict[str, str]) -> dict[str, Record]:
-    """Records in a stack's files, without those that would get other numbers today.
+def _kept(weights: Path, history: Path, identities: dict[str, str], keep: list[int]) -> dict[str, Record]:
+    """Records in a stack's files, without those that would get other numbers today or lack the weights to keep.
 
     Cells that are not asked for now stay, whatever their numbers.
     """
@@ -155,5 +158,7 @@ def _kept(weights: Path, history: Path, identities: dict[str, str]) -> dict[str,
         print(f"ranktwo: {error}", file=sys.stderr)
         return {}
     return {
-        name: record for name, record in records.items() if record.identity == identities.get(name, record.identity)
+        name: record
+        for name, record in records.items()
+        if name not in identities or (record.identity == identities[name] and record.has_weights(keep))
     }
