@@ -18,7 +18,7 @@ PARTS |= {"verdicts": ["verdicts"], "figures, tables": ["figures", "tables", "nu
 
 
 def study(cells: int, steps: int, folder: Path) -> Path:
-    """A config of so many nets 64-32-1 on digits 3-v-8, B = 16: ten rates, ten decays, the rest seeds; no minimisers."""
+    """A config of so many nets 64-32-1 on digits 3-v-8, B = 16: ten rates, ten decays, and seeds; no minimisers."""
     grid = {
         "dataset": "digits-3v8",
         "widths": 32,

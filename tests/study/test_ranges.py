@@ -48,6 +48,7 @@ def test_a_range_stands_beside_other_values_and_says_once_what_both_have():
 def test_whole_numbers_are_listed_with_both_ends():
     assert values_of("seed", seed={"range": [0, 999]}) == list(range(1000))
     assert values_of("seed", seed={"range": [3, 10], "step": 3}) == [3, 6, 9]
+    assert values_of("seed", seed={"range": [7, 7]}) == [7]
     assert values_of("batch_size", batch_size=["full", {"log": [1, 8], "points": 7}]) == ["full", 1, 2, 3, 4, 6, 8]
     assert values_of("widths", widths=[{"range": [2, 4]}, [8, 8]]) == [(2,), (3,), (4,), (8, 8)]
     assert values_of("label_noise", label_noise={"range": [0, 1], "step": 0.1}) == [index / 10 for index in range(11)]
@@ -76,6 +77,7 @@ def test_equal_points_of_whole_numbers_are_one_cell():
 
 BAD = {
     "reversed": ({"log": [1, 0.1], "points": 3}, "log needs two numbers, the lesser first"),
+    "equal": ({"log": [1, 1], "points": 3}, "log needs two numbers, the lesser first"),
     "one end": ({"log": [1], "points": 3}, "log needs two numbers"),
     "logarithm of zero": ({"log": [0, 1], "points": 3}, "log needs numbers above 0; write 0 beside it"),
     "nothing": ({}, "a range is one of {log: [least, greatest], points: n}"),

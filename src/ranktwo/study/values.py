@@ -111,7 +111,7 @@ class Range(Closed):
             )
         [kind] = given
         ends = getattr(self, kind)
-        if len(ends) != 2 or not ends[0] < ends[1]:
+        if len(ends) != 2 or ends[0] > ends[1] or (ends[0] == ends[1] and kind != "range"):
             raise refusal("{kind} needs two numbers, the lesser first", kind=kind)
         if kind == "log" and ends[0] <= 0:
             raise refusal("log needs numbers above 0; write 0 beside it, [0, {log: [...], points: n}]")
