@@ -56,18 +56,17 @@ def test_whole_numbers_are_listed_with_both_ends():
 
 def test_a_sample_fills_the_box_and_grows_without_change():
     box = {"learning_rate": {"log": [0.01, 1]}, "weight_decay": {"linear": [0, 1]}, "seed": [0, 1]}
-    points = {}
-    for count in (16, 32):
-        study = study_of(**box, sample={"points": count, "seed": 1})
-        cells = grid.expand(study["grids"])
+
+    def points(count, **seed):
+        cells = grid.expand(study_of(**box, sample={"points": count, **seed})["grids"])
         assert len(cells) == 2 * count
-        points[count] = [(cell.learning_rate, cell.weight_decay) for cell in cells if cell.seed == 0]
-    assert points[32][:16] == points[16]
-    quarters = {(math.floor(math.log10(eta) * 2) % 4, min(3, math.floor(mu * 4))) for eta, mu in points[16]}
+        return [(cell.learning_rate, cell.weight_decay) for cell in cells if cell.seed == 0]
+
+    few = points(16, seed=1)
+    assert points(32, seed=1)[:16] == few
+    assert points(16) == points(16, seed=0) != few
+    quarters = {(math.floor(math.log10(eta) * 2) % 4, min(3, math.floor(mu * 4))) for eta, mu in few}
     assert len(quarters) == 16, "one point of 16 in each square of a 4 x 4 board"
-    assert points[16] != [
-        (cell.learning_rate, cell.weight_decay) for cell in grid.expand(study_of(**box, sample={"points": 16})["grids"])
-    ]
 
 
 def test_equal_points_of_whole_numbers_are_one_cell():
