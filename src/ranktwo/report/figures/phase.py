@@ -26,6 +26,7 @@ from ranktwo.report.drawing.tiles import Scale, Tiles, hatch, paint, scale
 from ranktwo.report.drawing.titles import unbroken
 from ranktwo.store import registry
 from ranktwo.study.axes import CONSTANT, title_part
+from ranktwo.study.limits import Limits
 from ranktwo.study.planes import SIDES
 from ranktwo.study.schema import Plane
 
@@ -42,7 +43,7 @@ LABELS = {
     "test_r2": "test $R^2$",
 }
 """Names of columns on colour bars; others are named as the file names them."""
-CONTOURS = {"residual": [0.1], "effective_rank": [2.0], "directions": [2.0], "dual_ratio": [1.0]}
+CONTOURS = {"residual": [Limits.low_rank], "effective_rank": [2.0], "directions": [2.0], "dual_ratio": [1.0]}
 """Values at which lines are drawn unless the config says other ones, by the beginning of a column's name."""
 LEFT = 0.1
 """Share of the initial weights that decay leaves on the line eta mu T = ln(1/LEFT)."""
