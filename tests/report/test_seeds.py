@@ -21,8 +21,11 @@ def test_diverged_nets_are_left_out_and_the_minimiser_is_a_line_where_it_is_know
     predicted = changed(
         data, "gaps", lambda rows: rows.assign(optimum_residual_2=rows["weight_decay"].replace(0, np.nan))
     )
-    left = {line.get_label(): line for line in panels_of(draw("seeds", predicted))[0].lines}
+    drawn = draw("seeds", predicted)
+    left, right = ({line.get_label(): line for line in panels_of(drawn)[place].lines} for place in (0, 2))
+    assert "$\\mu$ = 0.01" not in right
     assert "$\\mu$ = 0.01" not in left
     assert left["$\\mu$ = 1, predicted"].get_xdata() == [1, 1]
     assert "$\\mu$ = 0, predicted" not in left
     assert not any("predicted" in line.get_label() for line in panels_of(draw("seeds", data))[0].lines)
+    assert len(drawn.legends[0].get_texts()) == len(draw("seeds", data).legends[0].get_texts()) + 1

@@ -42,19 +42,19 @@ def seeds(data: Data) -> Figure:
                     axes.axvline(
                         predicted.median(), color=style["color"], linestyle="--", linewidth=0.9, label=label_of
                     )
-            if column == "effective_rank":
-                rank_ticks(axes.xaxis)
-            else:
-                _logarithmic(axes, ended[column])
+            _logarithmic(axes, ended[column], column)
     if parts:
         zero = decay_colours(drawn, data, drawn.axes)
         dashed = Line2D([], [], color="0.4", linestyle="--", linewidth=0.9, label="minimiser of the decayed loss")
-        legend(drawn, data, [zero, dashed], statuses=())
+        known = any(str(line.get_label()).endswith("predicted") for axes in drawn.axes for line in axes.lines)
+        legend(drawn, data, [zero, *[dashed] * known], statuses=())
     return drawn
 
 
-def _logarithmic(axes: Axes, values: pandas.Series) -> None:
+def _logarithmic(axes: Axes, values: pandas.Series, column: str) -> None:
     """Make x logarithmic where the values span a decade."""
     numbers = values.to_numpy(float)
     if len(numbers) and numbers.min() > 0 and np.ptp(np.log10(numbers)) >= 1:
         axes.set_xscale("log")
+        if column == "effective_rank":
+            rank_ticks(axes.xaxis)
