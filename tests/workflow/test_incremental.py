@@ -205,7 +205,7 @@ def test_results_copied_into_a_fresh_clone_train_nothing_and_axes_grow_alone(che
     assert sorted(trained(make_gaps(checkout, study))) == [2, 2]
     first, clone = gaps(checkout), tmp_path / "clone"
     shutil.copytree(checkout, clone, ignore=shutil.ignore_patterns(".snakemake", "results"))
-    shutil.copytree(checkout / "results", clone / "results")
+    shutil.copytree(checkout / "results", clone / "results", dirs_exist_ok=True)
     assert sum(trained(make_gaps(clone, study))) == 0
     pandas.testing.assert_frame_equal(gaps(clone), first, check_exact=True)
 

@@ -1,4 +1,4 @@
-"""Needs gaps.parquet and the analyses. Makes each figure as PDF and PNG, and as CSV of the numbers that it shows."""
+"""Needs gaps.parquet and the analyses. Makes each figure as PDF, PNG and SVG, and as CSV of the numbers that it shows."""
 
 
 rule figure:
@@ -15,6 +15,7 @@ rule figure:
             category="2 Figures",
             labels=lambda wildcards: {"figure": RUN.numbered(wildcards.figure)},
         ),
+        svg=f"{RESULTS}/figures/{{figure}}.svg",
         csv=f"{RESULTS}/figures/{{figure}}.csv",
     log:
         f"{RESULTS}/logs/figures/{{figure}}.log",
@@ -41,6 +42,7 @@ rule figure:
         " --width {params.width}"
         " --pdf {output.pdf:q}"
         " --png {output.png:q}"
+        " --svg {output.svg:q}"
         " --csv {output.csv:q}"
         " --identity {params.identity:q}"
         " --study {params.study:q}"

@@ -50,6 +50,35 @@ def sentences(rows: pandas.DataFrame) -> list[str]:
     return found
 
 
+QUESTIONS = {
+    "C1": "Does weight decay make the first weight matrix V low rank?",
+    "C6": "Why?",
+    "C5b": "Is that why nets generalize?",
+}
+"""The question of the project in three parts, each with the claim that answers it."""
+
+
+def answers(rows: pandas.DataFrame) -> list[str]:
+    """A sentence for each part of the question whose claim the study judges: its verdict, and on which data sets."""
+    judged = {row.claim: row for row in _over_all(rows)}
+    single = rows[rows["headline"] & (rows["dataset"] != OVERALL)]
+    found = []
+    for claim, question in QUESTIONS.items():
+        if claim in judged:
+            own = single[single["claim"] == claim]
+            words = [word for word in VERDICTS if (own["verdict"] == word).any()]
+            where = "; ".join(f"{word} on {_listed(own.loc[own['verdict'] == word, 'dataset'])}" for word in words)
+            said = registry.entries("claim")[claim].settings["words"].removeprefix("(ours) ")
+            found.append(f"{question} That {said} ({claim}) is {judged[claim].verdict}: {where}.")
+    return found
+
+
+def _listed(names: pandas.Series) -> str:
+    """The names as a list in words."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else str(last)
+
+
 def tests(rows: pandas.DataFrame) -> pandas.DataFrame:
     """A line for each claim: the paper's words, what we test, the verdict with its counts, the strongest objection."""
     lines = []

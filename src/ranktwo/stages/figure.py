@@ -1,4 +1,4 @@
-"""Draw one figure of a study: PDF, PNG, and a CSV of what it shows.
+"""Draw one figure of a study: PDF, PNG, SVG, and a CSV of what it shows.
 
 Reads gaps.parquet, and of every stack and every data set the tables that the figure shows.
 """
@@ -28,6 +28,7 @@ def main() -> None:
     arguments.add_argument("--width", choices=list(WIDTHS), default="page", help="as wide as a page or a column of it")
     arguments.add_argument("--pdf", type=Path, required=True, help="PDF file to write")
     arguments.add_argument("--png", type=Path, required=True, help="PNG file to write")
+    arguments.add_argument("--svg", type=Path, required=True, help="SVG file to write, with numbers under the pointer")
     arguments.add_argument("--csv", type=Path, required=True, help="CSV file to write: what the figure shows")
     given = arguments.parse_args()
     stacks = jobs.stacks_of(given)
@@ -44,5 +45,6 @@ def main() -> None:
         width=given.width,
         pdf=given.pdf,
         png=given.png,
+        svg=given.svg,
         csv=given.csv,
     )

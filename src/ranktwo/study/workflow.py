@@ -260,6 +260,11 @@ class Workflow:
         """Of the page of the config: the whole config."""
         return self.identity("study", self.study)
 
+    @cached_property
+    def page_identity(self) -> str:
+        """Of the page that is read first: the whole config, and the figures' captions."""
+        return self.identity("page", [self.study, self.captions])
+
     def identity(self, stage: str, settings: Any = None) -> str:
         """Of a stage that reads files and settings alone."""
         return _identity(settings=short_hash(settings), code=fingerprint(stage))
@@ -283,6 +288,7 @@ class Workflow:
             "table": ("tables/{table}.html", lambda w: self.table_identity(w.table)),
             "numbers": ("numbers.tex", lambda w: self.identity("numbers")),
             "study": ("study.yaml", lambda w: self.study_identity),
+            "page": ("report.html", lambda w: self.page_identity),
         }
         analyses = [
             (f"{analysis}/{{stack}}.parquet", lambda w, name=analysis: self.analysis_identity(name, w.stack))
@@ -374,6 +380,11 @@ class Workflow:
             f"{meaning or seen}\n\nThe study has {f'{splits} splits and ' if splits > 1 else ''}{seeds} seeds. A panel "
             f"says how many {several} (n) it shows. Lines are medians over them; bands reach from least to greatest."
         )
+
+    @cached_property
+    def captions(self) -> str:
+        """The caption of each figure, as JSON."""
+        return canonical({figure: self.caption(figure) for figure in self.figures})
 
     def numbered(self, figure: str) -> str:
         """`03 ranks`: the report sorts by name, and readers go through figures in the config's order."""
