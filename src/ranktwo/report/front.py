@@ -74,5 +74,5 @@ def _controls(study: dict[str, Any], single: pandas.DataFrame) -> pandas.DataFra
 def _shown(drawn: Drawn) -> dict[str, Any]:
     """What the template shows of a figure; an SVG inside a page begins at its own element."""
     _, begin, rest = drawn.svg.partition("<svg ")
-    title = registry.entries("figure")[drawn.name].summary
+    title = registry.entries("figure")[drawn.name].summary.removesuffix(".")
     return {"title": title, "caption": drawn.caption.split("\n\n"), "svg": begin + rest}

@@ -67,9 +67,10 @@ def answers(rows: pandas.DataFrame) -> list[str]:
         if claim in judged:
             own = single[single["claim"] == claim]
             words = [word for word in VERDICTS if (own["verdict"] == word).any()]
-            where = "; ".join(f"{word} on {_listed(own.loc[own['verdict'] == word, 'dataset'])}" for word in words)
+            parts = [f"{word} on {_listed(own.loc[own['verdict'] == word, 'dataset'])}" for word in words]
+            where = f": {'; '.join(parts)}" if words != [judged[claim].verdict] else " on each data set"
             said = registry.entries("claim")[claim].settings["words"].removeprefix("(ours) ")
-            found.append(f"{question} That {said} ({claim}) is {judged[claim].verdict}: {where}.")
+            found.append(f"{question} That {said} ({claim}) is {judged[claim].verdict}{where}.")
     return found
 
 

@@ -377,7 +377,8 @@ class Workflow:
         splits, seeds = (len({getattr(cell, axis) for cell in cells}) for axis in REPLICATE)
         several = "seeds" if splits == 1 else "pairs of a split and a seed"
         return (
-            f"{meaning or seen}\n\nThe study has {f'{splits} splits and ' if splits > 1 else ''}{seeds} seeds. A panel "
+            f"{meaning or seen}\n\nThe study has {f'{splits} splits and ' if splits > 1 else ''}{seeds} "
+            f"seed{'' if seeds == 1 else 's'}. A panel "
             f"says how many {several} (n) it shows. Lines are medians over them; bands reach from least to greatest."
         )
 
