@@ -15,6 +15,7 @@ import pytest
 from support import ROOT, copy_project, environment
 
 from ranktwo.evidence.claims.judging import VERDICTS
+from ranktwo.report.front import TITLE
 from ranktwo.store import registry
 
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -154,7 +155,7 @@ def report(tutorial) -> Iterator[SimpleNamespace]:
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("requestfailed", lambda request: errors.append(request.url[:200]))
         page.goto((tutorial / "moons.html").as_uri())
-        yield SimpleNamespace(page=page, errors=errors)
+        yield SimpleNamespace(page=page, errors=errors, front=(tutorial / "results" / "moons" / "report.html").as_uri())
         browser.close()
 
 
@@ -195,10 +196,33 @@ def test_the_report_can_be_read_at_a_phones_width(report):
     page.locator("table tbody tr").first.locator("a, button").first.click()
     page.locator("nav a[type=button], nav button").first.click()  # closes the menu, which leaves a phone little room
     page.wait_for_function("document.querySelector('iframe').getBoundingClientRect().width > 350")
-    assert page.frame_locator("iframe").first.locator("h1").inner_text() in (
-        "Verdicts",
-        "Which measure predicts the gap",
+    assert page.frame_locator("iframe").first.locator("h1").inner_text() == TITLE
+    assert not report.errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [375, 1366])
+def test_the_page_of_the_study_opens_on_the_answer_and_its_points_say_their_numbers(width, report):
+    page = report.page
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(report.front)
+    # The verdict on the first claim is seen without scrolling, and nothing is wider than the screen.
+    assert (
+        page.locator(
+            "table.cards .supported, table.cards .contradicted, table.cards .inconclusive"
+        ).first.bounding_box()["y"]
+        < 800
     )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    drawing = page.locator(".drawing").first
+    point = drawing.locator("circle").first
+    point.scroll_into_view_if_needed()
+    point.hover(force=True)
+    assert page.locator("#said").inner_text() == point.locator("title").text_content()
+    narrow = drawing.locator("svg").bounding_box()["width"]
+    drawing.locator("svg").click(position={"x": 5, "y": 5})
+    assert drawing.locator("svg").bounding_box()["width"] > 1.2 * narrow
+    assert page.locator("details summary", has_text="Rank-r residuals").count() == 1
     assert not report.errors
 
 

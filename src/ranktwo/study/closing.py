@@ -7,7 +7,7 @@ from ranktwo.errors import failures
 
 
 def closing(results: str) -> str:
-    """The last lines of a finished run: the verdicts, if there are any, and the files to open, the page of all first."""
+    """The last lines of a finished run: the verdicts, if there are any, and what to open, the page of all first."""
     page = Path(results) / "verdicts.md"
     rows = page.read_text(encoding="utf-8").splitlines() if page.exists() else []
     columns = [[part.strip() for part in row.split("|")[1:3]] for row in itertools.takewhile(str.strip, rows[2:])]
