@@ -19,6 +19,7 @@ for variable, folder in paths.items():
 
 try:
     from ranktwo.study.closing import closing, failed
+    from ranktwo.study.terminal import follow
     from ranktwo.study.workflow import hear_sigterm, pattern, read_study, study_files
 except ModuleNotFoundError as error:
     sys.exit(
@@ -37,6 +38,7 @@ if FILES and not workflow.overwrite_configfiles:
 # parameter `identity` alone decides in every rule.
 RUN = read_study(workflow, config, FILES)
 RESULTS = RUN.results
+follow(workflow, RUN)
 
 
 wildcard_constraints:

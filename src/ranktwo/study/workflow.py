@@ -98,7 +98,7 @@ class Workflow:
         self._label = canonical({"config": where, "hash": short_hash(self.study)})
 
     @property
-    def _starts_jobs(self) -> bool:
+    def starts_jobs(self) -> bool:
         """Whether this Snakemake is about to start jobs: it makes no dry run, and is not the one of a single job."""
         own = self._snakemake
         return bool(own and own.is_main_process and own.executor_plugin and not own.dryrun)
@@ -225,6 +225,10 @@ class Workflow:
         found = {dataset: problems(cells[dataset], splits) for dataset in self.datasets}
         return {dataset: own for dataset, own in found.items() if own}
 
+    def minimisers(self, dataset: str) -> int:
+        """How many minimisers of a data set are asked for, those of the path included."""
+        return sum(len(problem.weight_decays) + self.study["optima"]["points"] for problem in self.problems[dataset])
+
     def optimum_identity(self, dataset: str) -> str:
         """Of the minimisers of a data set: what is asked for, and how hard to search."""
         asked = [vars(problem) for problem in self.problems[dataset]]
@@ -318,7 +322,7 @@ class Workflow:
 
     def job_file(self, wildcards: Any, output: Any) -> str:
         """The path of a stack's job file, which is written if jobs are about to be started."""
-        if self._starts_jobs:
+        if self.starts_jobs:
             jobs.write(Path(self.results), self.job(wildcards.stack))
         return str(jobs.path_of(Path(self.results), wildcards.stack))
 
@@ -328,7 +332,7 @@ class Workflow:
 
     def stacks_file(self, wildcards: Any, output: Any) -> str:
         """The path of the list of stacks; it and all job files are written if jobs are about to be started."""
-        if self._starts_jobs:
+        if self.starts_jobs:
             for stack in self.stacks:
                 jobs.write(Path(self.results), self.job(stack))
             jobs.write_stacks(Path(self.results), self.stacks)
