@@ -24,7 +24,7 @@ EVERY = 5.0
 def follow(snakemake: Any, study: Workflow) -> None:
     """Say how far the study is whenever Snakemake would say that a job has started or ended.
 
-    Of a Snakemake that starts no jobs, prints by a plugin, or uses this workflow as a module, every line stays as it is.
+    Where Snakemake starts no jobs, prints by a plugin, or uses this workflow as a module, every line stays as it is.
     """
     logger = logging.getLogger("snakemake.logging")
     quiet = {level.name for level in snakemake.output_settings.quiet or ()}
