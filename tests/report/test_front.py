@@ -47,7 +47,7 @@ def test_without_figures_the_page_has_none(make_page):
 
 def test_what_it_says_follows_from_the_rows(make_page, verdict_rows):
     page = make_page(DATA, contradicted="vacuous")
-    assert "(C1) is vacuous: supported on digits-3v8; vacuous on a_b." in page
+    assert "is vacuous: supported on digits-3v8; vacuous on a_b." in page
     assert '<span class="contradicted">' not in page
     [only] = verdicts.answers(
         verdict_rows[verdict_rows["claim"] == "C1"].replace({"verdict": {"contradicted": "supported"}})

@@ -26,7 +26,7 @@ def test_a_longer_job_is_reckoned_to_take_longer(tmp_path, monkeypatch):
 
     long, many = with_axis("steps", 10**7), with_axis("weight_decay", [0.01 * number for number in range(1, 60)])
     assert reckoned("train", long) > 10 * reckoned("train", SMALL)
-    assert reckoned("analysis", many) > 5 * reckoned("analysis", SMALL)
+    assert reckoned("analysis", many) > 2 * reckoned("analysis", SMALL)
     assert reckoned("optimum", many) > reckoned("optimum", SMALL)
     assert reckoned("all", SMALL) == 0 < reckoned("gaps", SMALL)
 

@@ -70,7 +70,7 @@ def answers(rows: pandas.DataFrame) -> list[str]:
             parts = [f"{word} on {_listed(own.loc[own['verdict'] == word, 'dataset'])}" for word in words]
             where = f": {'; '.join(parts)}" if words != [judged[claim].verdict] else " on each data set"
             said = registry.entries("claim")[claim].settings["words"].removeprefix("(ours) ")
-            found.append(f"{question} That {said} ({claim}) is {judged[claim].verdict}{where}.")
+            found.append(f'{question} {claim}, "{said}", is {judged[claim].verdict}{where}.')
     return found
 
 
