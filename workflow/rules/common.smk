@@ -46,6 +46,7 @@ wildcard_constraints:
     stack=pattern(RUN.stacks),
     figure=pattern(RUN.figures),
     table=pattern(RUN.tables),
+    weights=pattern(RUN.study["weights"]),
 
 
 def every(template: str) -> list[str]:

@@ -6,6 +6,7 @@ rule figure:
         gaps=f"{RESULTS}/gaps.parquet",
         analyses=every("{results}/{analysis}/{stack}.parquet"),
         optima=OPTIMA,
+        weights=lambda wildcards: RUN.measured(wildcards.figure),
         asked=RUN.asked("figure"),
     output:
         pdf=f"{RESULTS}/figures/{{figure}}.pdf",
@@ -38,6 +39,7 @@ rule figure:
         " --stacks {params.stacks:q}"
         " --stacks-hash {params.stacks_hash}"
         " --optima {input.optima:q}"
+        " --weights {input.weights:q}"
         " --where {params.where:q}"
         " --width {params.width}"
         " --pdf {output.pdf:q}"

@@ -24,6 +24,7 @@ def main() -> None:
     arguments.add_argument("--results", type=Path, required=True, help=f"folder that holds {', '.join(TABLES)}")
     jobs.add_stacks_argument(arguments)
     arguments.add_argument("--optima", type=Path, nargs="*", default=[], help="Parquet files of minimisers")
+    arguments.add_argument("--weights", type=Path, nargs="*", default=[], help="Parquet files of measured weights")
     arguments.add_argument("--where", type=json.loads, default={}, help="JSON: the cells to draw, by axis")
     arguments.add_argument("--width", choices=list(WIDTHS), default="page", help="as wide as a page or a column of it")
     arguments.add_argument("--pdf", type=Path, required=True, help="PDF file to write")
@@ -34,6 +35,8 @@ def main() -> None:
     stacks = jobs.stacks_of(given)
 
     def read(table: str) -> pandas.DataFrame:
+        if table == "measure":
+            return pandas.concat([gaps.read(table, path).assign(weights=path.stem) for path in given.weights])
         paths = given.optima if table == "optimum" else gaps.paths(given.results, table, stacks)
         return gaps.read(table, *paths)
 

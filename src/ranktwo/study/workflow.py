@@ -120,8 +120,15 @@ class Workflow:
 
     @property
     def figures(self) -> dict[str, dict[str, Any]]:
-        """The figures asked for, each with its settings."""
-        return self.study["figures"]
+        """The figures asked for, each with its settings; without those of sections that the study does not have."""
+        return {name: own for name, own in self.study["figures"].items() if not _needed(name) or self._needed_by(name)}
+
+    def _needed_by(self, figure: str) -> list[str]:
+        return list(self.study[_needed(figure)]) if _needed(figure) else []
+
+    def measured(self, figure: str) -> list[str]:
+        """The tables of measured weights that a figure shows."""
+        return [f"{self.results}/weights/{name}.parquet" for name in self._needed_by(figure)]
 
     @property
     def data_folder(self) -> str:
@@ -264,6 +271,11 @@ class Workflow:
         """Of the page of the config: the whole config."""
         return self.identity("study", self.study)
 
+    def weights_identity(self, name: str) -> str:
+        """Of the table of a file of weights: its path, and its content."""
+        path = self.study["weights"][name]["path"]
+        return self.identity("measure", [path, own.content(Path(path))])
+
     @cached_property
     def page_identity(self) -> str:
         """Of the page that is read first: the whole config, and the figures' captions."""
@@ -288,6 +300,7 @@ class Workflow:
             "gaps": ("gaps.parquet", lambda w: self.gaps_identity),
             "verdicts": ("verdicts.parquet", lambda w: self.verdicts_identity),
             "predictors": ("predictors.parquet", lambda w: self.identity("predictors")),
+            "measure": ("weights/{weights}.parquet", lambda w: self.weights_identity(w.weights)),
             "figure": ("figures/{figure}.png", lambda w: self.figure_identity(w.figure)),
             "table": ("tables/{table}.html", lambda w: self.table_identity(w.table)),
             "numbers": ("numbers.tex", lambda w: self.identity("numbers")),
@@ -398,6 +411,11 @@ class Workflow:
 
 def _identity(**parts: str) -> str:
     return ", ".join(f"{name} {text}" for name, text in parts.items())
+
+
+def _needed(figure: str) -> str:
+    """The section of the config without which a figure shows nothing; empty where there is none."""
+    return registry.entries("figure")[figure].settings.get("needs", "")
 
 
 def _work(cells: list[grid.Cell]) -> int:
