@@ -10,7 +10,9 @@ from support import ROOT
 
 
 def test_the_pages_lines_draw_the_figure_anew(finished):
-    [code] = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "notebook.md").read_text(), re.MULTILINE | re.DOTALL)
+    [code] = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "docs" / "notebook.md").read_text(), re.MULTILINE | re.DOTALL
+    )
     with contextlib.chdir(finished):
         exec(code, {})
     axes = matplotlib.pyplot.gca()
