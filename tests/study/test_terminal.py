@@ -28,7 +28,7 @@ def test_a_longer_job_is_reckoned_to_take_longer(tmp_path, monkeypatch):
     assert reckoned("train", long) > 10 * reckoned("train", SMALL)
     assert reckoned("analysis", many) > 2 * reckoned("analysis", SMALL)
     assert reckoned("optimum", many) > reckoned("optimum", SMALL)
-    assert reckoned("all", SMALL) == 0 < reckoned("gaps", SMALL)
+    assert reckoned("gaps", SMALL) > 0
 
 
 def test_a_data_set_of_unknown_size_is_reckoned_with_all_the_same(tmp_path, monkeypatch):

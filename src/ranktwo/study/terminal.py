@@ -51,7 +51,7 @@ class _Progress(logging.Handler):
         super().__init__()
         self._snakemake, self._study = snakemake, study
         self._work: dict[int, float] = {}
-        """CPU seconds of each job, by its number."""
+        """CPU seconds of each job by its number, without the target `all`, which does nothing."""
         self._done: set[int] = set()
         self._began = self._said = time.monotonic()
 
@@ -60,19 +60,19 @@ class _Progress(logging.Handler):
         if not self._study.starts_jobs or event not in ("JOB_STARTED", "JOB_FINISHED"):
             return
         if not self._work:
-            jobs = self._snakemake.dag.needrun_jobs()
+            jobs = [job for job in self._snakemake.dag.needrun_jobs() if job.rule.output]
             self._work = {job.jobid: seconds(job.rule.name, job.wildcards, self._study) for job in jobs}
             self._began = self._said = time.monotonic()
         if event == "JOB_FINISHED":
-            self._done.add(record.job_id)  # type: ignore[attr-defined]
+            self._done |= {record.job_id} & self._work.keys()  # type: ignore[attr-defined]
             now = time.monotonic()
-            if now - self._said > EVERY and len(self._done) < len(self._work):
+            if now - self._said > EVERY and 0 < len(self._done) < len(self._work):
                 self._said = now
                 print(self.line(now - self._began), file=sys.stderr, flush=True)
 
     def line(self, elapsed: float) -> str:
         """The line after so many seconds."""
-        whole, done = (sum(self._work.get(job, 0.0) for job in jobs) for jobs in (self._work, self._done))
+        whole, done = (sum(self._work[job] for job in jobs) for jobs in (self._work, self._done))
         left = elapsed * (whole - done) / done
         share = f"{len(self._done)} of {len(self._work)} jobs done, {100 * done / whole:.0f} % of the work"
         return f"{share}, {duration(left)} left"
@@ -94,7 +94,6 @@ def seconds(rule: str, wildcards: Any, study: Workflow) -> float:
             study, wildcards.stack, lambda stack: sum(plan.analysis_seconds(name, stack) for name in study.analyses)
         ),
         "optimum": lambda: plan.START + MINIMISER_SECONDS * study.minimisers(wildcards.dataset),
-        "all": lambda: 0.0,
     }
     known = estimates.get(rule, lambda: OTHER_SECONDS.get(rule, plan.START + 1))
     return known()
