@@ -60,4 +60,5 @@ def test_controls_come_first_where_the_study_has_them(make_page):
     assert heads(page)[:2] == ["Where the answer is known", "The verdicts"]
     first = page[: page.index("<h2>The verdicts")]
     assert "y = sum_r +- relu(v_r . x)" in first
-    assert '<span class="contradicted">' in first and "digits-3v8" not in first
+    assert re.findall(r'data-name="(\w+)">([^<]*)</td>', first)[1:] == [("supported", "C5a"), ("contradicted", "C1")]
+    assert "digits-3v8" not in first

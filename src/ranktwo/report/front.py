@@ -62,13 +62,13 @@ def _about(cells: pandas.DataFrame) -> str:
 
 
 def _controls(study: dict[str, Any], single: pandas.DataFrame) -> pandas.DataFrame:
-    """A line for each data set of planted truth: what is planted, and each claim's verdict."""
-    lines = []
+    """A line for each data set of planted truth: what is planted, and the claims with each verdict that occurs."""
+    lines, words = [], [word for word in VERDICTS if (single["verdict"] == word).any()]
     for name, own in single.groupby("dataset", sort=False):
         source = study["datasets"][name]["source"]
         line = {"data set": name, "planted": registry.entries("source")[source].summary}
-        lines.append(line | dict(zip(own["claim"], own["verdict"], strict=True)))
-    return pandas.DataFrame(lines).fillna("-")
+        lines.append(line | {word: ", ".join(own.loc[own["verdict"] == word, "claim"]) or "-" for word in words})
+    return pandas.DataFrame(lines)
 
 
 def _shown(drawn: Drawn) -> dict[str, Any]:
