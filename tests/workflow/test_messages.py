@@ -58,6 +58,13 @@ def test_a_target_before_configfile_or_after_two_hyphens_is_a_target(words, chec
     assert done.returncode == 0, done.stderr
 
 
+def test_a_home_folder_that_cannot_be_written_stops_nothing(checkout):
+    (checkout / "study.yaml").write_text(yaml.safe_dump(SMALL))
+    (checkout / "file").touch()
+    done = snakemake(checkout, "-n", "--configfile", "study.yaml", HOME=str(checkout / "file"), XDG_CACHE_HOME="")
+    assert done.returncode == 0, done.stderr
+
+
 BROKEN = {
     "no text": (b"a: \xff", "config.yaml is not UTF-8 text (byte 3)"),
     "no day": (b"a: 2001-99-99", "config.yaml is not YAML: month must be in 1..12"),
