@@ -8,12 +8,7 @@ rule page:
         figures=expand(f"{RESULTS}/figures/{{figure}}.svg", figure=RUN.figures),
         asked=RUN.asked("page"),
     output:
-        report(
-            f"{RESULTS}/report.html",
-            caption="../report/page.rst",
-            category="1 Verdicts",
-            labels={"page": "0 the answer"},
-        ),
+        f"{RESULTS}/report.html",
     log:
         f"{RESULTS}/logs/page.log",
     benchmark:
