@@ -82,14 +82,27 @@ def test_a_default_study_that_snakemake_cannot_read_is_one_sentence(case, checko
     assert line.startswith(f"ranktwo: {sentence}")
 
 
-def test_make_says_one_sentence_on_an_absent_study(checkout):
-    programs = checkout / ".venv" / "bin"
+def make(folder: Path, *words: str) -> subprocess.CompletedProcess:
+    """`make` in a copy of the project, as if it had installed the environment of these tests."""
+    programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
     (programs / "activate").write_text("")
-    (checkout / ".venv" / ".installed").touch()
-    done = subprocess.run(
-        ["make", "figures", "STUDY=absent.yaml"], cwd=checkout, env=environment(), capture_output=True, text=True
-    )
+    (folder / ".venv" / ".installed").touch()
+    environ = environment(PYTHONPATH=str(folder / "src"))
+    return subprocess.run(["make", *words], cwd=folder, env=environ, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_make_report_writes_snakemakes_report_beside_the_page_and_says_what_to_open(finished_copy):
+    done = make(finished_copy, "report", "STUDY=study.yaml", "CORES=2")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "Open results/report.html"
+    assert 'href="workflow.html"' in (finished_copy / "results" / "report.html").read_text()
+    assert "workflow_desc" in (finished_copy / "results" / "workflow.html").read_text()
+
+
+def test_make_says_one_sentence_on_an_absent_study(checkout):
+    done = make(checkout, "figures", "STUDY=absent.yaml")
     line, end = said(done)
     assert line.startswith("ranktwo: absent.yaml cannot be read")
     assert end.startswith("make: ***")
