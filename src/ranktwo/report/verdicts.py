@@ -61,23 +61,12 @@ QUESTIONS = {
 def answers(rows: pandas.DataFrame) -> list[str]:
     """A sentence for each part of the question whose claim the study judges: its verdict, and on which data sets."""
     judged = {row.claim: row for row in _over_all(rows)}
-    single = rows[rows["headline"] & (rows["dataset"] != OVERALL)]
     found = []
-    for claim, question in QUESTIONS.items():
-        if claim in judged:
-            own = single[single["claim"] == claim]
-            words = [word for word in VERDICTS if (own["verdict"] == word).any()]
-            parts = [f"{word} on {_listed(own.loc[own['verdict'] == word, 'dataset'])}" for word in words]
-            where = f": {'; '.join(parts)}" if words != [judged[claim].verdict] else " on each data set"
-            said = registry.entries("claim")[claim].settings["words"].removeprefix("(ours) ")
-            found.append(f'{question} {claim}, "{said}", is {judged[claim].verdict}{where}.')
+    for claim in (claim for claim in QUESTIONS if claim in judged):
+        said = registry.entries("claim")[claim].settings["words"].removeprefix("(ours) ")
+        note = f": {judged[claim].note}" if judged[claim].note else ""
+        found.append(f'{QUESTIONS[claim]} {claim}, "{said}", is {judged[claim].verdict}{note}.')
     return found
-
-
-def _listed(names: pandas.Series) -> str:
-    """The names as a list in words."""
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else str(last)
 
 
 def tests(rows: pandas.DataFrame) -> pandas.DataFrame:
