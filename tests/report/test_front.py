@@ -16,7 +16,7 @@ def make_page(verdict_rows, make_gaps):
     def make(sources: dict[str, str], figures: tuple[str, ...] = ("spectrum", "path"), **replaced: str) -> str:
         study = {"datasets": {name: {"source": source} for name, source in sources.items()}}
         rows = verdict_rows.replace({"verdict": replaced})
-        drawn = [front.Drawn(name=name, caption=f"Seen in {name}.\n\nn & m", svg=SVG) for name in figures]
+        drawn = [front.Drawn(name, f"The figure {name}.", f"Seen in {name}.\n\nn & m", SVG) for name in figures]
         return front.page(study, rows, make_gaps(mu1="unfit"), drawn)
 
     return make
@@ -31,7 +31,7 @@ def heads(page: str) -> list[str]:
 
 def test_the_page_begins_with_the_answer_and_the_key_figure(make_page):
     page = make_page(DATA)
-    assert [head.split()[0] for head in heads(page)] == ["The", "Residuals", "Behind", "Figures", "How"]
+    assert [head.split()[0] for head in heads(page)] == ["The", "The", "Behind", "Figures", "How"]
     assert page.index("is contradicted: contradicted on a_b.") < page.index("<svg")
     assert page.index("Seen in path.") < page.index("Seen in spectrum.")
     assert page.count("<svg") == 2 and "<?xml" not in page and "<!DOCTYPE svg" not in page

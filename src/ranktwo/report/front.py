@@ -17,11 +17,12 @@ KEY = "path"
 """The figure that stands open beside the verdicts, where the study draws it; otherwise its first one."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Drawn:
     """A figure of the study."""
 
     name: str
+    title: str
     caption: str
     svg: str
     """The text of its SVG file."""
@@ -74,5 +75,4 @@ def _controls(study: dict[str, Any], single: pandas.DataFrame) -> pandas.DataFra
 def _shown(drawn: Drawn) -> dict[str, Any]:
     """What the template shows of a figure; an SVG inside a page begins at its own element."""
     _, begin, rest = drawn.svg.partition("<svg ")
-    title = registry.entries("figure")[drawn.name].summary.removesuffix(".")
-    return {"title": title, "caption": drawn.caption.split("\n\n"), "svg": begin + rest}
+    return {"title": drawn.title.removesuffix("."), "caption": drawn.caption.split("\n\n"), "svg": begin + rest}

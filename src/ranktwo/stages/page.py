@@ -17,11 +17,11 @@ def main() -> None:
     arguments.add_argument("--gaps", type=Path, required=True, help="gaps.parquet of the study")
     arguments.add_argument("--verdicts", type=Path, required=True, help="verdicts.parquet of the study")
     arguments.add_argument("--figures", type=Path, nargs="*", default=[], help="SVG files named after their figures")
-    arguments.add_argument("--captions", type=json.loads, default={}, help="JSON: the caption of each figure")
+    arguments.add_argument("--captions", type=json.loads, default={}, help="JSON: title and caption of each figure")
     arguments.add_argument("--html", type=Path, required=True, help="page to write")
     given = arguments.parse_args()
     figures = [
-        front.Drawn(name=path.stem, caption=given.captions[path.stem], svg=path.read_text(encoding="utf-8"))
+        front.Drawn(path.stem, *given.captions[path.stem], svg=path.read_text(encoding="utf-8"))
         for path in given.figures
     ]
     rows, cells = gaps.read("verdicts", given.verdicts), gaps.read("gaps", given.gaps)

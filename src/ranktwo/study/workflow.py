@@ -278,7 +278,7 @@ class Workflow:
 
     @cached_property
     def page_identity(self) -> str:
-        """Of the page that is read first: the whole config, and the figures' captions."""
+        """Of the page that is read first: the whole config, and the figures' titles and captions."""
         return self.identity("page", [self.study, self.captions])
 
     def identity(self, stage: str, settings: Any = None) -> str:
@@ -401,8 +401,9 @@ class Workflow:
 
     @cached_property
     def captions(self) -> str:
-        """The caption of each figure, as JSON."""
-        return canonical({figure: self.caption(figure) for figure in self.figures})
+        """The title and the caption of each figure, as JSON."""
+        known = registry.entries("figure")
+        return canonical({figure: [known[figure].summary, self.caption(figure)] for figure in self.figures})
 
     def numbered(self, figure: str) -> str:
         """`03 ranks`: the report sorts by name, and readers go through figures in the config's order."""
