@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pandas
+import pyarrow.parquet
 import pytest
 import yaml
 from support import SMALL, gaps, made, make_gaps, patience, run_study, snakemake, trained, with_axis
@@ -121,6 +122,14 @@ def test_a_bad_config_ends_in_one_sentence_and_leaves_nothing(checkout, sentence
     assert sentence in lines[0]
     assert "Traceback" not in done.stderr + done.stdout
     assert made(checkout / "results") == []
+
+
+@pytest.mark.slow
+def test_a_shell_that_has_python_drop_docstrings_changes_nothing(checkout):
+    done = run_study(checkout, SMALL, "results/gaps.parquet", PYTHONOPTIMIZE="2")
+    assert done.returncode == 0, done.stderr
+    schema = pyarrow.parquet.read_schema(checkout / "results" / "gaps.parquet")
+    assert all((field.metadata or {}).get(b"description") for field in schema)
 
 
 @pytest.mark.slow

@@ -16,6 +16,8 @@ for variable, folder in paths.items():
     os.environ[variable] = os.pathsep.join(
         [str(folder), *filter(None, [os.environ.get(variable)])]
     )
+# It would take the docstrings away from jobs, which say what columns mean.
+os.environ.pop("PYTHONOPTIMIZE", None)
 
 try:
     from ranktwo.study.closing import closing, failed
