@@ -1,5 +1,6 @@
 """What a run of the whole study prints between its jobs' own lines: how far it is, in place of Snakemake's lines."""
 
+import contextlib
 import logging
 import sys
 import time
@@ -68,7 +69,8 @@ class _Progress(logging.Handler):
             now = time.monotonic()
             if now - self._said > EVERY and 0 < len(self._done) < len(self._work):
                 self._said = now
-                print(self.line(now - self._began), file=sys.stderr, flush=True)
+                with contextlib.suppress(OSError):  # a terminal that is gone ends no study
+                    print(self.line(now - self._began), file=sys.stderr, flush=True)
 
     def line(self, elapsed: float) -> str:
         """The line after so many seconds."""
