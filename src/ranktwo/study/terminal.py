@@ -95,10 +95,15 @@ def seconds(rule: str, wildcards: Any, study: Workflow) -> float:
         "analysis": lambda: _of_stack(
             study, wildcards.stack, lambda stack: sum(plan.analysis_seconds(name, stack) for name in study.analyses)
         ),
-        "optimum": lambda: plan.START + MINIMISER_SECONDS * study.minimisers(wildcards.dataset),
+        "optimum": lambda: plan.START + MINIMISER_SECONDS * _minimisers(study, wildcards.dataset),
     }
     known = estimates.get(rule, lambda: OTHER_SECONDS.get(rule, plan.START + 1))
     return known()
+
+
+def _minimisers(study: Workflow, dataset: str) -> int:
+    """How many minimisers of a data set are asked for, those of the path included."""
+    return sum(len(problem.weight_decays) + study.study["optima"]["points"] for problem in study.problems[dataset])
 
 
 def _of_stack(study: Workflow, stack: str, estimate: Callable[[plan.Stack], float]) -> float:

@@ -120,15 +120,13 @@ class Workflow:
 
     @property
     def figures(self) -> dict[str, dict[str, Any]]:
-        """The figures asked for, each with its settings; without those of sections that the study does not have."""
-        return {name: own for name, own in self.study["figures"].items() if not _needed(name) or self._needed_by(name)}
-
-    def _needed_by(self, figure: str) -> list[str]:
-        return list(self.study[_needed(figure)]) if _needed(figure) else []
+        """The figures asked for, each with its settings."""
+        return self.study["figures"]
 
     def measured(self, figure: str) -> list[str]:
         """The tables of measured weights that a figure shows."""
-        return [f"{self.results}/weights/{name}.parquet" for name in self._needed_by(figure)]
+        shown = self.study["weights"] if configuration.needed_by(figure) == "weights" else []
+        return [f"{self.results}/weights/{name}.parquet" for name in shown]
 
     @property
     def data_folder(self) -> str:
@@ -231,10 +229,6 @@ class Workflow:
         splits = self.study["optima"]["splits"]
         found = {dataset: problems(cells[dataset], splits) for dataset in self.datasets}
         return {dataset: own for dataset, own in found.items() if own}
-
-    def minimisers(self, dataset: str) -> int:
-        """How many minimisers of a data set are asked for, those of the path included."""
-        return sum(len(problem.weight_decays) + self.study["optima"]["points"] for problem in self.problems[dataset])
 
     def optimum_identity(self, dataset: str) -> str:
         """Of the minimisers of a data set: what is asked for, and how hard to search."""
@@ -412,11 +406,6 @@ class Workflow:
 
 def _identity(**parts: str) -> str:
     return ", ".join(f"{name} {text}" for name, text in parts.items())
-
-
-def _needed(figure: str) -> str:
-    """The section of the config without which a figure shows nothing; empty where there is none."""
-    return registry.entries("figure")[figure].settings.get("needs", "")
 
 
 def _work(cells: list[grid.Cell]) -> int:
