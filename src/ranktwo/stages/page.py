@@ -21,8 +21,9 @@ def main() -> None:
     arguments.add_argument("--html", type=Path, required=True, help="page to write")
     given = arguments.parse_args()
     figures = [
-        front.Drawn(path.stem, *given.captions[path.stem], svg=path.read_text(encoding="utf-8"))
+        front.Drawn(path.stem, title, caption, path.read_text(encoding="utf-8"))
         for path in given.figures
+        for title, caption in [given.captions[path.stem]]
     ]
     rows, cells = gaps.read("verdicts", given.verdicts), gaps.read("gaps", given.gaps)
     pages.write({given.html: front.page(given.config, rows, cells, figures)})
