@@ -19,8 +19,9 @@ help:            ## say what can be done
 figures: $(INSTALLED) ## install into .venv and run the study: figures, tables, verdicts
 	@$(RUN)
 
-report: $(INSTALLED) ## run the study and put all of it into one HTML file, report.html
-	@$(RUN) && $(RUN) --quiet all --report report.html && echo "Open report.html"
+report: $(INSTALLED) ## run the study; write its page, report.html among its results, and Snakemake's report beside it
+	@$(RUN) && $(ACTIVATE) && folder=$$(python -m ranktwo where '$(STUDY)') && \
+	$(RUN) --quiet all --report "$$folder/workflow.html" && echo "Open $$folder/report.html"
 
 plan: $(INSTALLED) ## say what the study would take: jobs, CPU time, memory, disk
 	@$(RUN) --quiet all -- plan

@@ -132,6 +132,8 @@ class Run:
 
     def __init__(self, folder: Path, *words: str) -> None:
         self.log = folder / "run.log"
+        self._logs = folder / ".snakemake" / "log"
+        self._older = set(self._logs.glob("*"))
         self.command = ["snakemake", "--cores", "2", *words]
         with open(self.log, "w") as log:
             self._process = subprocess.Popen(
@@ -144,6 +146,11 @@ class Run:
     def lines(self, start: str) -> list[str]:
         """The lines of its output that begin so."""
         return [line for line in self.text().splitlines() if line.startswith(start)]
+
+    def noted(self, start: str) -> list[str]:
+        """The lines that begin so of Snakemake's own log, which has what it does not print."""
+        logs = set(self._logs.glob("*")) - self._older
+        return [line for log in logs for line in log.read_text().splitlines() if line.startswith(start)]
 
     def running(self) -> bool:
         return self._process.poll() is None
@@ -200,7 +207,7 @@ def at_start(run: Run, results: Path, random: random.Random) -> None:
 
 def at_work(run: Run, results: Path, random: random.Random) -> None:
     """Some time after the first job was started."""
-    _wait(run, lambda: bool(run.lines("Execute ")))
+    _wait(run, lambda: bool(run.noted("Execute ")))
     _sleep(run, random.uniform(0, 6))
 
 
@@ -220,7 +227,7 @@ def at_a_checkpoint(run: Run, results: Path, random: random.Random) -> None:
 def after_a_job(run: Run, results: Path, random: random.Random) -> None:
     """When Snakemake has seen a job's end, or a job is about to end."""
     seen = random.choice([1, 1, 2, 3, 5])
-    _wait(run, lambda: len(run.lines("Finished jobid")) >= seen)
+    _wait(run, lambda: len(run.noted("Finished jobid")) >= seen)
     _sleep(run, random.choice([0, random.uniform(0, 0.1)]))
 
 

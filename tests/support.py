@@ -180,6 +180,11 @@ def copy_project(parent: Path) -> Path:
     return folder
 
 
+def made(results: Path) -> list[Path]:
+    """What a results folder holds beside the page that git has in it."""
+    return [path for path in results.glob("*") if path.name != "README.md"]
+
+
 def environment(**more: str) -> dict[str, str]:
     """The environment of a shell in which the installed environment is active."""
     # A make above this process exports variables that a user's shell does not have; PYTHONPATH is for tests' own code.

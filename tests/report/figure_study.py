@@ -112,7 +112,12 @@ def study(**statuses: str) -> Data:
         for share in (0.01, 0.1, 0.5)
     ]
     rows = {"gaps": gaps, "spectra": spectra, "certificates": certificates, "truncation": truncation}
-    rows |= {"optimality": optimality, "optimum": optimum}
+    measured = [
+        {"weights": "lab", "tensor": tensor, "norm": 1.5, "remark": None, "effective_rank": 2.5, "residual_2": 0.25}
+        | {"singular_values": np.array(values)}
+        for tensor, values in (("one", [1.0, 0.5]), ("two", [1.25]))
+    ]
+    rows |= {"optimality": optimality, "optimum": optimum, "measure": measured}
     tables = {name: as_read(pandas.DataFrame(table)) for name, table in rows.items()}
     own = tables.pop("gaps")
     return Data(gaps=own, kinds=KINDS, read=tables.__getitem__, norm=colour_scale(own["weight_decay"]))
@@ -156,6 +161,7 @@ def write(data: Data, results: Path) -> list[str]:
     (results / "jobs" / "all.json").write_text('{"stacks": ["one"]}')
     assert columns.kinds(pyarrow.schema(fields)) == KINDS
     files_of = {"gaps": "gaps.parquet", "results": "", "stacks": "jobs/all.json", "optima": "optimum/one.parquet"}
+    files_of |= {"weights": "measure/one.parquet"}
     return [f"--{option}={results / name}" for option, name in files_of.items()]
 
 

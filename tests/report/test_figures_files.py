@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import xml.etree.ElementTree
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas
 import pytest
 from figure_study import draw, study, write
@@ -17,7 +19,8 @@ from ranktwo.evidence import gaps
 from ranktwo.report.drawing import sidecar
 from ranktwo.stages import figure
 
-KINDS = ("pdf", "png", "csv")
+KINDS = ("pdf", "png", "svg", "csv")
+SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = (
     "axes.facecolor: yellow\nlines.linewidth: 8\nfont.size: 20\nimage.cmap: jet\ntext.usetex: True\nsavefig.dpi: 50\n"
     "savefig.bbox: tight\nfigure.autolayout: True\naxes.formatter.use_locale: True\nbackend: nonsense\n"
@@ -32,7 +35,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture
 def run(tables: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Path]]:
-    """Runs the stage in this process; gives the paths of the three files."""
+    """Runs the stage in this process; gives the paths of its files."""
 
     def run(name: str, *more: str) -> dict[str, Path]:
         made = {kind: tmp_path / f"{name}.{kind}" for kind in KINDS}
@@ -57,6 +60,25 @@ def test_the_stage_writes_the_figure_and_says_what_it_was_drawn_from(run, tables
     assert b"CreationDate" not in made["pdf"].read_bytes()
     width = int.from_bytes(made["png"].read_bytes()[16:20], "big")
     assert width == round(3.4 * 300)
+
+
+def test_the_svg_says_under_the_pointer_what_the_csv_has(run):
+    made = run("ranks")
+    rows = pandas.read_csv(made["csv"])
+    tree = xml.etree.ElementTree.parse(made["svg"])
+    circles = [(float(one.get("cx")), float(one.get("cy")), one[0].text) for one in tree.iter(f"{SVG}circle")]
+    shown = rows[rows["mark"].isin(["line", "filled", "hollow"]) & rows["y"].notna()]
+    # A panel of residuals ends at 1.02, which made-up ones exceed.
+    shown = shown[(shown["y_axis"] != "residual") | (shown["y"] <= 1.02)]
+    assert len(circles) == len(shown) > 30
+    assert circles[0][2].startswith(f"d_2/||V||: residual {shown['y'].iloc[0]:.4g} (")
+    assert circles[0][2].endswith(" at weight decay \u03bc 0")
+    assert not any(sign in text for *_, text in circles for sign in "$\\{}")
+    # Matplotlib's own marks, wherever it put them.
+    marks = np.array([(float(one.get("x")), float(one.get("y"))) for one in tree.iter(f"{SVG}use") if one.get("y")])
+    places = np.array([place for *place, _ in circles])
+    far = np.abs(places[:, None] - marks[None]).max(-1).min(1)
+    assert (far[(shown["mark"] != "line").to_numpy()] < 0.1).all()
 
 
 def test_cells_that_are_none_are_said_in_a_sentence(run):

@@ -106,7 +106,15 @@ def test_defaults_are_filled_in():
     assert study["grids"][0]["widths"] == 128
     plane = study["figures"][PHASE].pop("plane")
     assert (plane["x"], plane["y"], plane["columns"]) == ("weight_decay", "learning_rate", ["residual_2"])
-    assert study["figures"] == {name: {"width": "page", "where": {}} for name in registry.entries("figure")}
+    names = [name for name in registry.entries("figure") if name != "weights"]
+    assert study["figures"] == {name: {"width": "page", "where": {}} for name in names}
+
+
+def test_the_figure_of_weights_is_drawn_where_the_study_has_some():
+    study = config.read(STUDY | {"weights": {"mine": {"path": "net.pt"}}}, "test")
+    assert list(study["figures"]) == list(registry.entries("figure"))
+    with pytest.raises(UserError, match=r"weights.mine.file is not a known key; known are path"):
+        config.read(STUDY | {"weights": {"mine": {"file": "net.pt"}}}, "test")
 
 
 def test_yaml_exponents_without_a_point_are_numbers():

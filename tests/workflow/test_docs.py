@@ -66,7 +66,8 @@ def test_a_finished_run_says_the_verdicts_and_what_to_open(tutorial):
     known = sorted({*registry.entries("claim"), "C7"})
     assert [words[1] for words in claims] == [f"{claim}:" for claim in known]
     assert {words[0] for words in claims} <= set(VERDICTS)
-    assert closing[1 + len(claims)].startswith("Figures: results/moons/figures/")
+    assert closing[1 + len(claims)] == "Open first: results/moons/report.html"
+    assert closing[2 + len(claims)].startswith("Figures: results/moons/figures/")
 
 
 @pytest.mark.slow
@@ -154,7 +155,7 @@ def report(tutorial) -> Iterator[SimpleNamespace]:
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("requestfailed", lambda request: errors.append(request.url[:200]))
         page.goto((tutorial / "moons.html").as_uri())
-        yield SimpleNamespace(page=page, errors=errors)
+        yield SimpleNamespace(page=page, errors=errors, front=(tutorial / "results" / "moons" / "report.html").as_uri())
         browser.close()
 
 
@@ -199,6 +200,28 @@ def test_the_report_can_be_read_at_a_phones_width(report):
         "Verdicts",
         "Which measure predicts the gap",
     )
+    assert not report.errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [375, 1366])
+def test_the_page_of_the_study_opens_on_the_answer_and_its_points_say_their_numbers(width, report):
+    page = report.page
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(report.front)
+    # The answer is read without scrolling, and nothing is wider than the screen.
+    answer = page.locator("p", has_text='C1, "').first.bounding_box()
+    assert answer["y"] + answer["height"] < 800
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    drawing = page.locator(".drawing").first
+    point = drawing.locator("circle").first
+    point.scroll_into_view_if_needed()
+    point.hover(force=True)
+    assert page.locator("#said").inner_text() == point.locator("title").text_content()
+    narrow = drawing.locator("svg").bounding_box()["width"]
+    drawing.locator("svg").click(position={"x": 5, "y": 5})
+    assert drawing.locator("svg").bounding_box()["width"] > 1.2 * narrow
+    assert page.locator("details summary", has_text="Rank-r residuals").count() == 1
     assert not report.errors
 
 

@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pandas
+import pyarrow.parquet
 import pytest
 import yaml
-from support import SMALL, gaps, make_gaps, patience, run_study, snakemake, trained, with_axis
+from support import SMALL, gaps, made, make_gaps, patience, run_study, snakemake, trained, with_axis
 
 from ranktwo.store import registry
 
@@ -120,7 +121,15 @@ def test_a_bad_config_ends_in_one_sentence_and_leaves_nothing(checkout, sentence
     assert lines[0].startswith("ranktwo: study.yaml: ")
     assert sentence in lines[0]
     assert "Traceback" not in done.stderr + done.stdout
-    assert not (checkout / "results").exists()
+    assert made(checkout / "results") == []
+
+
+@pytest.mark.slow
+def test_a_shell_that_has_python_drop_docstrings_changes_nothing(checkout):
+    done = run_study(checkout, SMALL, "results/gaps.parquet", PYTHONOPTIMIZE="2")
+    assert done.returncode == 0, done.stderr
+    schema = pyarrow.parquet.read_schema(checkout / "results" / "gaps.parquet")
+    assert all((field.metadata or {}).get(b"description") for field in schema)
 
 
 @pytest.mark.slow

@@ -51,7 +51,7 @@ def test_a_split_that_is_added_is_trained_and_the_old_one_stays(checkout):
 
 
 PACKAGE = Path("src") / "ranktwo"
-AFTER_GAPS = {"verdicts": 1, "predictors": 1, "figure": 1, "numbers": 1, "study": 1, "table": 2}
+AFTER_GAPS = {"verdicts": 1, "predictors": 1, "figure": 1, "numbers": 1, "study": 1, "page": 1, "table": 2}
 AFTER_TRAINING = {"analysis": 1, "gaps": 1, **AFTER_GAPS}
 OPTIMIZER = """from ranktwo.training.optimizers.base import optimizer
 
@@ -127,10 +127,10 @@ SOME_RUNS = {
     ),
     "a figure's caption": (
         edited("report/figures/spectrum.py", "a line for each weight decay", "one line for each weight decay"),
-        {"figure": 1},
+        {"figure": 1, "page": 1},
     ),
-    "a figure's code": (edited("report/figures/spectrum.py", "left=0", "left=-1"), {"figure": 1}),
-    "the style": (edited("report/drawing/style.mplstyle", "", "\naxes.labelcolor: blue\n"), {"figure": 1}),
+    "a figure's code": (edited("report/figures/spectrum.py", "left=0", "left=-1"), {"figure": 1, "page": 1}),
+    "the style": (edited("report/drawing/style.mplstyle", "", "\naxes.labelcolor: blue\n"), {"figure": 1, "page": 1}),
 }  # fmt: skip
 
 
@@ -166,12 +166,18 @@ def test_what_a_change_of_code_runs(change, finished_copy):
 
 CONFIGS = {
     "a seed added": (with_axis("seed", [0, 1, 2]), {"train": 1, **AFTER_TRAINING}),
-    "a figure's setting": (SMALL | {"figures": {"spectrum": {"where": {"seed": 0}}}}, {"figure": 1, "study": 1}),
-    "a figure more": (SMALL | {"figures": {"spectrum": None, "ranks": None}}, {"figure": 1, "study": 1}),
+    "a figure's setting": (
+        SMALL | {"figures": {"spectrum": {"where": {"seed": 0}}}},
+        {"figure": 1, "study": 1, "page": 1},
+    ),
+    "a figure more": (SMALL | {"figures": {"spectrum": None, "ranks": None}}, {"figure": 1, "study": 1, "page": 1}),
     "a threshold of status": (SMALL | {"status": {"fit_linear": 0.8}}, {"gaps": 1, **AFTER_GAPS}),
-    "a threshold of verdicts": (SMALL | {"verdicts": {"low_rank": 0.2}}, {"verdicts": 1, "numbers": 1, "study": 1}),
+    "a threshold of verdicts": (
+        SMALL | {"verdicts": {"low_rank": 0.2}},
+        {"verdicts": 1, "numbers": 1, "study": 1, "page": 1},
+    ),
     "a setting of bounds": (SMALL | {"bounds": {"delta": 0.1}}, {"analysis": 1, "gaps": 1, **AFTER_GAPS}),
-    "seconds between checkpoints": (SMALL | {"checkpoint": 10}, {"study": 1}),
+    "seconds between checkpoints": (SMALL | {"checkpoint": 10}, {"study": 1, "page": 1}),
 }
 
 
@@ -205,7 +211,7 @@ def test_results_copied_into_a_fresh_clone_train_nothing_and_axes_grow_alone(che
     assert sorted(trained(make_gaps(checkout, study))) == [2, 2]
     first, clone = gaps(checkout), tmp_path / "clone"
     shutil.copytree(checkout, clone, ignore=shutil.ignore_patterns(".snakemake", "results"))
-    shutil.copytree(checkout / "results", clone / "results")
+    shutil.copytree(checkout / "results", clone / "results", dirs_exist_ok=True)
     assert sum(trained(make_gaps(clone, study))) == 0
     pandas.testing.assert_frame_equal(gaps(clone), first, check_exact=True)
 

@@ -7,7 +7,7 @@ import pytest
 from support import SMALL, gaps, make_gaps, planned, run_study, with_axis
 
 pytestmark = pytest.mark.slow
-AFTER_GAPS = {"verdicts": 1, "predictors": 1, "figure": 1, "numbers": 1, "study": 1, "table": 2}
+AFTER_GAPS = {"verdicts": 1, "predictors": 1, "figure": 1, "numbers": 1, "study": 1, "page": 1, "table": 2}
 ALL = {"dataset": 1, "train": 1, "analysis": 1, "optimum": 1, "gaps": 1, **AFTER_GAPS}
 STUDIES = {
     "the same study": (SMALL, {}),
@@ -22,11 +22,11 @@ STUDIES = {
     "another setting of bounds": (SMALL | {"bounds": {"delta": 0.1}}, {"analysis": 1, "gaps": 1, **AFTER_GAPS}),
     "another threshold of verdicts": (
         SMALL | {"verdicts": {"low_rank": 0.2}},
-        {"verdicts": 1, "numbers": 1, "study": 1},
+        {"verdicts": 1, "numbers": 1, "study": 1, "page": 1},
     ),
     "other cells in a figure": (
         SMALL | {"figures": {"spectrum": {"where": {"seed": 0}}}},
-        {"figure": 1, "study": 1},
+        {"figure": 1, "study": 1, "page": 1},
     ),
 }
 
@@ -44,7 +44,7 @@ def test_a_results_folder_has_many_names_and_one_content(spelling, finished_copy
     (finished_copy / "sub").mkdir()
     results = spelling.format(folder=finished_copy)
     # The config as it was run is another one, and its page says so.
-    assert planned(run_study(finished_copy, SMALL | {"results": results}, "-n")) == {"study": 1}
+    assert planned(run_study(finished_copy, SMALL | {"results": results}, "-n")) == {"study": 1, "page": 1}
     grown = with_axis("seed", [0, 1, 2]) | {"results": results}
     assert planned(run_study(finished_copy, grown, "-n"))["train"] == 1
 
@@ -53,7 +53,7 @@ def test_another_working_folder_finds_the_results_that_it_names(finished_copy, t
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     study = SMALL | {"results": str(finished_copy / "results")}
-    assert planned(run_study(finished_copy, study, "-n", "-d", str(elsewhere))) == {"study": 1}
+    assert planned(run_study(finished_copy, study, "-n", "-d", str(elsewhere))) == {"study": 1, "page": 1}
     changed = study | {"status": {"fit_linear": 0.8}}
     assert planned(run_study(finished_copy, changed, "-n", "-d", str(elsewhere)))["gaps"] == 1
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -57,6 +58,13 @@ def test_a_target_before_configfile_or_after_two_hyphens_is_a_target(words, chec
     assert done.returncode == 0, done.stderr
 
 
+def test_a_home_folder_that_cannot_be_written_stops_nothing(checkout):
+    (checkout / "study.yaml").write_text(yaml.safe_dump(SMALL))
+    (checkout / "file").touch()
+    done = snakemake(checkout, "-n", "--configfile", "study.yaml", HOME=str(checkout / "file"), XDG_CACHE_HOME="")
+    assert done.returncode == 0, done.stderr
+
+
 BROKEN = {
     "no text": (b"a: \xff", "config.yaml is not UTF-8 text (byte 3)"),
     "no day": (b"a: 2001-99-99", "config.yaml is not YAML: month must be in 1..12"),
@@ -74,17 +82,55 @@ def test_a_default_study_that_snakemake_cannot_read_is_one_sentence(case, checko
     assert line.startswith(f"ranktwo: {sentence}")
 
 
-def test_make_says_one_sentence_on_an_absent_study(checkout):
-    programs = checkout / ".venv" / "bin"
+def make(folder: Path, *words: str) -> subprocess.CompletedProcess:
+    """`make` in a copy of the project, as if it had installed the environment of these tests."""
+    programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
     (programs / "activate").write_text("")
-    (checkout / ".venv" / ".installed").touch()
-    done = subprocess.run(
-        ["make", "figures", "STUDY=absent.yaml"], cwd=checkout, env=environment(), capture_output=True, text=True
-    )
+    (folder / ".venv" / ".installed").touch()
+    environ = environment(PYTHONPATH=str(folder / "src"))
+    return subprocess.run(["make", *words], cwd=folder, env=environ, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_make_report_writes_snakemakes_report_beside_the_page_and_says_what_to_open(finished_copy):
+    done = make(finished_copy, "report", "STUDY=study.yaml", "CORES=2")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "Open results/report.html"
+    assert 'href="workflow.html"' in (finished_copy / "results" / "report.html").read_text()
+    assert "workflow_desc" in (finished_copy / "results" / "workflow.html").read_text()
+
+
+def test_make_says_one_sentence_on_an_absent_study(checkout):
+    done = make(checkout, "figures", "STUDY=absent.yaml")
     line, end = said(done)
     assert line.startswith("ranktwo: absent.yaml cannot be read")
     assert end.startswith("make: ***")
+
+
+# The lines of a run between its jobs' own.
+
+
+@pytest.mark.slow
+def test_a_run_says_how_far_it_is_and_snakemake_keeps_its_lines_for_its_log(checkout):
+    (checkout / "study.yaml").write_text(yaml.safe_dump(SMALL))
+    done = snakemake(checkout, "--configfile", "study.yaml")
+    assert done.returncode == 0
+    found = re.findall(
+        r"^(\d+) of (\d+) jobs done, (\d+) % of the work, \d+ (?:s|min|h) left$", done.stderr, re.MULTILINE
+    )
+    assert found, done.stderr
+    jobs, totals, shares = (list(map(int, numbers)) for numbers in zip(*found, strict=True))
+    assert jobs == sorted(jobs) and shares == sorted(shares) and shares[-1] < 100
+    [total] = re.findall(r"^total +(\d+)$", done.stderr, re.MULTILINE)
+    assert set(totals) == {int(total) - 1}  # the target itself is no work
+    for line in ("Execute 1 jobs", "Select jobs", "Finished jobid", "Building DAG", "steps (", "Elapsed", "Host:"):
+        assert line not in done.stdout + done.stderr
+    [log] = (checkout / ".snakemake" / "log").iterdir()
+    assert "Finished jobid" in log.read_text()
+    # Of a quiet run nothing is said but the end.
+    again = snakemake(checkout, "--configfile", "study.yaml", "--quiet", "all", "--forcerun", "numbers")
+    assert again.returncode == 0 and "jobs done" not in again.stderr
 
 
 # The closing lines of a run that failed.

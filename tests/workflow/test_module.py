@@ -1,4 +1,4 @@
-"""The workflow as a part of another one: as a module with its own config, and included by workflow/Snakefile."""
+"""The workflow as a part of another one: a second lab's, which uses it as a module with its own config and results."""
 
 import subprocess
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas
 import pytest
 import yaml
-from support import SMALL, environment, patience, planned, snakemake
+from support import ROOT, SMALL, environment, made, patience, planned, snakemake
 
 LAB = """
 configfile: "lab.yaml"
 
 
 module nets:
-    snakefile: "{project}/Snakefile"
+    snakefile: {project}
     config: config["nets"]
 
 
@@ -30,28 +30,49 @@ rule summary:
 
         pandas.read_parquet(input[0])[["cell", "residual_2"]].to_csv(output[0], index=False)
 """
+SOURCES = {
+    "a Snakefile": "{checkout!r} '/Snakefile'",
+    "the folder workflow": "{checkout!r} '/workflow/Snakefile'",
+    "a tag of a repository": "gitfile({checkout!r}, path='workflow/Snakefile', tag='v1')",
+}
+"""How a lab names the workflow; the last is what `snakedeploy` writes, but for `gitfile`, which is `github` there."""
+
+
+def lab_of(folder: Path, checkout: Path, source: str, nets: dict) -> Path:
+    """A lab that uses the workflow of a checkout, with a config for it."""
+    lab = folder / "lab"
+    lab.mkdir()
+    (lab / "Snakefile").write_text(LAB.format(project=SOURCES[source].format(checkout=str(checkout))))
+    (lab / "lab.yaml").write_text(yaml.safe_dump({"nets": nets}))
+    return lab
+
+
+def tagged(folder: Path) -> None:
+    """Make a repository of a folder, with all that it holds under the tag v1."""
+    who = ["-c", "user.name=A lab", "-c", "user.email=lab@example.org"]
+    for command in (["init", "-q"], ["add", "--all"], [*who, "commit", "-qm", "all"], ["tag", "v1"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
 
 
 @pytest.mark.slow
-def test_another_workflow_uses_this_one_as_a_module_with_its_own_config_and_results(checkout, tmp_path):
-    lab = tmp_path / "lab"
-    lab.mkdir()
-    (lab / "Snakefile").write_text(LAB.replace("{project}", str(checkout)))
-    (lab / "lab.yaml").write_text(yaml.safe_dump({"nets": SMALL | {"results": "lab-results"}}))
+@pytest.mark.parametrize("source", SOURCES)
+def test_another_workflow_uses_this_one_as_a_module_with_its_own_config_and_results(source, checkout, tmp_path):
+    lab = lab_of(tmp_path, checkout, source, SMALL | {"results": "lab-results"})
+    if "tag" in source:
+        tagged(checkout)
     command = ["snakemake", "--cores", "2", "summary"]
-    done = subprocess.run(command, cwd=lab, env=environment(), capture_output=True, text=True, timeout=patience(60))
+    # Of a repository Snakemake fetches rules alone; the package is the one installed.
+    environ = environment(**({"PYTHONPATH": str(ROOT / "src")} if "tag" in source else {}))
+    done = subprocess.run(command, cwd=lab, env=environ, capture_output=True, text=True, timeout=patience(60))
     assert done.returncode == 0, done.stderr
     assert len(pandas.read_csv(lab / "summary.csv")) == 4
-    again = subprocess.run([*command, "-n"], cwd=lab, env=environment(), capture_output=True, text=True)
+    again = subprocess.run([*command, "-n"], cwd=lab, env=environ, capture_output=True, text=True)
     assert planned(again) == {}
-    assert not (checkout / "results").exists()
+    assert made(checkout / "results") == []
 
 
 def test_a_bad_config_of_a_module_is_one_sentence(checkout, tmp_path):
-    lab = tmp_path / "lab"
-    lab.mkdir()
-    (lab / "Snakefile").write_text(LAB.replace("{project}", str(checkout)))
-    (lab / "lab.yaml").write_text(yaml.safe_dump({"nets": SMALL | {"grid": []}}))
+    lab = lab_of(tmp_path, checkout, "a Snakefile", SMALL | {"grid": []})
     done = snakemake(lab, "-n")
     assert done.returncode != 0
     assert "ranktwo: the module's config: grid is not a known key" in done.stderr
@@ -59,7 +80,6 @@ def test_a_bad_config_of_a_module_is_one_sentence(checkout, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_snakefile_in_the_folder_workflow_includes_the_root_one(finished_copy: Path):
-    (finished_copy / "workflow" / "Snakefile").write_text('include: "../Snakefile"\n')
+def test_the_snakefile_in_the_folder_workflow_is_the_same_workflow(finished_copy: Path):
     done = snakemake(finished_copy, "-s", "workflow/Snakefile", "-n", "--configfile", "study.yaml")
     assert planned(done) == {}

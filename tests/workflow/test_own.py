@@ -1,13 +1,18 @@
 """docs/own.md: its commands and its config do what the page says."""
 
+import os
 import re
 import subprocess
+import sys
 
+import numpy
 import pandas
 import pytest
+import safetensors.numpy
 import yaml
-from support import ROOT, copy_project, environment, gaps, make_gaps, planned, trained
+from support import ROOT, SMALL, copy_project, environment, gaps, make_gaps, planned, run_study, trained
 
+import ranktwo
 from ranktwo.store.files import read_metadata
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
@@ -71,3 +76,48 @@ def test_the_pages_study_of_a_file_runs_and_follows_the_file(tmp_path):
     assert (gaps(folder)["train_loss"] != first["train_loss"]).all()
     inputs = read_metadata(folder / "results" / "datasets" / "patients.safetensors")["provenance"]["inputs"]
     assert list(inputs) == ["patients.csv"]
+
+
+@pytest.mark.slow
+def test_weights_trained_elsewhere_are_measured_by_a_study_and_drawn_beside_its_nets(checkout):
+    files = {"lab-one": checkout / "one.safetensors", "lab-two": checkout / "two.npz"}
+    matrix = numpy.random.default_rng(0).normal(size=(9, 6)).astype("float32")
+    safetensors.numpy.save_file({"fc.weight": matrix, "fc.bias": matrix[0]}, files["lab-one"])
+    numpy.savez(files["lab-two"], a=matrix, b=matrix[:, :3])
+    weights = {name: {"path": path.name} for name, path in files.items()}
+    target = "results/figures/weights.csv"
+    study = SMALL | {"weights": weights, "figures": dict.fromkeys(["weights", "spectrum"])}
+    done = run_study(checkout, study, target)
+    assert done.returncode == 0, done.stderr
+    assert "tensor" not in done.stdout  # the table of `measure` is for its own command
+    found = pandas.read_parquet(checkout / "results" / "weights" / "lab-two.parquet").set_index("tensor")
+    assert found.loc["b", "effective_rank"] == ranktwo.measure(matrix[:, :3])["effective_rank"]
+    drawn = pandas.read_csv(checkout / target)
+    named = set(drawn["series"])
+    assert {"lab-one, fc.weight", "lab-two, a", "lab-two, b"} <= named
+    assert any(name.startswith("V of the study") for name in named)
+    [point] = drawn[(drawn["series"] == "lab-two, b") & (drawn["panel"] == 2)].to_dict("records")
+    assert point["x"] == pytest.approx(found.loc["b", "effective_rank"])
+    assert point["y"] == pytest.approx(found.loc["b", "residual_2"])
+    assert planned(run_study(checkout, study, "-n", target)) == {}
+
+    # An older file in the place of one: its content counts, and nothing else is made again.
+    numpy.savez(files["lab-two"], a=matrix, b=matrix[:, :2])
+    os.utime(files["lab-two"], (0, 0))
+    assert planned(run_study(checkout, study, "-n", target)) == {"measure": 1, "figure": 1}
+
+    files["lab-two"].write_bytes(b"no weights")
+    done = run_study(checkout, study, target)
+    sentences = [line for line in done.stderr.splitlines() if line.startswith("ranktwo: ")]
+    assert sentences == ["ranktwo: two.npz is damaged or is not a .npz file of weights; write it anew"]
+    assert "Traceback" not in done.stderr
+    # Without files of weights there is no such figure, and what there was is listed to be cleaned up.
+    assert planned(run_study(checkout, SMALL | {"figures": study["figures"]}, "-n")).get("measure") is None
+    listed = subprocess.run(
+        [sys.executable, "-m", "ranktwo", "cleanup", "study.yaml"],
+        cwd=checkout,
+        env=environment(PYTHONPATH=str(checkout / "src")),
+        capture_output=True,
+        text=True,
+    )
+    assert "results/weights/lab-one.parquet  (weights)" in listed.stdout

@@ -77,8 +77,8 @@ def content(results: Path) -> dict[str, object]:
     found = {}
     for path in sorted(results.rglob("*")):
         name = str(path.relative_to(results))
-        # The page of the study says when each file was made.
-        if path.is_dir() or name.startswith(("logs/", "benchmarks/")) or name == "study.html":
+        # The page of the study says when each file was made; README.md is git's.
+        if path.is_dir() or name.startswith(("logs/", "benchmarks/")) or name in ("study.html", "README.md"):
             continue
         if path.suffix == ".parquet":
             found[name] = pyarrow.parquet.read_table(path).replace_schema_metadata()

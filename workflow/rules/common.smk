@@ -6,18 +6,28 @@ import time
 from pathlib import Path
 
 ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
-# Jobs run the package of this checkout, by the Python that runs Snakemake, whatever else is installed.
-sys.path.insert(0, str(ROOT / "src"))
-for variable, folder in (
-    ("PYTHONPATH", ROOT / "src"),
-    ("PATH", Path(sys.executable).parent),
-):
+# Jobs run by the Python that runs Snakemake, with the package of this checkout, whatever else is installed. Where another
+# workflow has fetched only the rules, it is the installed package.
+paths = {"PATH": Path(sys.executable).parent}
+if (ROOT / "src").is_dir():
+    sys.path.insert(0, str(ROOT / "src"))
+    paths["PYTHONPATH"] = ROOT / "src"
+for variable, folder in paths.items():
     os.environ[variable] = os.pathsep.join(
         [str(folder), *filter(None, [os.environ.get(variable)])]
     )
+# It would take the docstrings away from jobs, which say what columns mean.
+os.environ.pop("PYTHONOPTIMIZE", None)
 
-from ranktwo.study.closing import closing, failed
-from ranktwo.study.workflow import hear_sigterm, pattern, read_study, study_files
+try:
+    from ranktwo.study.closing import closing, failed
+    from ranktwo.study.terminal import follow
+    from ranktwo.study.workflow import hear_sigterm, pattern, read_study, study_files
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"ranktwo: the Python that runs Snakemake ({sys.executable}) has no module {error.name}; install ranktwo there: "
+        "pip install -r requirements.lock, then pip install --no-deps . in a clone of it"
+    )
 
 STARTED = time.time()
 FILES = study_files(workflow, ROOT)
@@ -30,6 +40,7 @@ if FILES and not workflow.overwrite_configfiles:
 # parameter `identity` alone decides in every rule.
 RUN = read_study(workflow, config, FILES)
 RESULTS = RUN.results
+follow(workflow, RUN)
 
 
 wildcard_constraints:
@@ -37,6 +48,7 @@ wildcard_constraints:
     stack=pattern(RUN.stacks),
     figure=pattern(RUN.figures),
     table=pattern(RUN.tables),
+    weights=pattern(RUN.study["weights"]),
 
 
 def every(template: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Needs gaps.parquet and the analyses. Makes each figure as PDF and PNG, and as CSV of the numbers that it shows."""
+"""Needs gaps.parquet and the analyses. Makes each figure as PDF, PNG and SVG, and as CSV of the numbers that it shows."""
 
 
 rule figure:
@@ -6,6 +6,7 @@ rule figure:
         gaps=f"{RESULTS}/gaps.parquet",
         analyses=every("{results}/{analysis}/{stack}.parquet"),
         optima=OPTIMA,
+        weights=lambda wildcards: RUN.measured(wildcards.figure),
         asked=RUN.asked("figure"),
     output:
         pdf=f"{RESULTS}/figures/{{figure}}.pdf",
@@ -15,6 +16,7 @@ rule figure:
             category="2 Figures",
             labels=lambda wildcards: {"figure": RUN.numbered(wildcards.figure)},
         ),
+        svg=f"{RESULTS}/figures/{{figure}}.svg",
         csv=f"{RESULTS}/figures/{{figure}}.csv",
     log:
         f"{RESULTS}/logs/figures/{{figure}}.log",
@@ -39,11 +41,13 @@ rule figure:
         " --stacks {params.stacks:q}"
         " --stacks-hash {params.stacks_hash}"
         " --optima {input.optima:q}"
+        " --weights {input.weights:q}"
         " --where {params.where:q}"
         " --plane {params.plane:q}"
         " --width {params.width}"
         " --pdf {output.pdf:q}"
         " --png {output.png:q}"
+        " --svg {output.svg:q}"
         " --csv {output.csv:q}"
         " --identity {params.identity:q}"
         " --study {params.study:q}"

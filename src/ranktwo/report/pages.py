@@ -88,9 +88,14 @@ def _shares(texts: pandas.DataFrame) -> dict[str, float]:
 
 def to_html(title: str, origin: str, *parts: Part) -> str:
     """An HTML page of these parts that needs no other file, for a laptop's width and a phone's."""
+    return render("page.html", title=title, origin=origin, blocks=map(_block, parts))
+
+
+def render(template: str, **facts: object) -> str:
+    """A template of the folder `templates`, filled in; what is not marked as HTML is text."""
     loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template("page.html").render(title=title, origin=origin, blocks=map(_block, parts))
+    return environment.get_template(template).render(facts)
 
 
 def _block(part: Part) -> tuple[str, object]:

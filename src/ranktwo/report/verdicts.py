@@ -50,6 +50,25 @@ def sentences(rows: pandas.DataFrame) -> list[str]:
     return found
 
 
+QUESTIONS = {
+    "C1": "Does weight decay make the first weight matrix V low rank?",
+    "C6": "Why?",
+    "C5b": "Is that why nets generalize?",
+}
+"""The question of the project in three parts, each with the claim that answers it."""
+
+
+def answers(rows: pandas.DataFrame) -> list[str]:
+    """A sentence for each part of the question whose claim the study judges: its verdict, and on which data sets."""
+    judged = {row.claim: row for row in _over_all(rows)}
+    found = []
+    for claim in (claim for claim in QUESTIONS if claim in judged):
+        said = registry.entries("claim")[claim].settings["words"].removeprefix("(ours) ")
+        note = f": {judged[claim].note}" if judged[claim].note else ""
+        found.append(f'{QUESTIONS[claim]} {claim}, "{said}", is {judged[claim].verdict}{note}.')
+    return found
+
+
 def tests(rows: pandas.DataFrame) -> pandas.DataFrame:
     """A line for each claim: the paper's words, what we test, the verdict with its counts, the strongest objection."""
     lines = []

@@ -1,4 +1,4 @@
-"""Draw one figure of a study: PDF, PNG, and a CSV of what it shows.
+"""Draw one figure of a study: PDF, PNG, SVG, and a CSV of what it shows.
 
 Reads gaps.parquet, and of every stack and every data set the tables that the figure shows.
 """
@@ -24,16 +24,20 @@ def main() -> None:
     arguments.add_argument("--results", type=Path, required=True, help=f"folder that holds {', '.join(TABLES)}")
     jobs.add_stacks_argument(arguments)
     arguments.add_argument("--optima", type=Path, nargs="*", default=[], help="Parquet files of minimisers")
+    arguments.add_argument("--weights", type=Path, nargs="*", default=[], help="Parquet files of measured weights")
     arguments.add_argument("--where", type=json.loads, default={}, help="JSON: the cells to draw, by axis")
     arguments.add_argument("--plane", type=json.loads, help="JSON: the axes and columns of a phase diagram")
     arguments.add_argument("--width", choices=list(WIDTHS), default="page", help="as wide as a page or a column of it")
     arguments.add_argument("--pdf", type=Path, required=True, help="PDF file to write")
     arguments.add_argument("--png", type=Path, required=True, help="PNG file to write")
+    arguments.add_argument("--svg", type=Path, required=True, help="SVG file to write, with numbers under the pointer")
     arguments.add_argument("--csv", type=Path, required=True, help="CSV file to write: what the figure shows")
     given = arguments.parse_args()
     stacks = jobs.stacks_of(given)
 
     def read(table: str) -> pandas.DataFrame:
+        if table == "measure":
+            return pandas.concat([gaps.read(table, path).assign(weights=path.stem) for path in given.weights])
         paths = given.optima if table == "optimum" else gaps.paths(given.results, table, stacks)
         return gaps.read(table, *paths)
 
@@ -46,5 +50,6 @@ def main() -> None:
         width=given.width,
         pdf=given.pdf,
         png=given.png,
+        svg=given.svg,
         csv=given.csv,
     )

@@ -27,6 +27,7 @@ def main() -> None:
         type=Path,
         help="table to write, .parquet (with the singular values) or .csv; may be given twice",
     )
+    arguments.add_argument("--quiet", action="store_true", help="print no table")
     arguments.add_argument("--figure", type=Path, help="figure to write: every matrix's singular values")
     given = arguments.parse_args()
     for path, formats in [*((path, TABLES) for path in given.output), (given.figure, report.FORMATS)]:
@@ -36,7 +37,8 @@ def main() -> None:
     weights = [weight_files.read(path) for path in dict.fromkeys(given.files)]
     table = measured.of_files(weights)
     rows = table.to_pylist()
-    print(report.text(rows, {str(file.path): file.left_out for file in weights}))
+    if not given.quiet:
+        print(report.text(rows, {str(file.path): file.left_out for file in weights}))
     for path in given.output:
         if path.suffix.lower() == ".csv":
             pages.write({path: pages.to_csv(table.drop_columns("singular_values").to_pandas())})

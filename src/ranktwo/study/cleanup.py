@@ -29,6 +29,7 @@ class Wanted:
     stacks: dict[str, set[str]] = field(default_factory=dict)
     """Names of the cells of each stack."""
     datasets: set[str] = field(default_factory=set)
+    weights: set[str] = field(default_factory=set)
 
     def add(self, study: dict[str, Any]) -> None:
         """Add what a study asks for."""
@@ -36,6 +37,7 @@ class Wanted:
             options = study["datasets"][cells[0].dataset]
             self.stacks.setdefault(stack, set()).update(grid.cell_name(cell, options) for cell in cells)
             self.datasets.add(cells[0].dataset)
+        self.weights.update(study["weights"])
 
 
 def clean(studies: list[dict[str, Any]], *, delete: bool) -> None:
@@ -55,10 +57,14 @@ def clean(studies: list[dict[str, Any]], *, delete: bool) -> None:
 
 def unwanted(results: Path, wanted: Wanted) -> Iterator[tuple[Path, str]]:
     """Files of ours that nothing asks for, with the reason; cells of stacks that stay are not among them."""
-    for stage, pattern in (("dataset", "datasets/*.safetensors"), ("optimum", "optima/*.parquet")):
+    for stage, pattern, named, what in (
+        ("dataset", "datasets/*.safetensors", wanted.datasets, "data set"),
+        ("optimum", "optima/*.parquet", wanted.datasets, "data set"),
+        ("measure", "weights/*.parquet", wanted.weights, "weights"),
+    ):
         for path in sorted(results.glob(pattern)):
-            if path.stem not in wanted.datasets and _made_by(path, stage):
-                yield path, "data set"
+            if path.stem not in named and _made_by(path, stage):
+                yield path, what
     for folder in sorted((results / "runs").glob("*")):
         found = [path for pattern in RUN_FILES for path in sorted(folder.glob(pattern))]
         if folder.name not in wanted.stacks and any(_made_by(path, "train") for path in found):

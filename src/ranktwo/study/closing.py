@@ -7,18 +7,19 @@ from ranktwo.errors import failures
 
 
 def closing(results: str) -> str:
-    """The last lines of a finished run: the verdicts, if there are any, and the files to open."""
+    """The last lines of a finished run: the verdicts, if there are any, and what to open, the page of all first."""
     page = Path(results) / "verdicts.md"
     rows = page.read_text(encoding="utf-8").splitlines() if page.exists() else []
     columns = [[part.strip() for part in row.split("|")[1:3]] for row in itertools.takewhile(str.strip, rows[2:])]
     verdicts = [f"  {verdict:<13} {claim}" for claim, verdict in columns]
     head = [f"\nVerdicts, from {page}:", *verdicts] if verdicts else [""]
+    front = Path(results) / "report.html"
     return "\n".join(
         [
             *head,
+            *([f"Open first: {front}"] if front.exists() else []),
             f"Figures: {results}/figures/  Tables: {results}/tables/  "
-            f"Macros: {results}/numbers.tex  "
-            f"One row per cell: {results}/gaps.parquet  All in one file: make report",
+            f"Macros: {results}/numbers.tex  One row per cell: {results}/gaps.parquet",
         ]
     )
 

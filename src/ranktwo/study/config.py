@@ -41,7 +41,13 @@ def read(config: dict[str, Any], where: str) -> dict[str, Any]:
         _check(study)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
-    return study
+    drawn = {name: own for name, own in study["figures"].items() if not needed_by(name) or study[needed_by(name)]}
+    return study | {"figures": drawn}
+
+
+def needed_by(figure: str) -> str:
+    """The section of the config without which a figure has nothing to show; empty where there is none."""
+    return registry.entries("figure")[figure].settings.get("needs", "")
 
 
 def load(path: Path) -> dict[str, Any]:

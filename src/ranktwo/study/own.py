@@ -38,10 +38,11 @@ def paths(options: Mapping[str, Any]) -> list[str]:
 
 def hashes(options: Mapping[str, Any]) -> dict[str, str]:
     """The files with the first digits of the SHA-256 of each, `absent` where it cannot be read."""
-    return {path: _hash(Path(path)) for path in paths(options)}
+    return {path: content(Path(path)) for path in paths(options)}
 
 
-def _hash(path: Path) -> str:
+def content(path: Path) -> str:
+    """The first digits of a file's SHA-256, `absent` where it cannot be read."""
     try:
         return provenance.file_hash(path)
     except OSError:

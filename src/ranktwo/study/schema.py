@@ -72,6 +72,15 @@ class DataSet(Closed):
     )
 
 
+class Weights(Closed):
+    """A file of weights trained elsewhere."""
+
+    path: OwnFile = Field(
+        description="The file: .safetensors, .npz, or a state dict of PyTorch (.pt, .pth, .bin); no code in it is run. "
+        "`~` and `$NAME` stand for what they do in a shell."
+    )
+
+
 _GIVEN: Any = {name: (axis_type(axis), axis_field(axis)) for name, axis in AXES.items()}
 _CHOSEN: Any = {
     name: (axis_type(axis, with_ranges=False), Field(default=None, description=axis.help))
@@ -279,6 +288,11 @@ class Study(Closed):
     bounds: Bounds = Bounds()
     optima: Optima = Optima()
     verdicts: Verdicts = Verdicts()
+    weights: dict[Name, Weights] = Field(
+        default={},
+        description="Files of weights trained elsewhere, by the names that the figure `weights` gives them. It shows "
+        "their matrices beside V of the study's nets.",
+    )
     figures: Annotated[dict[Name, Figure | None], AfterValidator(_drawn)] = Field(
         default_factory=lambda: dict.fromkeys(registry.entries("figure")),
         validate_default=True,

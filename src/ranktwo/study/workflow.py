@@ -98,7 +98,7 @@ class Workflow:
         self._label = canonical({"config": where, "hash": short_hash(self.study)})
 
     @property
-    def _starts_jobs(self) -> bool:
+    def starts_jobs(self) -> bool:
         """Whether this Snakemake is about to start jobs: it makes no dry run, and is not the one of a single job."""
         own = self._snakemake
         return bool(own and own.is_main_process and own.executor_plugin and not own.dryrun)
@@ -122,6 +122,11 @@ class Workflow:
     def figures(self) -> dict[str, dict[str, Any]]:
         """The figures asked for, each with its settings."""
         return self.study["figures"]
+
+    def measured(self, figure: str) -> list[str]:
+        """The tables of measured weights that a figure shows."""
+        shown = self.study["weights"] if configuration.needed_by(figure) == "weights" else []
+        return [f"{self.results}/weights/{name}.parquet" for name in shown]
 
     @property
     def data_folder(self) -> str:
@@ -271,6 +276,16 @@ class Workflow:
         """Of the page of the config: the whole config."""
         return self.identity("study", self.study)
 
+    def weights_identity(self, name: str) -> str:
+        """Of the table of a file of weights: its path, and its content."""
+        path = self.study["weights"][name]["path"]
+        return self.identity("measure", [path, own.content(Path(path))])
+
+    @cached_property
+    def page_identity(self) -> str:
+        """Of the page that is read first: the whole config, and the figures' titles and captions."""
+        return self.identity("page", [self.study, self.captions])
+
     def identity(self, stage: str, settings: Any = None) -> str:
         """Of a stage that reads files and settings alone."""
         return _identity(settings=short_hash(settings), code=fingerprint(stage))
@@ -290,10 +305,12 @@ class Workflow:
             "gaps": ("gaps.parquet", lambda w: self.gaps_identity),
             "verdicts": ("verdicts.parquet", lambda w: self.verdicts_identity),
             "predictors": ("predictors.parquet", lambda w: self.identity("predictors")),
+            "measure": ("weights/{weights}.parquet", lambda w: self.weights_identity(w.weights)),
             "figure": ("figures/{figure}.png", lambda w: self.figure_identity(w.figure)),
             "table": ("tables/{table}.html", lambda w: self.table_identity(w.table)),
             "numbers": ("numbers.tex", lambda w: self.identity("numbers")),
             "study": ("study.yaml", lambda w: self.study_identity),
+            "page": ("report.html", lambda w: self.page_identity),
         }
         analyses = [
             (f"{analysis}/{{stack}}.parquet", lambda w, name=analysis: self.analysis_identity(name, w.stack))
@@ -323,7 +340,7 @@ class Workflow:
 
     def job_file(self, wildcards: Any, output: Any) -> str:
         """The path of a stack's job file, which is written if jobs are about to be started."""
-        if self._starts_jobs:
+        if self.starts_jobs:
             jobs.write(Path(self.results), self.job(wildcards.stack))
         return str(jobs.path_of(Path(self.results), wildcards.stack))
 
@@ -333,7 +350,7 @@ class Workflow:
 
     def stacks_file(self, wildcards: Any, output: Any) -> str:
         """The path of the list of stacks; it and all job files are written if jobs are about to be started."""
-        if self._starts_jobs:
+        if self.starts_jobs:
             for stack in self.stacks:
                 jobs.write(Path(self.results), self.job(stack))
             jobs.write_stacks(Path(self.results), self.stacks)
@@ -382,9 +399,16 @@ class Workflow:
         splits, seeds = (len({getattr(cell, axis) for cell in cells}) for axis in REPLICATE)
         several = "seeds" if splits == 1 else "pairs of a split and a seed"
         return (
-            f"{meaning or seen}\n\nThe study has {f'{splits} splits and ' if splits > 1 else ''}{seeds} seeds. A panel "
+            f"{meaning or seen}\n\nThe study has {f'{splits} splits and ' if splits > 1 else ''}{seeds} "
+            f"seed{'' if seeds == 1 else 's'}. A panel "
             f"says how many {several} (n) it shows. Lines are medians over them; bands reach from least to greatest."
         )
+
+    @cached_property
+    def captions(self) -> str:
+        """The title and the caption of each figure, as JSON."""
+        known = registry.entries("figure")
+        return canonical({figure: [known[figure].summary, self.caption(figure)] for figure in self.figures})
 
     def numbered(self, figure: str) -> str:
         """`03 ranks`: the report sorts by name, and readers go through figures in the config's order."""

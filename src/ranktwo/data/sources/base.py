@@ -50,6 +50,7 @@ def source(
     columns: int | None = None,
     kind: Kind | None = None,
     classes: int | None = None,
+    planted: bool = False,
 ) -> Callable[[Loader], Loader]:
     """Register `loader(name, folder, download)`, a function that reads the source `name` and returns `Raw`.
 
@@ -63,6 +64,7 @@ def source(
     columns: features of a row.
     kind: classification or regression.
     classes: how many classes there are, in classification.
+    planted: whether the truth is known, so that the report shows first what the verdicts say of it.
     """
     return lambda loader: loader
 
@@ -75,6 +77,7 @@ class Facts:
     columns: int | None = None
     kind: Kind | None = None
     classes: int | None = None
+    planted: bool = False
 
 
 def declared(name: str) -> Facts:

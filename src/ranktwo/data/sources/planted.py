@@ -13,7 +13,7 @@ from ranktwo.data.sources.base import Raw, source
 ROWS, COLUMNS = 800, 10
 
 
-@source("planted-rank-1", "planted-rank-2", "planted-rank-4", rows=(800,), columns=10, kind="regression")
+@source("planted-rank-1", "planted-rank-2", "planted-rank-4", rows=(800,), columns=10, kind="regression", planted=True)
 def planted_ranks(name: str, folder: Path, download: bool) -> Raw:
     """y = sum_r +- relu(v_r . x), of orthonormal v_r: of rank two and four; of rank one y = v . x, two such neurons."""
     random = np.random.default_rng(1)
@@ -24,7 +24,7 @@ def planted_ranks(name: str, folder: Path, download: bool) -> Raw:
     return Raw(kind="regression", train_x=x, train_y=y, verified="structure")
 
 
-@source("planted-abs", rows=(800,), columns=10, kind="regression")
+@source("planted-abs", rows=(800,), columns=10, kind="regression", planted=True)
 def planted_abs(name: str, folder: Path, download: bool) -> Raw:
     """y = |x_1| + ... + |x_5| - |x_6| - ... - |x_10|: each input is needed, on both sides, so that the rank is ten."""
     x = np.random.default_rng(2).standard_normal((ROWS, COLUMNS))
@@ -32,14 +32,14 @@ def planted_abs(name: str, folder: Path, download: bool) -> Raw:
     return Raw(kind="regression", train_x=x, train_y=y, verified="structure")
 
 
-@source("planted-two-inputs", rows=(800,), columns=2, kind="regression")
+@source("planted-two-inputs", rows=(800,), columns=2, kind="regression", planted=True)
 def planted_two_inputs(name: str, folder: Path, download: bool) -> Raw:
     """y = |x_1| - |x_2| of two inputs: V has rank two at most, whatever the training."""
     x = np.random.default_rng(3).standard_normal((ROWS, 2))
     return Raw(kind="regression", train_x=x, train_y=np.abs(x) @ np.array([1.0, -1.0]), verified="structure")
 
 
-@source("planted-xor", rows=(800,), columns=10, kind="classification", classes=2)
+@source("planted-xor", rows=(800,), columns=10, kind="classification", classes=2, planted=True)
 def planted_xor(name: str, folder: Path, download: bool) -> Raw:
     """Class 1 where x_1 x_2 > 0, of ten inputs: linear models have no skill, and |x_1 + x_2| - |x_1 - x_2| is right."""
     x = np.random.default_rng(4).standard_normal((ROWS, COLUMNS))
@@ -47,7 +47,7 @@ def planted_xor(name: str, folder: Path, download: bool) -> Raw:
     return Raw(kind="classification", train_x=x, train_y=y, verified="structure")
 
 
-@source("planted-random", rows=(800,), columns=10, kind="classification", classes=2)
+@source("planted-random", rows=(800,), columns=10, kind="classification", classes=2, planted=True)
 def planted_random(name: str, folder: Path, download: bool) -> Raw:
     """Labels tossed independently of the inputs: there is nothing to learn but the training rows themselves."""
     random = np.random.default_rng(5)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pandas
@@ -14,7 +14,7 @@ from ranktwo.report.drawing.style import ZERO_COLOUR, ZERO_DASHES, Width, decay_
 from ranktwo.report.drawing.titles import unbroken
 from ranktwo.study.axes import FAMILY, REPLICATE, title_part
 
-TABLES = ("spectra", "certificates", "truncation", "optimality", "optimum")
+TABLES = ("spectra", "certificates", "truncation", "optimality", "optimum", "measure")
 """Tables that a figure may read beside gaps.parquet."""
 RELATIVE = ["d_1", "d_2", "sample_min", "sample_max", "bound_lower", "bound_upper", "mean_residual_2", "pair_bound"]
 """Columns of certificates that figures show relative to ||V||."""
@@ -61,6 +61,11 @@ class Data:
     def optima(self) -> pandas.DataFrame:
         """Minimisers of the decayed loss: a row for each data set's labels and each weight decay."""
         return self.read("optimum").sort_values("weight_decay")
+
+    @cached_property
+    def weights(self) -> pandas.DataFrame:
+        """Matrices of files of weights trained elsewhere; the column `weights` names the file as the study does."""
+        return self.read("measure")
 
     def path_of(self, rows: pandas.DataFrame) -> pandas.DataFrame:
         """The minimisers on the labels of cells, by rising weight decay; of the first split and, with noise, seed."""
@@ -119,13 +124,18 @@ class Data:
 Draw = Callable[[Data], Figure]
 
 
-def figure(draw: Draw) -> Draw:
+@overload
+def figure(draw: Draw) -> Draw: ...
+@overload
+def figure(*, needs: str) -> Callable[[Draw], Draw]: ...
+def figure(draw: Draw | None = None, *, needs: str = "") -> Draw | Callable[[Draw], Draw]:
     """Register a figure under its function's name with hyphens.
 
     The registry reads the mark from the source. The first line of the function's docstring is the figure's title,
-    and the rest is its caption: what is seen, what it means for the claim, and its limits.
+    and the rest is its caption: what is seen, what it means for the claim, and its limits. `needs` names a section of
+    the config: only a study that has it draws the figure.
     """
-    return draw
+    return draw or (lambda drawing: drawing)
 
 
 def select(table: pandas.DataFrame, where: dict[str, Any]) -> pandas.DataFrame:

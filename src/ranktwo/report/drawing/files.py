@@ -1,11 +1,14 @@
-"""Draws a figure into its files: a PDF, a PNG, and a CSV of what it shows."""
+"""Draws a figure into its files: a PDF, a PNG, an SVG for the page of the study, and a CSV of what it shows."""
 
+import io
 from collections.abc import Callable, Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import pandas
+from matplotlib.figure import Figure
 
 from ranktwo.errors import UserError
 from ranktwo.evidence.gaps import Cells, origin
@@ -28,6 +31,7 @@ def draw(
     plane: Mapping[str, Any] | None = None,
     pdf: Path,
     png: Path,
+    svg: Path,
     csv: Path,
 ) -> None:
     """Draw a registered figure of the cells that have one of the values of `where` on each axis.
@@ -45,6 +49,7 @@ def draw(
         drawn = registry.load("figure", name)(data)
         with replacing(csv) as temporary:
             sidecar.rows(drawn).to_csv(temporary, index=False)
+        points = list(sidecar.points(drawn))
         finish(drawn)
         # The layout takes longer than the drawing: it is made once and kept for both files.
         drawn.draw_without_rendering()
@@ -54,8 +59,25 @@ def draw(
             # Without a date the same numbers give the same bytes.
             metadata = {"Title": name, "Subject": source, "Creator": "ranktwo", "CreationDate": None}
             drawn.savefig(temporary, metadata=metadata)
+        with replacing(svg) as temporary:
+            temporary.write_text(_svg(drawn, name, points), encoding="utf-8")
         with replacing(png) as temporary:
             drawn.savefig(temporary, metadata={"Title": name, "Description": source, "Comment": provenance.mark()})
+
+
+def _svg(drawn: Figure, name: str, points: list[sidecar.Point]) -> str:
+    """The drawing as SVG, with an unseen circle on each point that says the point's numbers under the pointer."""
+    text = io.StringIO()
+    # Letters as shapes look the same everywhere. Names of parts differ between figures: a page can hold several.
+    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": name}):
+        drawn.savefig(text, format="svg", metadata={"Date": None})
+    width, height = 72 * drawn.get_size_inches()
+    circles = "".join(
+        f'<circle cx="{x * width:.1f}" cy="{(1 - y) * height:.1f}" r="4"><title>{escape(said)}</title></circle>\n'
+        for x, y, said in sidecar.spots(drawn, points)
+    )
+    body, end, _ = text.getvalue().rpartition("</svg>")
+    return f'{body}<g class="points" fill-opacity="0">\n{circles}</g>\n{end}\n'
 
 
 def _chosen(name: str, rows: pandas.DataFrame, where: dict[str, Any]) -> pandas.DataFrame:

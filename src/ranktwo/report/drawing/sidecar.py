@@ -20,23 +20,50 @@ from matplotlib.lines import Line2D
 
 from ranktwo.report.drawing.scales import STANDS_FOR
 from ranktwo.report.drawing.tiles import ROWS
-from ranktwo.report.drawing.titles import plain
+from ranktwo.report.drawing.titles import plain, spoken
 
 COLUMNS = ["panel", "title", "x_axis", "y_axis", "series", "mark", "x", "y", "low", "high", "value"]
 Row = dict[str, Any]
+Point = tuple[Axes, float, Row]
+"""A panel, the x as it is drawn, and the row, whose x may be another number or a word that the x stands for."""
 
 
 def rows(drawn: Figure) -> pandas.DataFrame:
     """Every labelled point of every panel."""
-    found = []
+    return pandas.DataFrame([row for *_, row in points(drawn)], columns=COLUMNS)
+
+
+def spots(drawn: Figure, found: list[Point]) -> Iterator[tuple[float, float, str]]:
+    """Where the points that were found in a drawing are, now that its layout is made, and what each one says.
+
+    In shares of the drawing's width and height from the lower left; without points outside their panel.
+    """
+    width, height = drawn.bbox.size
+    for axes, x, row in found:
+        if row["mark"] in ("line", "filled", "hollow", "point") and np.isfinite([x, row["y"]]).all():
+            place = axes.transData.transform((x, row["y"]))
+            if axes.bbox.padded(2).contains(*place):
+                yield float(place[0] / width), float(place[1] / height), _said(row)
+
+
+def _said(row: Row) -> str:
+    """A point's numbers in words."""
+    ends = f" ({row['low']:.3g} to {row['high']:.3g})" if "low" in row else ""
+    x = f"{row['x']:.4g}" if isinstance(row["x"], float) else row["x"]
+    names = [spoken(row[name]) for name in ("series", "y_axis", "x_axis")]
+    return f"{names[0]}: {names[1]} {row['y']:.4g}{ends} at {names[2]} {x}"
+
+
+def points(drawn: Figure) -> Iterator[Point]:
+    """Every labelled point."""
     panels = [axes for axes in drawn.axes if axes.get_label() != "<colorbar>"]
     for number, axes in enumerate(panels, 1):
         words = {"title": axes.get_title(), "x_axis": axes.get_xlabel(), "y_axis": axes.get_ylabel()}
         named = {"panel": number} | {name: plain(text) for name, text in words.items()}
         stands_for = STANDS_FOR.get(axes, lambda x: x)
         for row in _with_bands([row for line in axes.lines for row in _of_line(line, axes)], axes):
-            found.append(named | row | {"x": stands_for(row["x"]) if "x" in row else None})
-    return pandas.DataFrame(found, columns=COLUMNS)
+            x = row.get("x", np.nan)
+            yield axes, x, named | row | {"x": stands_for(x) if "x" in row else None}
 
 
 def _series(artist: Line2D | Collection) -> str:

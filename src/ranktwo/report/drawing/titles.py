@@ -1,5 +1,7 @@
 """The text of titles and labels: where it may break, and how it reads on one line."""
 
+import re
+
 import pandas
 
 from ranktwo.study.axes import REPLICATE, title_part
@@ -13,6 +15,17 @@ def unbroken(text: str) -> str:
 def plain(text: str) -> str:
     """The text on one line, with ordinary spaces."""
     return text.replace("\u00a0", " ").replace("\n", ", ")
+
+
+SPOKEN = {r"\|": "||", r"\mu": "\u03bc", r"\eta": "\u03b7", r"\varepsilon": "\u03b5", r"\,": " ", r"\mathrm": ""}
+"""LaTeX of labels, and how it reads where nothing is typeset."""
+
+
+def spoken(text: str) -> str:
+    """The text without the marks of LaTeX."""
+    for latex, word in SPOKEN.items():
+        text = text.replace(latex, word)
+    return re.sub(r"[${}\\]", "", text)
 
 
 def one_net(cell: pandas.Series, cells: pandas.DataFrame) -> str:

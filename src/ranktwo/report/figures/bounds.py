@@ -22,8 +22,8 @@ def bounds(data: Data) -> Figure:
     dropped, against weight decay. The thick black line is the measured gap. A bound in the shaded region, above 1
     in error, explains nothing, and a bound that rises where the gap falls ranks nets wrongly. This axis has no
     place for a gap of zero or less: a triangle at the lower edge marks it. Margin bounds are undefined where the
-    tenth percentile of the margins is negative, and a rate below 1 is no guarantee. In regression the gap is that
-    of the loss.
+    percentile of the margins that they take (`bounds.percentile`) is negative, and a rate below 1 is no guarantee.
+    In regression the gap is that of the loss.
     """
     drawn, parts = panels(data, 2, height=2.2)
     kinds = {kind: [name for name in data.columns(kind) if data.gaps[name].notna().any()] for kind in ("bound", "rate")}

@@ -20,10 +20,10 @@ def critical_decay(data: Data) -> Figure:
     """Effective rank of V against weight decay in units of the critical one, above which zero is the global minimum.
 
     Effective rank of V against weight decay in units of mu_c, above which zero is the global minimum of the
-    penalised loss. These units put all data sets on one scale: the rank falls as mu/mu_c rises, and V collapses
-    beyond the vertical line. So the low rank of the claim is found in a window below that line, and the data set
-    decides how wide the window is. mu_c is a numerical lower bound of a maximum and exists for nets of two layers
-    only. Near the line, collapse takes longer than the run.
+    penalised loss. These units put all data sets on one scale. Low rank that serves the claim is to be seen left of
+    the vertical line, in nets that fit (filled markers), and the lines show how far from it, by data set. mu_c is a
+    numerical lower bound of a maximum and exists for nets of two layers only. Near the line, collapse can take
+    longer than the run.
     """
     known = [(title, rows.dropna(subset=["decay_ratio"])) for title, rows in data.families()]
     drawn, parts = panels(

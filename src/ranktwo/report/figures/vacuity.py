@@ -15,8 +15,8 @@ def vacuity(data: Data) -> Figure:
 
     V's distances from rank one and two after training, relative to its norm, and what each bound says of them,
     against weight decay. The claim rests on the paper's bound (a band between both ends of epsilon) being below 1,
-    the edge of the shaded region; the bound by the mean gradient gets there first. At weight decay 0 no bound is
-    defined, and with full batches the paper's is not. Collapsed nets are marked but have no value.
+    the edge of the shaded region. At weight decay 0 no bound is defined, and with full batches the paper's is not.
+    Collapsed nets are marked but have no value.
     """
     last = data.certificates[data.certificates["step"] == data.certificates["steps"]]
     cells = last.merge(data.gaps[["cell", "status"]], on="cell")
