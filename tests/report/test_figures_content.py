@@ -108,6 +108,11 @@ def test_epsilon_is_beside_what_the_bound_needs_which_full_batches_have_not():
     assert all(level(axes, 2.0) for axes in panels_of(drawn))
 
 
+def test_fit_has_the_line_where_the_study_draws_it():
+    drawn = draw("fit", dataclasses.replace(study(), settings={"low_rank": 0.03}))
+    assert all(level(axes, 0.03) and not level(axes, 0.1) for axes in panels_of(drawn))
+
+
 def test_a_bound_that_no_cell_has_is_not_in_the_legend_of_distances():
     bound = "closest pair of samples, bound on $d_2$"
     assert bound in legend_texts(draw("distance", study()))

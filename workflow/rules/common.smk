@@ -21,8 +21,9 @@ os.environ.pop("PYTHONOPTIMIZE", None)
 
 try:
     from ranktwo.study.closing import closing, failed
+    from ranktwo.study.given import study_files
     from ranktwo.study.terminal import follow
-    from ranktwo.study.workflow import hear_sigterm, pattern, read_study, study_files
+    from ranktwo.study.workflow import hear_sigterm, pattern, read_study
 except ModuleNotFoundError as error:
     sys.exit(
         f"ranktwo: the Python that runs Snakemake ({sys.executable}) has no module {error.name}; install ranktwo there: "

@@ -32,6 +32,7 @@ rule figure:
         drawn=lambda wildcards, output: RUN.drawn(wildcards.figure),
         where=lambda wildcards, output: RUN.where(wildcards.figure),
         plane=lambda wildcards, output: RUN.plane(wildcards.figure),
+        settings=lambda wildcards, output: RUN.figure_settings(wildcards.figure),
         width=lambda wildcards, output: RUN.figures[wildcards.figure]["width"],
         caption=lambda wildcards, output: RUN.caption(wildcards.figure),
     shell:
@@ -44,6 +45,7 @@ rule figure:
         " --weights {input.weights:q}"
         " --where {params.where:q}"
         " --plane {params.plane:q}"
+        " --settings {params.settings:q}"
         " --width {params.width}"
         " --pdf {output.pdf:q}"
         " --png {output.png:q}"

@@ -27,6 +27,7 @@ def main() -> None:
     arguments.add_argument("--weights", type=Path, nargs="*", default=[], help="Parquet files of measured weights")
     arguments.add_argument("--where", type=json.loads, default={}, help="JSON: the cells to draw, by axis")
     arguments.add_argument("--plane", type=json.loads, help="JSON: the axes and columns of a phase diagram")
+    arguments.add_argument("--settings", type=json.loads, help="JSON: the section of the config that the figure reads")
     arguments.add_argument("--width", choices=list(WIDTHS), default="page", help="as wide as a page or a column of it")
     arguments.add_argument("--pdf", type=Path, required=True, help="PDF file to write")
     arguments.add_argument("--png", type=Path, required=True, help="PNG file to write")
@@ -47,6 +48,7 @@ def main() -> None:
         read,
         where=given.where,
         plane=given.plane,
+        settings=given.settings,
         width=given.width,
         pdf=given.pdf,
         png=given.png,

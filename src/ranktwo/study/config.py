@@ -41,13 +41,15 @@ def read(config: dict[str, Any], where: str) -> dict[str, Any]:
         _check(study)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
-    drawn = {name: own for name, own in study["figures"].items() if not needed_by(name) or study[needed_by(name)]}
+    needs = {name: section_of(own.get("draws", name), "needs") for name, own in study["figures"].items()}
+    drawn = {name: own for name, own in study["figures"].items() if not needs[name] or study[needs[name]]}
     return study | {"figures": drawn}
 
 
-def needed_by(figure: str) -> str:
-    """The section of the config without which a figure has nothing to show; empty where there is none."""
-    return registry.entries("figure")[figure].settings.get("needs", "")
+def section_of(figure: str, use: str) -> str:
+    """The section of the config that a registered figure `needs` or whose `settings` it reads; empty without one."""
+    entry = registry.entries("figure").get(figure)
+    return entry.settings.get(use, "") if entry else ""
 
 
 def load(path: Path) -> dict[str, Any]:

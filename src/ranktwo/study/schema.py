@@ -123,7 +123,7 @@ class Plane(Closed):
     )
     contours: list[Annotated[float, REAL]] | None = Field(
         default=None,
-        description="Values at which lines are drawn; null draws them at `verdicts.low_rank`'s default 0.1 for "
+        description="Values at which lines are drawn; null draws them at `verdicts.low_rank` for "
         "residuals, at 2 for ranks, and at 1 for `dual_ratio`.",
     )
     bins: Annotated[int, Field(ge=2, le=200), WHOLE] = Field(

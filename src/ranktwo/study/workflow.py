@@ -28,33 +28,6 @@ DEFAULT_TRAIN_SIZE = 1000
 """Rows assumed of a data set that is not prepared yet, for the order of full-batch trainings."""
 
 
-def check_files(paths: Iterable[str]) -> None:
-    """End Snakemake with one sentence if one of these files is no config; to be called before Snakemake reads them.
-
-    `--configfile` takes every word up to the next option, and so a target that stands behind the study.
-    """
-    for number, path in enumerate(paths):
-        try:
-            configuration.check(Path(os.path.relpath(path)))
-        except UserError as error:
-            hint = " (--configfile takes every word up to the next option: name targets before it)" if number else ""
-            sys.exit(f"{SIGN}{error}{hint}")
-
-
-def study_files(snakemake: Any, root: Path) -> list[str]:
-    """The config files of the study that Snakemake runs; none where another workflow uses this one as a module.
-
-    A study is one file: --configfile replaces the default study. Several --configfile are merged by Snakemake. Without
-    one, it is config.yaml of the working folder or, where there is none, of the checkout.
-    """
-    if snakemake.modifier.skip_configfile:
-        return []
-    given = list(map(str, snakemake.overwrite_configfiles or []))
-    paths = given or ["config.yaml" if Path("config.yaml").exists() else str(root / "config.yaml")]
-    check_files(paths)
-    return paths
-
-
 def read_study(snakemake: Any, config: dict[str, Any], paths: list[str]) -> "Workflow":
     """The study that Snakemake has read from these files and merged into `config`.
 
@@ -125,7 +98,7 @@ class Workflow:
 
     def measured(self, figure: str) -> list[str]:
         """The tables of measured weights that a figure shows."""
-        shown = self.study["weights"] if configuration.needed_by(figure) == "weights" else []
+        shown = self.study["weights"] if configuration.section_of(self.drawn(figure), "needs") == "weights" else []
         return [f"{self.results}/weights/{name}.parquet" for name in shown]
 
     @property
@@ -168,6 +141,11 @@ class Workflow:
     def plane(self, figure: str) -> str:
         """The axes and columns of a phase diagram; null of other figures."""
         return canonical(self.figures[figure].get("plane"))
+
+    def figure_settings(self, figure: str) -> str:
+        """The section of the config that a figure reads beside its own; null where it reads none."""
+        section = configuration.section_of(self.drawn(figure), "settings")
+        return canonical(self.study[section] if section else None)
 
     def drawn(self, figure: str) -> str:
         """The registered figure that an entry of the config asks for."""
@@ -253,7 +231,7 @@ class Workflow:
 
     def figure_identity(self, figure: str) -> str:
         """Of a figure: its settings, the stacks that it reads, its caption and its code."""
-        settings = short_hash([self.figures[figure], self.caption(figure)])
+        settings = short_hash([self.figures[figure], self.caption(figure), self.figure_settings(figure)])
         return _identity(
             stacks=short_hash(list(self.stacks)),
             settings=settings,
@@ -408,7 +386,7 @@ class Workflow:
     def captions(self) -> str:
         """The title and the caption of each figure, as JSON."""
         known = registry.entries("figure")
-        return canonical({figure: [known[figure].summary, self.caption(figure)] for figure in self.figures})
+        return canonical({figure: [known[self.drawn(figure)].summary, self.caption(figure)] for figure in self.figures})
 
     def numbered(self, figure: str) -> str:
         """`03 ranks`: the report sorts by name, and readers go through figures in the config's order."""

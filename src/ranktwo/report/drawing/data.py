@@ -34,6 +34,8 @@ class Data:
     width: Width = "page"
     plane: Mapping[str, Any] = field(default_factory=dict)
     """The axes and columns of a phase diagram, as in the config."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The section of the config that the figure reads."""
 
     @cached_property
     def spectra(self) -> pandas.DataFrame:
@@ -127,13 +129,13 @@ Draw = Callable[[Data], Figure]
 @overload
 def figure(draw: Draw) -> Draw: ...
 @overload
-def figure(*, needs: str) -> Callable[[Draw], Draw]: ...
-def figure(draw: Draw | None = None, *, needs: str = "") -> Draw | Callable[[Draw], Draw]:
+def figure(*, needs: str = "", settings: str = "") -> Callable[[Draw], Draw]: ...
+def figure(draw: Draw | None = None, *, needs: str = "", settings: str = "") -> Draw | Callable[[Draw], Draw]:
     """Register a figure under its function's name with hyphens.
 
     The registry reads the mark from the source. The first line of the function's docstring is the figure's title,
     and the rest is its caption: what is seen, what it means for the claim, and its limits. `needs` names a section of
-    the config: only a study that has it draws the figure.
+    the config: only a study that has it draws the figure. `settings` names one that the figure reads.
     """
     return draw or (lambda drawing: drawing)
 

@@ -29,6 +29,7 @@ def draw(
     where: dict[str, Any],
     width: Width,
     plane: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
     pdf: Path,
     png: Path,
     svg: Path,
@@ -37,15 +38,16 @@ def draw(
     """Draw a registered figure of the cells that have one of the values of `where` on each axis.
 
     `read` gives the rows of a table of the whole study.
-    `plane` is the config's section for phase diagrams. The same numbers give the same files, whatever settings of
-    matplotlib the user has; the PNG says besides what it was made for. Raises UserError where `where` names no axis or
-    no cell.
+    `plane` is the config's section for phase diagrams, `settings` the section that the figure reads. The same numbers
+    give the same files, whatever settings of matplotlib the user has; the PNG says besides what it was made for. Raises
+    UserError where `where` names no axis or no cell.
     """
     rows = _chosen(name, cells.rows, where)
     source = f"{len(rows)} of {origin(cells.rows)}"
     with ranktwo_style():
         norm = colour_scale(cells.rows["weight_decay"])
-        data = Data(gaps=rows, kinds=cells.kinds, read=read, norm=norm, width=width, plane=plane or {})
+        own = {"plane": plane or {}, "settings": settings or {}}
+        data = Data(gaps=rows, kinds=cells.kinds, read=read, norm=norm, width=width, **own)
         drawn = registry.load("figure", name)(data)
         with replacing(csv) as temporary:
             sidecar.rows(drawn).to_csv(temporary, index=False)

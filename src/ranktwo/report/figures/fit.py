@@ -15,16 +15,17 @@ from ranktwo.study.limits import Limits
 THRESHOLDS = np.round(np.arange(0.5, 1.101, 0.025), 3)
 
 
-@figure
+@figure(settings="verdicts")
 def fit(data: Data) -> Figure:
     """Distance from rank two at the strongest weight decay that fits, against what counts as a fit.
 
     d_2/||V|| at the strongest weight decay at which every net has at least this share of a linear model's skill on the
     training rows: mean and 95 % interval, coloured by that weight decay. Claim C1 is judged at one threshold,
-    `status.fit_linear` (0.9 by default). Where the points cross the dashed line at 0.1, another threshold gives another
-    verdict. Skill is accuracy above chance, or R^2. The second condition, a share of the skill of the net without
-    decay, is not applied here.
+    `status.fit_linear` (0.9 by default). Where the points cross the dashed line at `verdicts.low_rank` (0.1 by
+    default), another threshold gives another verdict. Skill is accuracy above chance, or R^2. The second condition, a
+    share of the skill of the net without decay, is not applied here.
     """
+    low_rank = Limits(**data.settings).low_rank
     drawn, parts = panels(data, 1, parts=[part for part in data.families() if part[1]["fit_linear"].notna().any()])
     for title, rows, (axes,) in parts:
         axes.set(title=title, xlabel="least share of linear skill", ylabel="$d_2/\\|V\\|$")
@@ -37,7 +38,7 @@ def fit(data: Data) -> Figure:
             style = {"color": data.colour(decay), "label": f"$\\mu$ = {decay:g}"}
             axes.vlines(points["threshold"], points["low"], points["high"], linewidth=0.8, **style)
             axes.plot(points["threshold"], points["value"], "o", markersize=3, **style)
-        axes.axhline(Limits.low_rank, color="0.3", linewidth=0.7, linestyle="--")
+        axes.axhline(low_rank, color="0.3", linewidth=0.7, linestyle="--")
     if parts:
         decay_colours(drawn, data, [axes for *_, (axes,) in parts])
         threshold = Line2D([], [], color="0.3", linewidth=0.7, linestyle="--", label="C1's threshold")

@@ -43,7 +43,7 @@ LABELS = {
     "test_r2": "test $R^2$",
 }
 """Names of columns on colour bars; others are named as the file names them."""
-CONTOURS = {"residual": [Limits.low_rank], "effective_rank": [2.0], "directions": [2.0], "dual_ratio": [1.0]}
+CONTOURS = {"effective_rank": [2.0], "directions": [2.0], "dual_ratio": [1.0]}
 """Values at which lines are drawn unless the config says other ones, by the beginning of a column's name."""
 LEFT = 0.1
 """Share of the initial weights that decay leaves on the line eta mu T = ln(1/LEFT)."""
@@ -62,7 +62,7 @@ TIME_LABEL = f"$\\eta\\mu T = \\ln {1 / LEFT:g}$"
 OUTLINE = [patheffects.withStroke(linewidth=2.6, foreground="black")]
 
 
-@figure
+@figure(settings="verdicts")
 def phase(data: Data) -> Figure:
     """Phase diagram: a column of gaps.parquet, such as a rank, as a heat map over two axes of the grid.
 
@@ -96,7 +96,7 @@ def phase(data: Data) -> Figure:
             shown[column].append(axes)
             paint(axes, part.tiles[column], norms[column], cmap, _label(column))
             axes.set(title=title, xlabel=SIDES[plane.x].label, ylabel=SIDES[plane.y].label)
-            levels = _levels(column) if plane.contours is None else plane.contours
+            levels = _levels(column, Limits(**data.settings)) if plane.contours is None else plane.contours
             patches |= _hatches(axes, part.tiles[column], levels)
             lines |= _contours(axes, part, column, levels)
             lines |= _theory(axes, plane, rows, part)
@@ -164,7 +164,9 @@ def _label(column: str) -> str:
     return LABELS.get(column, column.replace("_", " "))
 
 
-def _levels(column: str) -> list[float]:
+def _levels(column: str, limits: Limits) -> list[float]:
+    if column.startswith("residual"):
+        return [limits.low_rank]
     return next((levels for name, levels in CONTOURS.items() if column.startswith(name)), [])
 
 
