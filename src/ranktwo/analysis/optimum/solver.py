@@ -33,9 +33,9 @@ SLIDES = 200
 SLIDE = 1e-5
 """Gain of a step, over P and the relative gap that is sought, at which the slide ends."""
 WORK = 2**27
-"""Numbers of products with x that all starts of the last search take together."""
+"""Numbers of products with x that all starts of the last search take together, if these are more than FEW."""
 STARTS, FEW = 16, 200
-"""Least number of starts, and most of those in a round."""
+"""Least number of starts in a round; most of them, and least of the last search."""
 QUICK = Effort(kept=STARTS, steps=20, round=10, widths=(0.1, 0.01, 0), single=True, tolerance=1e-6)
 LAST = QUICK._replace(steps=30, widths=(0, 0.1, 0.01, 0.001, 0), twice=True, settled=16)
 """How hard the search of a round tries, and the last one, which must find nothing above mu."""
@@ -137,7 +137,7 @@ def _optimum(
     rounds: int,
 ) -> tuple[Optimum, Tensor]:
     """The optimum for one decay from the atoms at hand, and the points at which the last search ended."""
-    count = max(STARTS, min(len(starts.points), WORK // x.numel()))
+    count = min(len(starts.points), max(FEW, WORK // x.numel()))
     for number in range(1, rounds + 1):
         atoms = _reweighed(atoms, x, targets, task, weight_decay, tolerance)
         atoms = _slid(atoms, x, targets, task, weight_decay, tolerance)
