@@ -17,6 +17,7 @@ from scipy.optimize import nnls
 from training import random_data
 
 from ranktwo.data import dataset
+from ranktwo.nets.net import ReluMlp
 from ranktwo.store.records import read_records
 from ranktwo.study import plan
 from ranktwo.study.axes import Cell
@@ -67,7 +68,7 @@ def fit() -> None:
         sizes = [inputs, *widths, outputs]
         matrices = list(zip(sizes, sizes[1:], strict=False))
         parameters = sum(one * other for one, other in matrices)
-        most = {batch_size: recording.most_at_once(matrices, batch_size, "cpu") for batch_size in (4, 16, 64, 256)}
+        most = {size: recording.most_at_once(ReluMlp(sizes), size, "cpu") for size in (4, 16, 64, 256)}
         runs = [(batch_size, "sgd", cells) for batch_size, cells in most.items()]
         runs += [(16, "momentum", most[16]), (16, "adamw", most[16]), (16, "sgd", max(1, most[16] // 4))]
         for batch_size, optimizer, cells in runs:

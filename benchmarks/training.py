@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from ranktwo.nets import layout, mlp
+from ranktwo.nets.net import ReluMlp
 from ranktwo.study.axes import Cell
 from ranktwo.training import divergence, recording
 from ranktwo.training.backends import gpu
@@ -145,7 +146,7 @@ def by_torch(net: Net, batch_size: int, optimizer: str, device: str, cells: int)
 
 def at_once(net: Net, batch_size: int, device: str) -> int:
     """Nets that a training job of the pipeline trains at once."""
-    return recording.most_at_once(list(zip(net.sizes, net.sizes[1:], strict=False)), batch_size, device)
+    return recording.most_at_once(ReluMlp(list(net.sizes)), batch_size, device)
 
 
 def products(net: Net, batch_size: int, device: str, cells: int) -> Advance:

@@ -26,10 +26,13 @@ from ranktwo.training import divergence
 
 ROOT = Path(__file__).parents[1]
 REAL_DATA = Path(os.environ.get("RANKTWO_DATA") or ROOT.parent / "shared" / "data")
+PAPER_NET = {"net": "mlp", "activation": "relu", "bias": False, "normalisation": "none"}
+"""Axes of the paper's nets."""
 SGD_AXES = {
     "train_size": 50,
     "split": 0,
     "label_noise": 0.0,
+    **PAPER_NET,
     "widths": "8",
     "optimizer": "sgd",
     "learning_rate": 0.1,
@@ -81,7 +84,8 @@ def a_record(weights: list[torch.Tensor], data: Dataset, **axes: object) -> Reco
         for name, first, last in zip(matrix_names(len(weights)), initial, weights, strict=True)
     }
     size = axes.pop("train_size", len(data.train_x))
-    facts = {"task": data.task, "inputs": data.inputs, "outputs": data.outputs, "train_size": size, "widths": "6"}
+    facts = {"task": data.task, "inputs": data.inputs, "outputs": data.outputs, "train_size": size}
+    facts["widths"] = "-".join(str(len(weight)) for weight in weights[:-1])
     return Record(cell=vars(a_cell(**axes)) | facts | SGD_FACTS, identity="", steps=[0, 50], weights=snapshots)
 
 

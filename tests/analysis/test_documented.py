@@ -49,6 +49,7 @@ CERTIFICATES = {
     *("norm", "d_1", "d_2", "sample_min", "sample_max", "eps_batch", "eps_lower", "eps_upper", "bound_lower"),
     *("bound_upper", "vacuity_lower", "vacuity_upper", "data_floor", "gradient_norm", "weyl_slack", "weyl_gap"),
     *("weyl_tightness", "mean_residual_1", "mean_residual_2", "dead_fraction", "directions", "pair_bound"),
+    *("sample_rank", "d_sample_rank", "scale_invariance"),
     *("trajectory_rank", "trajectory_bound", "trajectory_against_generic", "memory_rank"),
 }
 HISTORY = {f"{part}_{score}" for part in ("train", "clean_train", "test") for score in ("loss", "accuracy", "r2")} | {
@@ -58,10 +59,12 @@ HISTORY = {f"{part}_{score}" for part in ("train", "clean_train", "test") for sc
 NOT_HERE = {
     "what names a row, an axis or a text": {
         *("cell", "dataset", "task", "inputs", "outputs", "train_size", "split"),
-        *("label_noise", "widths", "optimizer", "learning_rate", "schedule", "batch_size"),
+        *("label_noise", "net", "widths", "activation", "bias", "normalisation"),
+        *("optimizer", "learning_rate", "schedule", "batch_size"),
         *("weight_decay", "decay_rule", "steps", "seed", "step", "matrix"),
         *("rows", "columns", "null_reason", "no_certificate", "in_study"),
     },
+    "analysis/test_any_net.py": {"not_covered", "no_bounds"},
     "training/test_divergence.py": {"diverged_step"},
     "training/test_evaluation.py": {"noisy_test_loss", "noisy_test_accuracy", "noisy_test_r2"},
     "analysis/test_formulas.py": {
@@ -277,6 +280,8 @@ def test_certificates(trained):
             "norm": norm,
             "d_1": tail(s, 1),
             "d_2": tail(s, 2),
+            "sample_rank": 1,
+            "d_sample_rank": tail(s, 1),
             "sample_min": distances.min(),
             "sample_max": distances.max(),
             "eps_batch": searched(a),
@@ -293,6 +298,7 @@ def test_certificates(trained):
             "weyl_tightness": gap / slack,
             "mean_residual_1": (tail(s_mean, 1) + np.linalg.norm(whole)) * slope,
             "mean_residual_2": (tail(s_mean, 2) + np.linalg.norm(whole)) * slope,
+            "scale_invariance": abs((mean * w).sum()) / (np.linalg.norm(mean) * norm),
             "dead_fraction": (np.maximum(z, 0) == 0).all(0).mean() if first else math.nan,
             "directions": directions(w),
             "pair_bound": min(pairs, default=math.nan),

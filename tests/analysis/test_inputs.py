@@ -100,7 +100,10 @@ def test_the_code_that_counts_for_an_analysis_is_its_own():
         | {f"bounds.{name}" for name in ("rates", "counts", "margins", "measures")},
         "truncation": {"truncation"},
         "certificates": {"critical", "optimum.search", "updates"}
-        | {f"certificates.{name}" for name in ("table", "chain", "passes", "norms", "batches", "directions", "pairs")}
+        | {
+            f"certificates.{name}"
+            for name in ("table", "chain", "passes", "norms", "batches", "directions", "pairs", "places")
+        }
         | {f"certificates.{name}" for name in ("trajectory", "collapse")},
     }
     for name, modules in own.items():
@@ -108,6 +111,10 @@ def test_the_code_that_counts_for_an_analysis_is_its_own():
         reached = {module.removeprefix("analysis.") for module in found if module.startswith("analysis.")}
         assert reached == modules | {"inputs"}, name
         assert not any(module.startswith(("training", "evidence", "report")) for module in found), name
+    chosen = {"net": "convnet", "activation": "gelu", "normalisation": "none"}
+    found = fingerprints.reached("analysis", analysis="certificates", **chosen)
+    assert found["nets.activations"] == ["gelu"] and found["nets.norms"] == ["none"]
+    assert [name for name in found if "architectures" in name] == ["nets.architectures.convnet"]
 
 
 FILES = {

@@ -116,9 +116,10 @@ def test_formulas_stand_in_one_order_whichever_file_was_imported_first(monkeypat
 def test_the_table_has_the_formulas_of_each_cell(run_analysis):
     found = run_analysis("bounds", settings={"percentile": 20, "delta": 0.05})
     assert found.schema.equals(table.schema())
-    assert found.schema.names == ["cell", "margin", *FORMULAS]
+    assert found.schema.names == ["cell", "margin", *FORMULAS, "no_bounds"]
     rows = {row.pop("cell"): row for row in found.to_pylist()}
     assert list(rows) == list(run_analysis.records)
+    assert all(row.pop("no_bounds") is None for row in rows.values())
     for name, record in run_analysis.records.items():
         x, y = dataset.training_data(record.cell, run_analysis.data)
         pairs = [(record.weights[matrix][-1], record.weights[matrix][0]) for matrix in ("V", "U")]

@@ -152,7 +152,7 @@ def test_remaining_noise_is_what_training_on_nothing_leaves(optimizer, schedule,
     training = divergence.begin([cell], torch.zeros(20, 4), torch.zeros(20, dtype=torch.int64), "binary", 1)
     start = training.stack.weights[0].norm()
     training.advance_to(50)
-    sigma = spectra.remaining_noise(vars(cell) | facts, 4, [0, 50])
+    sigma = spectra.remaining_noise(vars(cell) | facts, initial.initial_std(4), [0, 50])
     assert sigma[0] == initial.initial_std(4)
     assert (training.stack.weights[0].norm() / start).item() == pytest.approx(sigma[1] / sigma[0], rel=1e-5)
 
@@ -170,7 +170,7 @@ def test_remaining_noise_is_what_training_on_nothing_leaves(optimizer, schedule,
     ],
 )
 def test_remaining_noise_is_unknown_where_decay_alone_does_not_tell_it(facts):
-    assert np.isnan(spectra.remaining_noise(vars(a_cell()) | facts, 4, [0, 50])).all()
+    assert np.isnan(spectra.remaining_noise(vars(a_cell()) | facts, 0.3, [0, 50])).all()
     record = a_record({"V": torch.randn(3, 6, 4)})
     record.cell = {key: value for key, value in record.cell.items() if key not in SGD_FACTS} | facts
     rows = spectra.rows_of(record, "a", spectra.schema().names)

@@ -86,8 +86,10 @@ def test_the_metadata_are_complete():
     assert set(metadata) == {
         *("name", "source", "options", "task", "inputs", "outputs", "classes", "train_size", "test_size"),
         *("preprocessing", "source_checksum", "verified", "checksum", "target_mean", "target_std"),
-        *("official_test", "splits"),
+        *("official_test", "splits", "image"),
     }
+    assert metadata["image"] is None and made(source="digits", bias=True)[1]["image"] is None
+    assert made(source="digits", classes=[3, 8])[1]["image"] == (8, 8, 1)
     defaults = {"classes": None, "test_size": None, "scaling": "feature", "seed": 0}
     assert metadata["options"] == {"source": "diabetes", "clip": 3, "bias": True, **defaults}
     assert metadata["verified"] == "structure"

@@ -70,7 +70,13 @@ def test_one_new_file_is_a_source_and_changes_no_other_fingerprint(tmp_path):
 
 def test_what_is_declared_of_a_source_is_known_without_an_import():
     facts = ast.literal_eval(run(registry.PACKAGE.parent, "-c", FACTS))
-    assert facts["mnist"] == {"rows": (60_000, 10_000), "columns": 784, "kind": "classification", "classes": 10}
+    assert facts["mnist"] == {
+        "rows": (60_000, 10_000),
+        "columns": 784,
+        "kind": "classification",
+        "classes": 10,
+        "image": (28, 28, 1),
+    }
     assert facts["california"] == {"rows": (20_640,), "columns": 8, "kind": "regression"}
     bundled = {"digits", "diabetes", "breast-cancer", "wine", "iris"}
     planted = {f"planted-{name}" for name in ("abs", "rank-1", "rank-2", "rank-4", "random", "two-inputs", "xor")}

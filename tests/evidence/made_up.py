@@ -3,6 +3,7 @@
 import numpy as np
 import pandas
 import pyarrow
+from support import SGD_AXES
 
 from ranktwo.evidence import verdicts
 from ranktwo.evidence.effects import Effect
@@ -10,19 +11,6 @@ from ranktwo.evidence.gaps import Cells
 from ranktwo.store.columns import REAL, WHOLE, column, schema
 from ranktwo.study.limits import Limits
 
-SGD_AXES = {
-    "train_size": 50,
-    "split": 0,
-    "label_noise": 0.0,
-    "widths": "8",
-    "optimizer": "sgd",
-    "learning_rate": 0.1,
-    "schedule": "constant",
-    "batch_size": 16,
-    "decay_rule": "constant",
-    "steps": 10,
-}
-"""Axes of all made-up cells; the others differ."""
 REQUIRED = [
     *("cell", "dataset", "task", "train_size", "label_noise", "widths", "optimizer", "learning_rate", "schedule"),
     *("batch_size", "weight_decay", "steps", "seed", "status", "train_loss", "test_loss", "loss_gap"),

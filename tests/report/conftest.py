@@ -7,6 +7,7 @@ import numpy as np
 import pandas
 import pyarrow
 import pytest
+from support import PAPER_NET
 
 from ranktwo.store import files
 
@@ -23,6 +24,7 @@ def make_gaps() -> Callable[..., pandas.DataFrame]:
             {
                 **{"cell": f"{batch_size}-{mu}-{seed}", "dataset": "toy", "task": "binary", "inputs": 3, "outputs": 1},
                 **{"train_size": 50, "split": 0, "label_noise": 0.0, "widths": "8", "optimizer": "sgd"},
+                **PAPER_NET,
                 "learning_rate": 0.1,
                 **{"schedule": "constant", "batch_size": batch_size, "weight_decay": mu, "decay_rule": "constant"},
                 **{"steps": 10, "seed": seed, "status": statuses.get(f"mu{mu:g}", "ok")},

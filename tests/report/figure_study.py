@@ -8,6 +8,7 @@ import pandas
 import pyarrow
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from support import PAPER_NET
 
 from ranktwo.report.drawing.data import TABLES, Data
 from ranktwo.report.drawing.style import colour_scale, ranktwo_style
@@ -43,6 +44,7 @@ OF_GAPS = [
     *(name for name, kind in KINDS.items() if kind != "rank"),
 ]
 OF_CERTIFICATES = [
+    "vacuity_lower",
     *("norm", "d_1", "d_2", "sample_min", "sample_max", "bound_lower", "bound_upper", "mean_residual_2", "pair_bound"),
     *("data_floor", "eps_lower", "eps_upper"),
 ]
@@ -76,6 +78,7 @@ def study(**statuses: str) -> Data:
                         "train_size": 50,
                         "split": 0,
                         "label_noise": 0.0,
+                        **PAPER_NET,
                         "widths": "8",
                         "optimizer": "sgd",
                         "learning_rate": 0.1,
@@ -97,10 +100,12 @@ def study(**statuses: str) -> Data:
                     lost = status == "diverged" and step > 0
                     s = None if lost else np.sort(random.uniform(0, 1, 6))[::-1]
                     ranks = {"effective_rank": row["effective_rank"], "residual_2": row["residual_2"]}
-                    spectra.append(cell | ranks | {"step": step, "matrix": "V", "singular_values": s})
+                    for matrix in ("V", "U"):
+                        spectra.append(cell | ranks | {"step": step, "matrix": matrix, "singular_values": s})
                     one = {name: random.uniform(1, 9) for name in OF_CERTIFICATES}
                     one |= {"norm": 2.0, "bound_upper": 900.0, "data_floor": FLOOR}
-                    certificates.append(cell | one | {"step": step, "matrix": "V"})
+                    for matrix in ("V", "U"):
+                        certificates.append(cell | one | {"step": step, "matrix": matrix})
                     certified = {"step": step, "relative_gap": 0.5 / (1 + step), **dict.fromkeys(DUAL)}
                     if step == 10:
                         certified |= {name: list(random.uniform(0.5, 1, 5)) for name in DUAL}

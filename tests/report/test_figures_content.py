@@ -69,6 +69,22 @@ def test_a_rank_that_is_null_from_a_decay_on_ends_there_and_the_others_go_on():
     assert [sum(points for label, points in lines if label == name) for name in names] == [2, 4, 4]
 
 
+def test_layers_shows_every_matrix_in_its_order_and_the_bound_in_units_of_the_floor():
+    def of_u(rows: pandas.DataFrame) -> pandas.DataFrame:
+        return rows.assign(residual_2=rows["residual_2"].mask(rows["matrix"] == "U", 0.25))
+
+    def floor(rows: pandas.DataFrame) -> pandas.DataFrame:
+        return rows.assign(vacuity_lower=(2 * rows["batch_size"] - 1) * np.where(rows["matrix"] == "U", 0.5, 3.0))
+
+    drawn = draw("layers", changed(changed(study(), "spectra", of_u), "certificates", floor))
+    left, _, right = drawn.axes[:3]
+    assert labelled(left) == ["V", "U"]
+    for axes, values in ((left, [0.05, 0.25]), (right, [3.0, 0.5])):
+        lines = [line for line in axes.lines if line.get_label().startswith("$\\mu$")]
+        assert len(lines) == 4
+        assert all(list(line.get_ydata()) == pytest.approx(values) for line in lines)
+
+
 def labelled(axes: Axes) -> list[str]:
     return [text.get_text() for text in axes.get_xticklabels()]
 

@@ -80,7 +80,11 @@ def test_a_panel_of_one_net_names_its_split_where_there_are_several():
 DIFFERING = {
     "train_size": ([20, 50], ["N = 20", "N = 50"]),
     "label_noise": ([0.0, 0.2], ["label noise 0", "label noise 0.2"]),
+    "net": (["convnet", "mlp"], ["convnet", "mlp"]),
     "widths": (["8", "8-8"], ["m = 8", "m = 8-8"]),
+    "activation": (["gelu", "relu"], ["gelu", "relu"]),
+    "bias": ([False, True], ["bias false", "bias true"]),
+    "normalisation": (["layer", "none"], ["norm layer", "norm none"]),
     "optimizer": (["adamw", "sgd"], ["adamw", "sgd"]),
     "learning_rate": ([0.1, 0.05], ["$\\eta$ = 0.1", "$\\eta$ = 0.05"]),
     "schedule": (["constant", "cosine"], ["constant", "cosine"]),

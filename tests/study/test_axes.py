@@ -39,6 +39,8 @@ def a_value(axis: Axis) -> object:
         return "other"
     if axis.kind == "choice":
         return axis.words()[-1]
+    if axis.kind == "flag":
+        return True
     return axis.least if axis.least else 64 if axis.name == "batch_size" else 1
 
 
@@ -48,7 +50,7 @@ def test_an_axis_is_one_value_or_a_list_of_values_of_its_kind(axis):
     if axis.name == "train_size":
         value = 99  # no fewer than a batch has
     good = [value, *axis.words(), *[None] * axis.optional]
-    bad: list[object] = [True, {}, [], [[]], [[[value]]], *[None] * (not axis.optional)]
+    bad: list[object] = [{}, [], [[]], [[[value]]], *[True] * (axis.kind != "flag"), *[None] * (not axis.optional)]
     if axis.kind != "text":
         bad += ["\0", "many"]
     if axis.kind in ("whole", "widths", "choice"):

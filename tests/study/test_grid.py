@@ -59,7 +59,11 @@ def test_names_are_readable_and_differ_with_any_axis_or_option():
         "train_size": 10,
         "split": 1,
         "label_noise": 0.1,
+        "net": "convnet",
         "widths": (6, 6),
+        "activation": "gelu",
+        "bias": True,
+        "normalisation": "layer",
         "optimizer": "adamw",
         "learning_rate": 0.0500001,
         "schedule": "cosine",
@@ -107,7 +111,7 @@ def test_cells_have_one_type_on_each_axis_however_a_config_writes_it():
     written = {"train_size": 20.0, "label_noise": 1, "learning_rate": 1, "batch_size": 4.0, "weight_decay": 0}
     written |= {"steps": 10.0, "seed": 3.0, "dataset": "toy", "widths": [[8, 4]]}
     [cell] = grid.expand([written])
-    kinds = {"text": str, "choice": str, "whole": int, "real": float, "widths": tuple}
+    kinds = {"text": str, "choice": str, "whole": int, "real": float, "widths": tuple, "flag": bool}
     assert {name: type(value) for name, value in vars(cell).items()} == {
         name: kinds[axis.kind] for name, axis in AXES.items()
     }

@@ -47,6 +47,8 @@ def a_stack(count: int = 4, **axes: object) -> Stack:
         ({}, {"widths": (600,)}, 1.3, 100),
         ({"widths": (600,)}, {"widths": (600,), "optimizer": "momentum"}, 1.02, 3),
         ({"widths": (600,), "optimizer": "momentum"}, {"widths": (600,), "optimizer": "adamw"}, 1.02, 3),
+        ({}, {"activation": "gelu"}, 5, 200),
+        ({"normalisation": "layer"}, {"normalisation": "layer", "widths": (16, 16)}, 1.3, 3),
     ],
 )
 def test_more_work_takes_more_time(less, more, least, most):

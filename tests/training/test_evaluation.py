@@ -75,7 +75,7 @@ def test_evaluation_is_a_mean_over_samples_whatever_the_slices(task, monkeypatch
         expected = torch.nn.functional.cross_entropy(outputs, y)
     for slice_elements in (2**21, 12 * 5):
         monkeypatch.setattr(evaluation, "SLICE", slice_elements)
-        loss, accuracy = evaluation.evaluate(training.stack.weights, x, wanted, task)
+        loss, accuracy = evaluation.evaluate(training.stack.net, training.stack.weights, x, wanted, task)
         assert loss[1].item() == pytest.approx(expected.item(), rel=1e-12)
         if task == "binary":
             assert accuracy[1].item() == ((outputs[:, 0] > 0) == (y == 1)).double().mean().item()

@@ -23,15 +23,17 @@ SIGN = '''"""Steps of the size of the learning rate against each entry's sign.""
 
 from torch import Tensor
 
-from ranktwo.training.optimizers.base import Factors, each, optimizer
+import torch
+
+from ranktwo.training.optimizers.base import Factors, Gradient, each, optimizer
 
 
 @optimizer("sign", slots=0, decay="decoupled", backends={backends})
-def sign(
-    weight: Tensor, slots: list[Tensor], scratch: list[Tensor], delta: Tensor, h: Tensor, factors: Factors
-) -> None:
+def sign(weight: Tensor, slots: list[Tensor], scratch: list[Tensor], g: Gradient, factors: Factors) -> None:
     """W <- (1 - eta mu) W - eta sign(g)."""
-    weight.mul_(each(factors.shrinkage)).sub_((delta.mT @ h).sign_().mul_(each(factors.rate)))
+    gradient = torch.empty_like(weight)
+    g.write_to(gradient)
+    weight.mul_(each(factors.shrinkage)).sub_(gradient.sign_().mul_(each(factors.rate)))
 '''
 TRAIN = """
 import torch
@@ -100,7 +102,7 @@ def test_compiled_steps_are_taken_only_for_a_record_that_names_the_cpu(name, mon
 def test_every_optimizer_of_a_fast_backend_is_registered_and_names_it():
     records = registry.load_all("optimizer")
     assert {name: record.name for name, record in records.items()} == {name: name for name in records}
-    assert set(records) == set(OPTIMIZERS)
+    assert set(records) == {*OPTIMIZERS, "muon"}
     for backend, known in choice.FAST.items():
         assert set(known) == {name for name, record in records.items() if backend in record.backends}
     kernels = pytest.importorskip("ranktwo.training.backends.kernels", reason="numba is not installed")
@@ -111,9 +113,15 @@ def test_every_optimizer_of_a_fast_backend_is_registered_and_names_it():
 def test_what_a_record_says_can_be_read_without_an_import():
     entries = registry.entries("optimizer")
     said = {name: (entry.settings["slots"], entry.settings["decay"]) for name, entry in entries.items()}
-    assert said == {"sgd": (0, "coupled"), "momentum": (1, "coupled"), "adamw": (2, "decoupled")}
-    assert {name: named(name).plain for name in entries} == {"sgd": True, "momentum": False, "adamw": False}
-    assert all(entry.settings["backends"] == ("cpu", "gpu") for entry in entries.values())
+    assert said == {
+        "sgd": (0, "coupled"),
+        "momentum": (1, "coupled"),
+        "adamw": (2, "decoupled"),
+        "muon": (1, "decoupled"),
+    }
+    assert [name for name in entries if named(name).plain] == ["sgd"]
+    backends = {name: entry.settings.get("backends", ()) for name, entry in entries.items()}
+    assert backends == dict.fromkeys(OPTIMIZERS, ("cpu", "gpu")) | {"muon": ()}
 
 
 def test_factors_of_adamw_correct_its_running_means_for_their_start_at_zero():

@@ -92,11 +92,21 @@ def test_snapshots_are_log_spaced_with_first_and_last():
 
 
 def test_the_code_of_a_cell_is_what_its_numbers_pass_through_and_nothing_else():
-    found = reached("train", optimizer="sgd", schedule="constant", decay_rule="constant")
+    chosen = {
+        "schedule": "constant",
+        "decay_rule": "constant",
+        "net": "mlp",
+        "activation": "relu",
+        "normalisation": "none",
+    }
+    found = reached("train", optimizer="sgd", **chosen)
     ours = {name.removeprefix("training."): names for name, names in found.items() if name.startswith("training.")}
     assert set(ours) == {
         *("recording", "evaluation", "divergence", "stack", "batches", "optimizers.base", "optimizers.sgd"),
-        *(f"backends.{name}" for name in ("base", "choice", "compiling", "cpu", "gpu", "kernels", "torch_ops")),
+        *(
+            f"backends.{name}"
+            for name in ("base", "choice", "compiling", "cpu", "gpu", "kernels", "torch_ops", "functional")
+        ),
     }
     assert {"_Slice", "train", "set_up_process", "COLUMNS"} <= set(ours["recording"])
     assert "steps" in ours["backends.kernels"]
@@ -104,7 +114,8 @@ def test_the_code_of_a_cell_is_what_its_numbers_pass_through_and_nothing_else():
     assert {"nets.losses", "nets.mlp", "nets.initial", "nets.streams", "data.labels", "study.schedules"} <= others
     assert found["study.schedules"].count("cosine") == 0
     assert found["data.decay_rules"].count("input_norm") == 0
-    chosen = {"schedule": "constant", "decay_rule": "constant"}
+    assert {"relu"} == set(found["nets.activations"]) and {"none"} == set(found["nets.norms"])
+    assert "nets.architectures.mlp" in found and "nets.architectures.convnet" not in found
     assert len({fingerprint("train", optimizer=name, **chosen) for name in OPTIMIZERS}) == len(OPTIMIZERS)
 
 

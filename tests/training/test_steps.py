@@ -123,16 +123,16 @@ def test_a_cell_is_bitwise_independent_of_its_stack(task, optimizer, widths, bat
     training = trained(cells, task, torch.float32)
     assert not training.diverged
     together = training.stack
-    losses = evaluation.evaluate(together.weights, x, together.targets, task)[0]
+    losses = evaluation.evaluate(together.net, together.weights, x, together.targets, task)[0]
     for index, cell in enumerate(cells[:4]):
         alone = trained([cell], task, torch.float32).stack
         for stacked, single in zip(together.weights, alone.weights, strict=True):
             assert torch.equal(stacked[index], single[0])
             assert torch.equal(stacked[index], stacked[index + 8])
-        assert losses[index] == evaluation.evaluate(alone.weights, x, alone.targets, task)[0][0]
+        assert losses[index] == evaluation.evaluate(alone.net, alone.weights, x, alone.targets, task)[0][0]
         # With 16 rows the cells' outputs touch in memory, and MKL has its own way with a single cell.
         stacked, single = (
-            evaluation.evaluate(s.weights, x[:16], s.targets[..., :16, :], task)[0] for s in (together, alone)
+            evaluation.evaluate(s.net, s.weights, x[:16], s.targets[..., :16, :], task)[0] for s in (together, alone)
         )
         assert stacked[index] == single[0]
 

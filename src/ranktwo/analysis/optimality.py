@@ -15,13 +15,13 @@ from torch import Tensor
 from ranktwo.analysis.inputs import Inputs, analysis
 from ranktwo.analysis.optimum import certificate, duality, search
 from ranktwo.analysis.optimum.search import Effort
-from ranktwo.analysis.updates import is_penalised
 from ranktwo.data.dataset import Dataset, training_data
 from ranktwo.nets.losses import Task
 from ranktwo.store import columns
 from ranktwo.store.columns import LOSS_UNIT, REAL, REALS, TEXT, column
 from ranktwo.store.records import SNAPSHOT, Record, defined
-from ranktwo.study.axes import CELL_COLUMNS, CONSTANT
+from ranktwo.study.axes import CELL_COLUMNS
+from ranktwo.study.theory import why_no_programme
 
 Values = dict[str, Any]
 """Columns of one row."""
@@ -107,14 +107,7 @@ def optimality(inputs: Inputs) -> pyarrow.Table:
 
 def why_none(record: Record) -> str | None:
     """Why a net has no certificate; None if it has one, wherever its weights are finite."""
-    cell = record.cell
-    if len(record.weights) != 2:
-        return f"the net has {len(record.weights)} matrices, the theory two"
-    if cell["weight_decay"] == 0:
-        return "no weight decay"
-    if not is_penalised(cell):
-        return f"{cell['optimizer']} does not descend on a penalty: it decays weights apart from the gradient"
-    return None if cell["decay_rule"] == CONSTANT else f"the decay rule {cell['decay_rule']} is not constant"
+    return why_no_programme(record.cell, record.cell.get("decay") or "unknown")
 
 
 def certificates(records: dict[str, Record], data: Dataset) -> Iterator[tuple[tuple[str, int], Values]]:

@@ -18,7 +18,7 @@ from ranktwo.nets import initial
 from ranktwo.store import columns
 from ranktwo.store.columns import REAL, REALS, column
 from ranktwo.store.records import MATRIX, SNAPSHOT, Record
-from ranktwo.study.axes import CELL_COLUMNS
+from ranktwo.study.axes import CELL_COLUMNS, MLP
 from ranktwo.study.schedules import schedule_factor
 
 COLUMNS = {
@@ -64,7 +64,8 @@ def rows_of(record: Record, cell: str, names: list[str]) -> dict[str, list[Any]]
     result: dict[str, list[Any]] = {name: [] for name in names}
     for matrix, weights in record.weights.items():
         _, m, n = weights.shape
-        s, values = measured(weights, remaining_noise(record.cell, n, record.steps), record.cell["outputs"])
+        std = initial.initial_std(n) if record.cell["net"] == MLP else float(weights[0].double().square().mean().sqrt())
+        s, values = measured(weights, remaining_noise(record.cell, std, record.steps), record.cell["outputs"])
         for index, step in enumerate(record.steps):
             row = record.cell | {"cell": cell, "step": step, "matrix": matrix, "rows": m, "columns": n}
             row["singular_values"] = None if math.isnan(s[index, 0]) else s[index].tolist()
@@ -94,8 +95,8 @@ def singular_values(matrices: torch.Tensor) -> Array:
     return torch.linalg.svdvals(tall.double()).numpy()
 
 
-def remaining_noise(cell: dict[str, Any], inputs: int, steps: list[int]) -> Array:
-    """sigma at each step: the sd of an initial entry times prod over t of |1 - eta_t mu|, the share that decay leaves.
+def remaining_noise(cell: dict[str, Any], std: float, steps: list[int]) -> Array:
+    """sigma at each step: `std` of an initial entry times prod over t of |1 - eta_t mu|, the share that decay leaves.
 
     Exact where decay multiplies W by 1 - eta_t mu at each step. Nan where it does not, as with coupled decay and
     momentum and with a decay that depends on the batch, and where it is not known. [S].
@@ -105,7 +106,7 @@ def remaining_noise(cell: dict[str, Any], inputs: int, steps: list[int]) -> Arra
     rates = cell["learning_rate"] * schedule_factor(cell["schedule"], np.arange(cell["steps"]), cell["steps"])
     with np.errstate(over="ignore"):  # a decay that makes weights grow without bound leaves infinite noise
         left = np.concatenate([[1.0], np.cumprod(np.abs(1 - rates * cell["weight_decay"]))])
-    return initial.initial_std(inputs) * left[steps]
+    return std * left[steps]
 
 
 def measures(spectra: Spectra, outputs: int) -> dict[str, Array]:

@@ -4,8 +4,9 @@ Shapes: V = P diag(s) Q^T [m, n], s [q] descending, q = min(m, n); N samples, c 
 V_r = sum over i <= r of s_i p_i q_i^T is V's nearest matrix of rank r (Eckart-Young), ||V_r||^2 = sum over i <= r of
 s_i^2. The control has V's full rank and V_r's norm: V ||V_r||/||V||. What both do is done by the norm, not by the rank.
 
-A net without biases is homogeneous in V, f(a V) = a f(V) for a >= 0, whatever its depth. So the control multiplies the
-outputs: for r > 0 it changes losses and R^2 but no classification, and costs no forward pass.
+A bias-free ReLU net is homogeneous in V, f(a V) = a f(V) for a >= 0, whatever its depth. So the control multiplies the
+outputs: for r > 0 it changes losses and R^2 but no classification, and costs no forward pass. In any other net both are
+run as they are. The first matrix alone is truncated in every net.
 
 Everything is in float64: float32 takes two thirds of the time, but in it the small s_i, and the small losses of nets
 that fit every sample, are rounding.
@@ -22,12 +23,15 @@ from ranktwo.analysis.inputs import Inputs, analysis
 from ranktwo.data.dataset import Dataset, training_data
 from ranktwo.data.labels import targets
 from ranktwo.nets import losses, mlp
+from ranktwo.nets import net as nets
 from ranktwo.nets.losses import Task
+from ranktwo.nets.net import Net
 from ranktwo.store import columns
 from ranktwo.store.columns import LOSS_UNIT, REALS, WHOLE, WHOLES, column
 from ranktwo.store.records import Record, defined
 from ranktwo.study.axes import CELL_COLUMNS
 from ranktwo.study.schedules import snapshot_steps
+from ranktwo.study.theory import why_not_relu_mlp, why_shared
 
 TOLERANCE = 0.01
 """Scores that differ from the full net's by no more count as the same in `functional_rank`."""
@@ -42,8 +46,8 @@ CURVES = {
     "truncated_test_score": column(REALS, "`test_accuracy`, or `test_r2` in regression, of the net with V_r."),
     "shrunk_train_loss": column(
         REALS,
-        "`train_loss` of the norm-matched control: V, of full rank, times ||V_r||/||V||; as this multiplies f, no "
-        "classification changes at r > 0.",
+        "`train_loss` of the norm-matched control: V, of full rank, times ||V_r||/||V||; as this multiplies f in a "
+        "bias-free ReLU net, no classification changes there at r > 0.",
         unit=LOSS_UNIT,
     ),
     "shrunk_test_loss": column(REALS, "`test_loss` of the norm-matched control.", unit=LOSS_UNIT),
@@ -55,7 +59,7 @@ PLANE = {
     "plane_1": column(
         REALS,
         "Row by row (neuron by neuron) V's coordinate along its first right singular vector, whose sign makes the "
-        "largest entry of `mean_1` positive.",
+        "largest entry of `mean_1` positive. This and the next four columns are null in nets but the mlp.",
     ),
     "plane_2": column(REALS, "The same along the second right singular vector; null if q = 1."),
     "outgoing": column(REALS, "Neuron by neuron its outgoing weight if it has one (one output), else their norm."),
@@ -143,6 +147,34 @@ def curves(
     }
 
 
+def any_curves(
+    net: Net,
+    weights: list[Tensor],
+    decomposed: tuple[Tensor, Tensor, Tensor],
+    x: Tensor,
+    y: Tensor,
+    task: Task,
+    ranks: list[int],
+) -> dict[str, Tensor]:
+    """`curves` of any net, by a forward pass for each rank and each control; `weights` are all of the net's."""
+    p, s, qt = decomposed
+    v, rest = weights[0], weights[1:]
+    norms = torch.cat([s.new_zeros(1), s.square().cumsum(0)]).sqrt()
+    truncated = [(p[:, :r] * s[:r]) @ qt[:r] for r in ranks[:-1]] + [v]
+    result: dict[str, list[float]] = {}
+    for name, matrices in (("truncated", truncated), ("shrunk", [v * (norms[r] / norms[-1]) for r in ranks])):
+        for matrix in matrices:
+            outputs = net.outputs([weight[None] for weight in (matrix, *rest)], x)
+            loss = losses.sample_losses(outputs, y.to(x), task).mean().item()
+            if task == "regression":
+                score = 1 - loss / losses.target_variance(y).item()
+            else:
+                score = losses.correct(outputs, y.to(x), task).double().mean().item()
+            result.setdefault(f"{name}_loss", []).append(loss)
+            result.setdefault(f"{name}_score", []).append(score)
+    return {name: torch.tensor(values, dtype=torch.float64) for name, values in result.items()}
+
+
 def functional_rank(ranks: list[int], test_scores: list[float | None]) -> int | None:
     """Least r of `ranks` such that the scores at r and at all greater ranks are within TOLERANCE of the last one.
 
@@ -179,16 +211,20 @@ def row(cell: str, record: Record, data: Dataset) -> dict[str, Any]:
     """One cell's columns after training; all but its axes null if a weight is not finite or V = 0."""
     axes = {name: value for name, value in record.cell.items() if name in CELL_COLUMNS}
     result: dict[str, Any] = {"cell": cell, **axes, **dict.fromkeys(COLUMNS)}
-    net = record.net(-1)
+    net = record.whole_net(-1)
     v = net[0]
     if not (all(weight.isfinite().all() for weight in net) and v.any()):
         return result
+    covered = why_not_relu_mlp(record.cell) is None
+    kind = nets.of(record.cell, data.shape, data.outputs)
     x, y = training_data(record.cell, data)
     test_y = targets(data.test_y, data.task, data.outputs)
     ranks = truncation_ranks(min(v.shape))
     decomposed = torch.linalg.svd(v, full_matrices=False)
     for part, inputs, labels in (("train", x, y), ("test", data.test_x, test_y)):
-        for key, values in curves(net, decomposed, inputs, labels, data.task, ranks).items():
+        arguments = net, decomposed, inputs, labels, data.task, ranks
+        for key, values in (curves(*arguments) if covered else any_curves(kind, *arguments)).items():
             result[key.replace("_", f"_{part}_")] = [defined(value) for value in values.tolist()]
     result |= {"truncation_ranks": ranks, "functional_rank": functional_rank(ranks, result["truncated_test_score"])}
-    return result | plane(v, decomposed[2], net[1], x, y)
+    dense = why_shared(record.cell) is None
+    return result | (plane(v, decomposed[2], net[1], x, y) if dense else {})

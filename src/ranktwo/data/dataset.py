@@ -40,6 +40,11 @@ class Dataset:
     checksum: str
     metadata: dict[str, Any]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample: (n,), or (height, width, channels) of an image."""
+        return tuple(self.metadata.get("image") or (self.inputs,))
+
 
 PARTS = ("train_x", "train_y", "test_x", "test_y")
 _FACTS = ("name", "task", "inputs", "outputs", "checksum")

@@ -16,7 +16,8 @@ import pyarrow
 from ranktwo.errors import UserError
 from ranktwo.store import columns, files, registry
 from ranktwo.store.columns import LOSS_UNIT, REAL, TEXT, WHOLE, column, schema
-from ranktwo.study.axes import AXES, CELL_COLUMNS, CONSTANT
+from ranktwo.study.axes import AXES, CELL_COLUMNS
+from ranktwo.study.theory import why_no_programme
 
 COLUMNS = {
     "status": column(
@@ -169,10 +170,9 @@ def _predicted(rows: pyarrow.Table, optima: list[Path]) -> list[pyarrow.Array]:
     keys = ["dataset", "train_size", "split", "label_noise", "seed", "weight_decay"]
     places = {tuple(row.values()): place for place, row in enumerate(found.select(keys).to_pylist())}
     indices: list[int | None] = []
-    for cell in rows.select([*keys, "decay_rule", "critical_decay"]).to_pylist():
+    for cell in rows.select(list(AXES)).to_pylist():
+        same = why_no_programme(cell) is None
         cell["seed"] = cell["seed"] if cell["label_noise"] else None
-        # A cell has a critical decay if it has two layers and a decay that is a penalty.
-        same = cell["decay_rule"] == CONSTANT and cell["critical_decay"] is not None
         indices.append(places.get(tuple(cell[key] for key in keys)) if same else None)
     taken = found.select(names).take(pyarrow.array(indices, pyarrow.int64()))
     return [taken[name].combine_chunks() for name in names]

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def initial_std(inputs: int) -> float:
@@ -22,6 +22,22 @@ def initial_weights(sizes: list[int], generator: torch.Generator, dtype: torch.d
     """
     weights = []
     for inputs, outputs in zip(sizes, sizes[1:], strict=False):
-        uniform = torch.rand(outputs, inputs, generator=generator, dtype=torch.float32)
-        weights.append(((2 * uniform - 1) / math.sqrt(inputs)).to(dtype))
+        weights.append(_uniform(outputs, inputs, generator).to(dtype))
     return weights
+
+
+def _uniform(outputs: int, inputs: int, generator: torch.Generator | None = None) -> Tensor:
+    """[out, in] float32, uniform on (-1/sqrt(in), 1/sqrt(in)); by torch's own generator if none is given."""
+    uniform = torch.rand(outputs, inputs, generator=generator, dtype=torch.float32)
+    return (2 * uniform - 1) / math.sqrt(inputs)
+
+
+class Dense(nn.Linear):
+    """torch.nn.Linear with initial weights as `initial_weights` draws them: one seed gives one first matrix V in every
+    net of dense layers, whatever its activation."""
+
+    def reset_parameters(self) -> None:
+        with torch.no_grad():
+            self.weight.copy_(_uniform(*self.weight.shape))
+            if self.bias is not None:
+                self.bias.uniform_(-1 / math.sqrt(self.in_features), 1 / math.sqrt(self.in_features))

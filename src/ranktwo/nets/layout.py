@@ -1,6 +1,7 @@
 """How matrices lie in memory: each begins on a 64-byte boundary."""
 
 import itertools
+from collections.abc import Iterable
 
 from torch import Tensor
 
@@ -11,12 +12,16 @@ def padded(size: int) -> int:
 
 
 def starts(sizes: list[int]) -> list[int]:
-    """L + 1 offsets, in numbers: where each of a net's L matrices begins in the net's memory, and where the last ends.
+    """`offsets` of the L matrices of an MLP of layer sizes n, m_1, ..., c."""
+    return offsets(inputs * outputs for inputs, outputs in itertools.pairwise(sizes))
 
-    `sizes` are the layer sizes n, m_1, ..., c. Matrices lie one after another, each filled up as `padded` says.
+
+def offsets(lengths: Iterable[int]) -> list[int]:
+    """One offset more than there are tensors of these lengths: where each begins in a net's memory, and the end.
+
+    Tensors lie one after another, each filled up as `padded` says.
     """
-    lengths = (padded(inputs * outputs) for inputs, outputs in itertools.pairwise(sizes))
-    return list(itertools.accumulate(lengths, initial=0))
+    return list(itertools.accumulate(map(padded, lengths), initial=0))
 
 
 def aligned(cells: int, rows: int, columns: int, like: Tensor) -> Tensor:

@@ -21,9 +21,13 @@ SNAPSHOT = {
 }
 """The column that names a snapshot."""
 MATRIX = {
-    "matrix": column(TEXT, "`V` (the first, m x n), `W2`, ..., `U` (the last, c x m)."),
+    "matrix": column(
+        TEXT, "`V` (the first, m x n), `W2`, ..., `U` (the last, c x m); between them as the net calls its layers."
+    ),
     "rows": column(WHOLE, "Rows of the matrix: units of its layer."),
-    "columns": column(WHOLE, "Columns of the matrix: inputs of its layer."),
+    "columns": column(
+        WHOLE, "Columns of the matrix: inputs of its layer; of a convolution channels x height x width of the kernel."
+    ),
 }
 """Columns that name a weight matrix."""
 DIVERGED = {
@@ -52,6 +56,8 @@ class Record:
     """First step after which a weight or loss was not finite."""
     weights: "dict[str, Tensor]" = field(default_factory=dict)
     """[S, out, in] by matrix, or as many as `kept`, in the order of the layers; nan from the step of divergence on."""
+    vectors: "dict[str, Tensor]" = field(default_factory=dict)
+    """Like the weights, [S, 1, numbers] of every other parameter, such as biases, which weight decay leaves alone."""
     history: dict[str, list[float | None]] = field(default_factory=dict)
     """S values by column of the history; null where undefined."""
     runs: list[dict[str, Any]] = field(default_factory=list)
@@ -67,8 +73,10 @@ class Record:
         if steps == present:
             return self
         chosen = [present.index(step) for step in steps]
-        weights = {matrix: values[chosen] for matrix, values in self.weights.items()}
-        return replace(self, kept=[] if steps == self.steps else steps, weights=weights)
+        weights, vectors = (
+            {name: values[chosen] for name, values in kind.items()} for kind in (self.weights, self.vectors)
+        )
+        return replace(self, kept=[] if steps == self.steps else steps, weights=weights, vectors=vectors)
 
     def of_weights(self) -> "Record":
         """The record of the snapshots whose weights are there alone."""
@@ -82,6 +90,14 @@ class Record:
         """W_1 .. W_L, [out, in] each, at a snapshot, in float64."""
         return [weights[snapshot].double() for weights in self.weights.values()]
 
+    def parameters(self) -> "dict[str, Tensor]":
+        """All that training changes, [S, rows, columns] by name, the matrices first."""
+        return self.weights | self.vectors
+
+    def whole_net(self, snapshot: int) -> "list[Tensor]":
+        """Every parameter at a snapshot, in float64."""
+        return [values[snapshot].double() for values in self.parameters().values()]
+
 
 @dataclass
 class Unfinished:
@@ -91,7 +107,7 @@ class Unfinished:
     """With the snapshots it has reached, in weights and history alike, and all its steps."""
     step: int
     weights: "list[Tensor]"
-    """W_1 .. W_L after `step` steps."""
+    """Every parameter after `step` steps, the matrices first."""
     slots: "list[list[Tensor]]"
     """What the optimizer keeps, each like the weights."""
 
@@ -182,7 +198,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Record], dict[str, Unfinished
     unfinished = {}
     for name, step in steps.items():
         record = records.pop(name)
-        layers = range(len(record.weights))
+        layers = range(len(record.parameters()))
         slots = sum(key.startswith(f"{name}/slot") and key.endswith("/0") for key in tensors)
         unfinished[name] = Unfinished(
             record=record,
@@ -207,8 +223,9 @@ def _packed(records: dict[str, Record]) -> "tuple[dict[str, Tensor], dict[str, A
             "diverged": record.diverged,
             "runs": [runs.index(run) for run in record.runs],
             "matrices": list(record.weights),
+            "vectors": list(record.vectors),
         }
-    tensors = {f"{name}/{matrix}": w for name, record in records.items() for matrix, w in record.weights.items()}
+    tensors = {f"{name}/{key}": w for name, record in records.items() for key, w in record.parameters().items()}
     return tensors, {"cells": cells, "runs": runs}
 
 
@@ -229,15 +246,18 @@ def _unpacked(
         if name not in weights or name not in histories:
             continue
         # A safetensors file has its tensors in the order of their names.
-        ordered = {matrix: weights[name][matrix] for matrix in facts["matrices"] if matrix in weights[name]}
+        ordered, vectors = (
+            {key: weights[name][key] for key in facts.get(part, []) if key in weights[name]}
+            for part in ("matrices", "vectors")
+        )
         runs = [metadata["runs"][number] for number in facts["runs"]]
         own = {key: facts[key] for key in ("cell", "identity", "steps", "kept", "diverged") if key in facts}
-        record = Record(**own, weights=ordered, history=histories[name], runs=runs)
+        record = Record(**own, weights=ordered, vectors=vectors, history=histories[name], runs=runs)
         lengths = {len(values) for values in record.history.values()}
-        of_weights = {len(values) for values in record.weights.values()}
+        of_weights = {len(values) for values in record.parameters().values()}
         whole = (lengths, of_weights) == ({len(record.steps)}, {len(record.kept or record.steps)})
         whole = whole or (name in (unfinished or {}) and len(lengths | of_weights) == 1)
         # A weight that is not finite belongs to a cell that diverged.
-        if whole and (record.diverged is not None or all(w.isfinite().all() for w in record.weights.values())):
+        if whole and (record.diverged is not None or all(w.isfinite().all() for w in record.parameters().values())):
             records[name] = record
     return records

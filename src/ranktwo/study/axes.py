@@ -6,7 +6,7 @@ name, the heading in tables, the words in a panel's title and the line in docs/c
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -14,12 +14,14 @@ from typing import Any
 import pyarrow
 
 from ranktwo.store import registry
-from ranktwo.store.columns import REAL, TEXT, WHOLE, Column, column
+from ranktwo.store.columns import BOOL, REAL, TEXT, WHOLE, Column, column
 from ranktwo.store.records import CELL
 
 MOST_SEED = 2**32 - 1
 CONSTANT = "constant"
 """The decay rule, and the schedule, under which each step has the same eta mu."""
+MLP, RELU, NO_NORM = "mlp", "relu", "none"
+"""The net, activation and normalisation of the paper."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,7 @@ class Axis:
 
     name: str
     kind: str
-    """`text`, `whole` or `real` number, `widths`, or `choice` of words; of the values in a config."""
+    """`text`, `whole` or `real` number, `widths`, `flag`, or `choice` of words; of the values in a config."""
     help: str
     """For the page of config keys."""
     meaning: str
@@ -45,6 +47,8 @@ class Axis:
     """Of its column."""
     words: Callable[[], list[str]]
     """Words that are allowed, instead of a number or as the only values."""
+    mark: str
+    """The decorator under which its values are registered; empty if they are no functions."""
     least: float | None
     above: float | None
     most: float | None
@@ -78,23 +82,20 @@ def _axis(
     meaning: str = "",
     stacks: bool = False,
     words: Callable[[], list[str]] = list,
+    mark: str = "",
     least: float | None = None,
     above: float | None = None,
     most: float | None = None,
     optional: bool = False,
     default: Any = dataclasses.MISSING,
 ) -> Any:
-    """A field of Cell; `meaning` is `help` unless it is given."""
+    """A field of Cell; `meaning` is `help` unless it is given, and with a `mark` the words are what is registered."""
+    words = (lambda: list(registry.entries(mark))) if mark else words
     facts = dict(
         kind=kind, help=help, meaning=meaning or help, heading=heading, symbol=symbol, slug=slug, stacks=stacks
     )  # fmt: skip
-    facts |= dict(type=type, words=words, least=least, above=above, most=most, optional=optional)
+    facts |= dict(type=type, words=words, mark=mark, least=least, above=above, most=most, optional=optional)
     return dataclasses.field(default=default, metadata=facts)
-
-
-def _registered(mark: str) -> Callable[[], list[str]]:
-    """The words of an axis whose values are functions registered under a decorator."""
-    return lambda: list(registry.entries(mark))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,10 +152,21 @@ class Cell:
         most=10**6,
         default=0.0,
     )
+    net: str = _axis(
+        kind="choice",
+        help="Kind of net: mlp (dense layers), convnet (3 x 3 convolutions and a dense layer) or resnet (residual "
+        "blocks of them). All but the first need images, as digits, mnist and cifar10 have.",
+        heading="net",
+        symbol="{}",
+        slug="{}",
+        type=TEXT,
+        mark="net",
+        default=MLP,
+    )
     widths: tuple[int, ...] = _axis(
         kind="widths",
         help="Hidden units; a list holds several values, a list in it is a deeper net's (`[[64, 64]]` has two hidden "
-        "layers).",
+        "layers). Of a convnet the channels of each convolution, of a resnet those of the first one and of each block.",
         meaning="Hidden units of each layer, `128` or `64-64`.",
         heading="widths",
         symbol="m = {}",
@@ -164,14 +176,46 @@ class Cell:
         most=10**6,
         default=(128,),
     )
+    activation: str = _axis(
+        kind="choice",
+        help="What a hidden unit makes of its input: relu, leaky-relu (slope 0.01), gelu, tanh, or linear (nothing).",
+        heading="activation",
+        symbol="{}",
+        slug="{}",
+        type=TEXT,
+        mark="activation",
+        default=RELU,
+    )
+    bias: bool = _axis(
+        kind="flag",
+        help="Whether layers have biases. Weight decay acts on weight matrices alone: biases and the gains of "
+        "normalisations are not decayed.",
+        heading="bias",
+        symbol="bias {}",
+        slug="bias",
+        type=BOOL,
+        default=False,
+    )
+    normalisation: str = _axis(
+        kind="choice",
+        help="What normalises the inputs of the hidden units: none, or layer (each sample by its own mean and variance "
+        "over the layer's units). A normalised layer's biases are those of the normalisation.",
+        heading="normalisation",
+        symbol="norm {}",
+        slug="{}norm",
+        type=TEXT,
+        mark="normalisation",
+        default=NO_NORM,
+    )
     optimizer: str = _axis(
         kind="choice",
-        help="SGD, SGD with momentum 0.9, or AdamW with betas 0.9 and 0.999.",
+        help="SGD, SGD with momentum 0.9, AdamW with betas 0.9 and 0.999, or Muon with momentum 0.95 (SGD for biases "
+        "and gains).",
         heading="optimizer",
         symbol="{}",
         slug="{}",
         type=TEXT,
-        words=_registered("optimizer"),
+        mark="optimizer",
         default="sgd",
     )
     learning_rate: float = _axis(
@@ -193,7 +237,7 @@ class Cell:
         slug="{}",
         type=TEXT,
         stacks=True,
-        words=_registered("schedule"),
+        mark="schedule",
         default=CONSTANT,
     )
     batch_size: int | str = _axis(
@@ -228,7 +272,7 @@ class Cell:
         slug="{}",
         type=TEXT,
         stacks=True,
-        words=_registered("decay_rule"),
+        mark="decay_rule",
         default=CONSTANT,
     )
     steps: int = _axis(
@@ -253,6 +297,15 @@ class Cell:
         most=MOST_SEED,
     )
 
+    def counted(self, axes: Iterable[str]) -> dict[str, Any]:
+        """This cell's values on some axes, as the hash of a name counts them."""
+        own = {name: getattr(self, name) for name in axes}
+        return {name: value for name, value in own.items() if name not in LATER or value != AXES[name].default}
+
+    def functions(self) -> dict[str, str]:
+        """The registered functions that make this cell's numbers, by decorator, as `fingerprint` takes them."""
+        return {mark: getattr(self, name) for name, mark in REGISTERED.items()}
+
     def slug(self, axes: tuple[str, ...]) -> str:
         """Readable name of this cell's values on some axes, without those at a default that most studies keep."""
         parts = []
@@ -265,11 +318,16 @@ class Cell:
 
 ALWAYS_NAMED = ("widths", "optimizer")
 """Axes that stand in a cell's name at their default, too."""
+LATER = ("split", "net", "activation", "bias", "normalisation")
+"""Axes that came after others. At their default no hash of a name counts them, so that older names stay."""
 
 AXES: Mapping[str, Axis] = MappingProxyType(
     {item.name: Axis(name=item.name, default=item.default, **item.metadata) for item in dataclasses.fields(Cell)}
 )
 """Every axis by name, in the order of Cell's fields."""
+
+REGISTERED = {name: axis.mark for name, axis in AXES.items() if axis.mark}
+"""Axes whose values are functions, each with the decorator that marks them."""
 
 REPLICATE = ("split", "seed")
 """Axes that repeat a training: cells that differ in these alone are replicates of one setting."""
@@ -301,4 +359,6 @@ def heading(name: str) -> str:
 
 def title_part(name: str, value: object) -> str:
     """An axis' value in a panel's title, such as `B = 16`."""
+    if isinstance(value, bool):
+        value = str(value).lower()
     return AXES[name].symbol.format(f"{value:g}" if isinstance(value, float) and math.isfinite(value) else value)

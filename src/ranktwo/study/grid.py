@@ -27,9 +27,7 @@ def _from_record(axis: Axis, value: Any) -> Any:
 
 def cell_name(cell: Cell, options: dict[str, Any]) -> str:
     """The cell's name in every file: its axes, and a hash of them and of its data set's options."""
-    # Without split 0 the names are those from before there were splits.
-    hashed = {axis: value for axis, value in vars(cell).items() if (axis, value) != ("split", 0)}
-    return f"{cell.slug(tuple(AXES))}_{short_hash([hashed, options])}"
+    return f"{cell.slug(tuple(AXES))}_{short_hash([cell.counted(AXES), options])}"
 
 
 def expand(grids: list[dict[str, Any]]) -> list[Cell]:
@@ -115,8 +113,7 @@ def stacks(cells: list[Cell], stacked: list[str], datasets: dict[str, dict[str, 
     result: dict[str, list[Cell]] = {}
     for together in members.values():
         first = together[0]
-        shared = {axis: getattr(first, axis) for axis in split}
-        name = f"{first.slug(split)}_{short_hash([shared, datasets[first.dataset]])}"
+        name = f"{first.slug(split)}_{short_hash([first.counted(split), datasets[first.dataset]])}"
         result[name] = together
         if len(together) > MOST_IN_STACK:
             raise UserError(
@@ -128,5 +125,4 @@ def stacks(cells: list[Cell], stacked: list[str], datasets: dict[str, dict[str, 
 
 def identity(cell: Cell, checksum: str, snapshots: int) -> str:
     """A hash of all that determines a cell's numbers: its axes, its data set's checksum, the snapshots and the code."""
-    code = fingerprint("train", optimizer=cell.optimizer, schedule=cell.schedule, decay_rule=cell.decay_rule)
-    return short_hash([vars(cell), checksum, snapshots, code])
+    return short_hash([vars(cell), checksum, snapshots, fingerprint("train", **cell.functions())])

@@ -16,7 +16,7 @@ import tabulate
 
 from ranktwo.errors import UserError
 from ranktwo.store import files, registry
-from ranktwo.study import grid, jobs, schedules
+from ranktwo.study import grid, jobs, schedules, theory
 from ranktwo.study.axes import Cell
 from ranktwo.study.jobs import Job
 
@@ -28,6 +28,9 @@ STEP = {"product": 44.3e-6, "weight": 0.0384e-3, "activation": 0.554e-3, "cell":
 """Microseconds of a step: a weight and sample; a weight; an activation; a cell."""
 OPTIMIZER = {"sgd": 0.0, "momentum": 0.158e-3, "adamw": 0.570e-3}
 """Microseconds of a step for a weight on top of that. An optimizer that is not here costs what the dearest one does."""
+FUNCTIONAL = {"matrix": 350.0, "times": 5.0}
+"""Of nets that torch.func trains: microseconds of a step for each matrix, all nets together, and by how much the time
+above is multiplied for each net. Measured with dense layers of 64 units; of convolutions it is no estimate."""
 EVALUATION = {"product": 37.1e-6, "activation": 347e-6}
 """Microseconds of a snapshot: a weight and sample; an activation and sample."""
 START, READ = 2.2, 5e-9
@@ -201,6 +204,8 @@ def step_seconds(stack: Stack, cells: list[Cell]) -> float:
         + STEP["activation"] * stack.activations * batch
         + STEP["cell"]
     )
+    if theory.why_not_relu_mlp(vars(first)):
+        step = FUNCTIONAL["times"] * step + FUNCTIONAL["matrix"] * len(stack.matrices) / count
     look = stack.samples * (EVALUATION["product"] * stack.parameters + EVALUATION["activation"] * stack.activations)
     looks = stack.snapshots * sum(2 if cell.label_noise else 1 for cell in cells)
     return 1e-6 * (step * first.steps * count + look * looks)
@@ -350,6 +355,8 @@ def _hints(stacks: list[Stack]) -> list[str]:
         )
     if seconds and max(seconds) > LONG:
         hints.append(f"a training job takes more than {_time(LONG)}; fewer axes in `stack` make more and shorter jobs.")
+    if any(theory.why_shared(vars(stack.cells[0])) for stack in stacks):
+        hints.append("of nets but the mlp only what dense layers of their widths would take is told; they take longer.")
     return hints
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ranktwo.store import registry
-from ranktwo.study.axes import CONSTANT, Cell
+from ranktwo.study.axes import Cell
+from ranktwo.study.theory import why_no_programme
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,16 +24,13 @@ class Problem:
 def problems(cells: Iterable[Cell], splits: int) -> list[Problem]:
     """The problems of cells of one data set and of its first `splits` splits, by split, in the order of the cells.
 
-    Of nets with one hidden layer alone, with a decay above 0 that is the gradient of a penalty and the same for all
-    samples: for others there is no such problem.
+    Of nets that `theory.why_no_programme` says nothing against: for others there is no such problem.
     """
-    optimizers = registry.entries("optimizer")
     decays: dict[tuple[int, int | None, float, int | None], set[float]] = {}
     cells = sorted(cells, key=lambda cell: cell.split)
     first = sorted({cell.split for cell in cells})[:splits]
     for cell in cells:
-        penalised = optimizers[cell.optimizer].settings.get("decay") == "coupled" and cell.decay_rule == CONSTANT
-        if len(cell.widths) == 1 and cell.weight_decay > 0 and penalised and cell.split in first:
+        if cell.split in first and why_no_programme(vars(cell)) is None:
             labels = (cell.split, cell.train_size, cell.label_noise, cell.seed if cell.label_noise else None)
             decays.setdefault(labels, set()).add(cell.weight_decay)
     return [

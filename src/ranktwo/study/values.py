@@ -133,7 +133,8 @@ def axis_type(axis: Axis, with_ranges: bool = True) -> Any:
     """
     limits = Field(ge=axis.least, gt=axis.above, le=axis.most)
     whole, real = Annotated[int, limits, WHOLE], Annotated[float, limits, REAL]
-    kinds: dict[str, list[Any]] = {"text": [str], "whole": [whole], "widths": [whole], "real": [real], "choice": []}
+    kinds: dict[str, list[Any]] = {"text": [str], "flag": [bool], "choice": []}
+    kinds |= {"whole": [whole], "widths": [whole], "real": [real]}
     words = tuple(axis.words())
     types = kinds[axis.kind] + [Annotated[str, OneOf(words)]] * bool(words) + [None] * axis.optional
     one: Any = Union[tuple(types)]  # noqa: UP007

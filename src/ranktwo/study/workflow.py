@@ -21,7 +21,7 @@ from ranktwo.store.canonical import canonical, ordered, short_hash
 from ranktwo.store.fingerprints import fingerprint
 from ranktwo.study import config as configuration
 from ranktwo.study import grid, jobs, own
-from ranktwo.study.axes import REPLICATE, Cell
+from ranktwo.study.axes import REGISTERED, REPLICATE, Cell
 from ranktwo.study.problems import Problem, problems
 
 DEFAULT_TRAIN_SIZE = 1000
@@ -178,12 +178,9 @@ class Workflow:
         return {stack: self.job(stack).hash for stack in self.stacks}
 
     def training_identity(self, stack: str) -> str:
-        """Of a stack's training: its cells, and the code of the optimizer, schedule and decay rule of each."""
-        chosen = {(cell.optimizer, cell.schedule, cell.decay_rule) for cell in self.stacks[stack]}
-        code = [
-            fingerprint("train", optimizer=optimizer, schedule=schedule, decay_rule=decay_rule)
-            for optimizer, schedule, decay_rule in sorted(chosen)
-        ]
+        """Of a stack's training: its cells, and the code of the optimizer, net, schedule and so on of each."""
+        chosen = {tuple(cell.functions().items()) for cell in self.stacks[stack]}
+        code = [fingerprint("train", **dict(functions)) for functions in sorted(chosen)]
         return _identity(job=self.job_hashes[stack], code=" ".join(code))
 
     def analysis_identity(self, analysis: str, stack: str) -> str:
@@ -191,8 +188,8 @@ class Workflow:
         section = registry.entries("analysis")[analysis].settings.get("settings")
         settings = short_hash(self.study[section]) if section else "none"
         used = {
-            axis: " ".join(sorted({getattr(cell, axis) for cell in self.stacks[stack]}))
-            for axis in ("schedule", "decay_rule")
+            mark: " ".join(sorted({getattr(cell, axis) for cell in self.stacks[stack]}))
+            for axis, mark in REGISTERED.items()
         }
         code = fingerprint("analysis", analysis=analysis, **used)
         return _identity(job=self.job_hashes[stack], settings=settings, code=code)

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from ranktwo.data.labels import noisy_targets
-from ranktwo.nets.initial import initial_weights
+from ranktwo.nets import net as nets
 from ranktwo.nets.losses import Task
-from ranktwo.nets.streams import stream
 from ranktwo.study.axes import Cell
 from ranktwo.training.batches import Batches
 from ranktwo.training.stack import Recipe, Stack
@@ -80,15 +79,18 @@ def _first_bad_steps(stack: Stack, rows: Tensor | None, factors: Tensor) -> list
     return first.tolist()
 
 
-def begin(cells: list[Cell], x: Tensor, labels: Tensor, task: Task, outputs: int) -> Training:
+def begin(
+    cells: list[Cell], x: Tensor, labels: Tensor, task: Task, outputs: int, shape: tuple[int, ...] | None = None
+) -> Training:
     """The training of cells that share everything but the stackable axes, at step 0, on the device of x [N, n].
 
-    `labels` are the clean ones as a data set stores them: [N, 1] values or [N] class numbers.
+    `labels` are the clean ones as a data set stores them: [N, 1] values or [N] class numbers. `shape` is that of one
+    sample, as `Dataset.shape` has it; (n,) unless it is given.
     """
     first = cells[0]
-    sizes = [x.shape[1], *first.widths, outputs]
-    nets = [initial_weights(sizes, stream(cell.seed, "init"), x.dtype) for cell in cells]
-    weights = [torch.stack(layer).to(x.device) for layer in zip(*nets, strict=True)]
+    net = nets.of(vars(first), shape or (x.shape[1],), outputs)
+    drawn = {seed: net.initial(seed, x.dtype) for seed in {cell.seed for cell in cells}}
+    weights = [torch.stack(layer).to(x.device) for layer in zip(*(drawn[cell.seed] for cell in cells), strict=True)]
     noisy = [noisy_targets(labels, task, outputs, cell.label_noise, cell.seed) for cell in cells]
     seeds = sorted({cell.seed for cell in cells})
     recipe = Recipe(
@@ -105,4 +107,4 @@ def begin(cells: list[Cell], x: Tensor, labels: Tensor, task: Task, outputs: int
     shared = all(cell.label_noise == 0 for cell in cells)
     targets = (noisy[0] if shared else torch.stack(noisy)).to(x)
     batches = Batches(seeds, len(x), recipe.batch_size)
-    return Training(Stack(weights, x, targets, recipe), batches)
+    return Training(Stack(net, weights, x, targets, recipe), batches)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from ranktwo.data.labels import expected_targets, targets
-from ranktwo.nets import losses, mlp
+from ranktwo.nets import losses
 from ranktwo.nets.layout import aligned
 from ranktwo.nets.losses import Task, target_variance
+from ranktwo.nets.net import Net
 from ranktwo.store.columns import LOSS_UNIT, REAL, column
 from ranktwo.training.divergence import Training
 from ranktwo.training.stack import Stack
@@ -113,13 +114,13 @@ class Evaluation:
                 "noisy_test_r2": 1 - loss / variance,
                 "noisy_test_accuracy": loss * math.nan,
             }
-        loss, _ = evaluate(stack.weights, self._test_x, self._noisy_test[training.alive], self._task)
+        loss, _ = evaluate(stack.net, stack.weights, self._test_x, self._noisy_test[training.alive], self._task)
         right = result["test_accuracy"]
         accuracy = right * (1 - p) + (1 - right) * p / (self._classes - 1)
         return result | {"noisy_test_loss": loss, "noisy_test_accuracy": accuracy, "noisy_test_r2": loss * math.nan}
 
     def _scores(self, part: str, stack: Stack, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        loss, accuracy = evaluate(stack.weights, x, y, self._task)
+        loss, accuracy = evaluate(stack.net, stack.weights, x, y, self._task)
         r2 = 1 - loss / target_variance(y) if self._task == "regression" else torch.full_like(loss, math.nan)
         return {f"{part}_loss": loss, f"{part}_accuracy": accuracy, f"{part}_r2": r2}
 
@@ -131,21 +132,21 @@ On a CPU those of some 30 cells then stay in the cache; a GPU is fast with few a
 """
 
 
-def evaluate(weights: list[Tensor], x: Tensor, targets: Tensor, task: Task) -> tuple[Tensor, Tensor]:
+def evaluate(net: Net, weights: list[Tensor], x: Tensor, targets: Tensor, task: Task) -> tuple[Tensor, Tensor]:
     """Mean loss over the N samples and share of them classified correctly, both [K] float64 on the CPU.
 
     x [N, n], targets [N, c] or [K, N, c]. The share is nan in regression. Samples are evaluated in slices, so that the
     activations stay in the cache.
     """
     weights = [aligned(*weight.shape, weight.new_empty(0, dtype=torch.float64)).copy_(weight) for weight in weights]
-    cells, widest = len(weights[0]), max(max(weight.shape[1:]) for weight in weights)
+    cells = len(weights[0])
     # The last digit of a sum depends on the slices and on the vectors of losses: neither may depend on the other cells.
-    size = max(1, (SLICE if x.device.type == "cpu" else GPU_SLICE) // widest)
+    size = max(1, (SLICE if x.device.type == "cpu" else GPU_SLICE) // net.widest)
     loss = torch.zeros(cells, dtype=torch.float64, device=x.device)
     right = torch.full_like(loss, math.nan if task == "regression" else 0.0)
     for start in range(0, len(x), size):
         rows = slice(start, start + size)
-        outputs = mlp.forward(weights, x[rows].double())[-1]
+        outputs = net.outputs(weights, x[rows].double())
         wanted = targets[..., rows, :].double().expand(cells, -1, -1)
         for cell in range(cells):
             of_cell = outputs[cell : cell + 1], wanted[cell : cell + 1], task

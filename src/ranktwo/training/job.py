@@ -13,7 +13,7 @@ from ranktwo.errors import UserError
 from ranktwo.progress import Meter, Progress
 from ranktwo.store import files, provenance
 from ranktwo.store.records import Record, Unfinished, read_records, write_records
-from ranktwo.study.axes import Cell
+from ranktwo.study.axes import REGISTERED, Cell
 from ranktwo.study.grid import cell_name, identity
 from ranktwo.study.jobs import Job
 from ranktwo.study.schedules import kept_steps, snapshot_steps
@@ -94,9 +94,9 @@ def _train_stack(
 
 
 def _shared_functions(cells: list[Cell]) -> dict[str, str]:
-    """The optimizer, schedule and decay rule of the cells, as far as all have the same, for the code's fingerprint."""
-    values = {axis: {getattr(cell, axis) for cell in cells} for axis in ("optimizer", "schedule", "decay_rule")}
-    return {axis: names.pop() for axis, names in values.items() if len(names) == 1}
+    """The optimizer, net, schedule and so on of the cells, as far as all have the same, for the code's fingerprint."""
+    values = {mark: {getattr(cell, axis) for cell in cells} for axis, mark in REGISTERED.items()}
+    return {mark: names.pop() for mark, names in values.items() if len(names) == 1}
 
 
 @dataclass(frozen=True, kw_only=True)

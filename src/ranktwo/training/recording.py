@@ -11,8 +11,9 @@ import torch
 
 from ranktwo.data.dataset import Dataset
 from ranktwo.errors import UserError
-from ranktwo.nets import mlp
+from ranktwo.nets import net as nets
 from ranktwo.nets.losses import target_variance
+from ranktwo.nets.net import Net
 from ranktwo.progress import Meter
 from ranktwo.store.columns import REAL, column
 from ranktwo.store.records import Record, Unfinished, defined
@@ -87,7 +88,7 @@ def train(
             f"the first {size} training rows of {data.name} all have the same target, which leaves nothing to learn; "
             "choose a greater train_size"
         )
-    at_once = most_at_once(shapes(first, data), batch_size, device)
+    at_once = most_at_once(nets.of(vars(first), data.shape, data.outputs), batch_size, device)
     by_step: dict[int, list[str]] = {}
     for name in cells:
         by_step.setdefault(unfinished[name].step if name in unfinished else 0, []).append(name)
@@ -135,18 +136,11 @@ def even_slices(names: list[str], at_once: int) -> list[list[str]]:
     return [names[start:stop] for start, stop in zip(bounds, bounds[1:], strict=False)]
 
 
-def most_at_once(matrices: list[tuple[int, int]], batch_size: int, device: str) -> int:
-    """How many nets with weight matrices of these inputs and outputs are trained together on a device."""
+def most_at_once(net: Net, batch_size: int, device: str) -> int:
+    """How many of these nets are trained together on a device."""
     cells, room = (GPU_CELLS, GPU_BYTES) if device == "cuda" else (CPU_CELLS, CPU_BYTES)
-    weights = sum(inputs * outputs for inputs, outputs in matrices)
-    activations = matrices[0][0] + 2 * sum(outputs for _, outputs in matrices)  # twice: with their gradients
-    return max(1, min(cells, room // (4 * (weights + batch_size * activations))))
-
-
-def shapes(cell: Cell, data: Dataset) -> list[tuple[int, int]]:
-    """Inputs and outputs of W_1 .. W_L."""
-    sizes = [data.inputs, *cell.widths, data.outputs]
-    return list(zip(sizes, sizes[1:], strict=False))
+    weights = sum(rows * columns for rows, columns in net.shapes)
+    return max(1, min(cells, room // (4 * (weights + batch_size * net.activations))))
 
 
 class _Slice:
@@ -157,17 +151,18 @@ class _Slice:
         points = list(cells.values())
         noise = [cell.label_noise for cell in points]
         self._facts = {name: _facts(cell, data, size) for name, cell in cells.items()}
-        self._training = divergence.begin(points, x, labels, data.task, data.outputs)
+        self._training = divergence.begin(points, x, labels, data.task, data.outputs, data.shape)
         self._evaluation = Evaluation(noise, data.task, data.outputs, x, labels, data.test_x, data.test_y)
         self._steps = snapshot_steps(points[0].steps, snapshots)
         self._recorded = 0
         """Snapshots that are recorded so far."""
-        self._matrices = mlp.matrix_names(len(self._training.stack.weights))
+        self._net = self._training.stack.net
         shape = (len(cells), len(self._steps))
+        names = [*self._net.matrices, *self._net.vectors]
         self._weights = {
-            matrix: torch.full((*shape, *pair[::-1]), math.nan)
-            for matrix, pair in zip(self._matrices, shapes(points[0], data), strict=True)
+            name: torch.full((*shape, *pair), math.nan) for name, pair in zip(names, self._net.shapes, strict=True)
         }
+        """Of every cell and snapshot, the matrices first."""
         self._history = {name: torch.full(shape, math.nan, dtype=torch.float64) for name in COLUMNS}
         self._runs: dict[str, list[dict[str, Any]]] = {}
 
@@ -180,7 +175,7 @@ class _Slice:
         self._training.resume(cells[0].step, layers, stacked)
         self._recorded = len(next(iter(cells[0].record.history.values())))
         for number, cell in enumerate(cells):
-            for matrix, weights in cell.record.weights.items():
+            for matrix, weights in cell.record.parameters().items():
                 self._weights[matrix][number, : self._recorded] = weights
             for name, values in cell.record.history.items():
                 known = [math.nan if value is None else value for value in values]
@@ -227,7 +222,7 @@ class _Slice:
             values = {name: one[finite] for name, one in values.items()}
         for name, one in values.items():
             self._history[name][training.alive, index] = one
-        for matrix, weight in zip(self._matrices, training.stack.weights, strict=True):
+        for matrix, weight in zip(self._weights, training.stack.weights, strict=True):
             self._weights[matrix][training.alive, index] = weight.float().cpu()
         self._recorded = index + 1
 
@@ -255,7 +250,8 @@ class _Slice:
             identity="",
             steps=self._steps,
             diverged=self._training.diverged.get(number),
-            weights={matrix: weights[number, :snapshots] for matrix, weights in self._weights.items()},
+            weights={name: self._weights[name][number, :snapshots] for name in self._net.matrices},
+            vectors={name: self._weights[name][number, :snapshots] for name in self._net.vectors},
             history={
                 column_name: [defined(value) for value in values[number, :snapshots].tolist()]
                 for column_name, values in self._history.items()

@@ -1,6 +1,6 @@
-"""K nets trained at once, each by its own recipe, by steps written by hand; autograd checks the steps in the tests.
+"""K nets trained at once, each by its own recipe; autograd and torch.optim check the steps in the tests.
 
-Shapes: K cells, B samples a batch, N training samples, n inputs, c outputs; weights [K, out, in] as in nets.mlp.
+Shapes: K cells, B samples a batch, N training samples, n inputs, c outputs; weights [K, rows, columns] as in nets.net.
 Every operation acts on each cell by itself, so a cell's numbers do not depend on the cells stacked with it.
 """
 
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from ranktwo.data.decay_rules import relative_decays
-from ranktwo.nets import layout, losses, mlp
+from ranktwo.nets import layout, losses
 from ranktwo.nets.losses import Task
+from ranktwo.nets.net import Net
 from ranktwo.study.schedules import schedule_factor
 from ranktwo.training.backends.base import TrainedNets
 from ranktwo.training.backends.choice import fastest_steps
@@ -43,7 +44,8 @@ class Recipe:
     schedules: tuple[str, ...]
     """Name of each cell's learning-rate schedule, K of them."""
     weight_decay: Tensor
-    """mu, [K] float64: mu W is added to the gradient by W (torch's convention), for every weight matrix."""
+    """mu, [K] float64: mu W is added to the gradient by W (torch's convention), for every weight matrix; a net's other
+    parameters, biases and gains, are not decayed."""
     decay_rules: tuple[str, ...]
     """Name of each cell's decay rule, K of them: a batch decays the weights by the mean of its samples' decays."""
 
@@ -75,14 +77,13 @@ def _has(names: tuple[str, ...], name: str) -> Tensor:
 class Stack:
     """K nets of equal shape, trained together on rows of x [N, n] and targets [N, c] ([K, N, c] where they differ)."""
 
-    def __init__(self, weights: list[Tensor], x: Tensor, targets: Tensor, recipe: Recipe) -> None:
-        self.x, self.targets, self.recipe = x.contiguous(), targets.contiguous(), recipe
+    def __init__(self, net: Net, weights: list[Tensor], x: Tensor, targets: Tensor, recipe: Recipe) -> None:
+        self.net, self.x, self.targets, self.recipe = net, x.contiguous(), targets.contiguous(), recipe
         self._optimizer = named(recipe.optimizer)
         self.step = 0
         shapes = [weight.shape[1:] for weight in weights]
         # One net after the other, each layer on a 64-byte boundary; first all weights, then each of the slots.
-        self.sizes = [weights[0].shape[2], *(weight.shape[1] for weight in weights)]
-        starts = layout.starts(self.sizes)
+        starts = layout.offsets(shape.numel() for shape in shapes)
         self.memory = x.new_zeros(1 + self._optimizer.slots, len(weights[0]), starts[-1])
         places = list(zip(starts, shapes, strict=False))
         self.weights, *self.slots = (
@@ -101,7 +102,7 @@ class Stack:
 
     def _nets(self) -> TrainedNets:
         return TrainedNets(
-            sizes=self.sizes,
+            net=self.net,
             memory=self.memory,
             weights=self.weights,
             slots=self.slots,
@@ -138,7 +139,7 @@ class Stack:
     def keep(self, cells: Tensor) -> "Stack":
         """A copy that goes on with these cells only (bool [K])."""
         targets = self.targets if self.targets.dim() == 2 else self.targets[cells]
-        kept = Stack([weight[cells] for weight in self.weights], self.x, targets, self.recipe.keep(cells))
+        kept = Stack(self.net, [weight[cells] for weight in self.weights], self.x, targets, self.recipe.keep(cells))
         kept.memory.copy_(self.memory[:, cells])
         kept.step = self.step
         return kept
@@ -159,4 +160,4 @@ class Stack:
             rows = rows[self.recipe.seed_of].to(x.device)
             cells = torch.arange(len(rows), device=x.device)[:, None]
             x, targets = x[rows], targets[rows] if targets.dim() == 2 else targets[cells, rows]
-        return losses.sample_losses(mlp.forward(self.weights, x)[-1], targets, self.recipe.task)
+        return losses.sample_losses(self.net.outputs(self.weights, x), targets, self.recipe.task)

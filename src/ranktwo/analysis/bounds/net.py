@@ -21,6 +21,13 @@ def margins(outputs: Tensor, targets: Tensor, task: Task) -> Tensor:
     return outputs[own] - outputs.masked_fill(own, -torch.inf).amax(-1)
 
 
+def margin_of(outputs: Tensor, targets: Tensor, task: Task, percentile: float = 10.0) -> float:
+    """A percentile of the margins of all samples, by linear interpolation; NaN for regression."""
+    if task == "regression":
+        return float("nan")
+    return float(np.percentile(margins(outputs, targets, task).numpy(), percentile))
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Net:
     """What the formulas need of one net and its training inputs, all in float64."""
@@ -69,9 +76,7 @@ class Net:
             singular_values = [_singular_values(w) for w in weights]
         if outputs is None:
             outputs = mlp.forward([w[None] for w in weights], x)[-1][0]
-        gamma = float("nan")
-        if task != "regression":
-            gamma = float(np.percentile(margins(outputs.double(), targets, task).numpy(), percentile))
+        gamma = margin_of(outputs.double(), targets, task, percentile)
         lengths = torch.linalg.vector_norm(x, dim=1)
         return cls(
             task=task,

@@ -16,10 +16,12 @@ from ranktwo.analysis.certificates.trajectory import trajectory_columns
 from ranktwo.analysis.inputs import Inputs, analysis
 from ranktwo.data.dataset import training_data
 from ranktwo.data.decay_rules import relative_decays
+from ranktwo.nets import net as nets
 from ranktwo.nets.losses import Task
 from ranktwo.store import columns
 from ranktwo.store.columns import TEXT, column
 from ranktwo.store.records import MATRIX, SNAPSHOT
+from ranktwo.study import theory
 from ranktwo.study.axes import CELL_COLUMNS, CONSTANT
 
 COLUMNS = {
@@ -28,6 +30,11 @@ COLUMNS = {
     **pairs.COLUMNS,
     **trajectory.COLUMNS,
     "null_reason": column(TEXT, "Why the paper's bound is null in this row."),
+    "not_covered": column(
+        TEXT,
+        "Why `critical_decay`, `pair_bound` and `dead_fraction` are null where the net is not made of bias-free ReLU "
+        "layers.",
+    ),
 }
 
 
@@ -48,13 +55,17 @@ def certificates(inputs: Inputs) -> pyarrow.Table:
     decays = _decays(cells, x)
     by_sample = torch.tensor([cell["decay_rule"] != CONSTANT for cell in cells])
     critical = critical_decays(cells, data, x, noisy)
+    net = nets.of(cells[0], data.shape, data.outputs)
+    not_covered = theory.why_not_relu_mlp(cells[0])
 
     floor = data_floor(x)  # once: the first matrix has the same inputs in every cell and at every snapshot
     fields = schema()
     rows: dict[str, list[Any]] = {name: [] for name in fields.names}
     progress = inputs.progress("certificates", len(steps) * len(cells), "cell-snapshots")
     for snapshot, step in enumerate(steps):
-        weights = [torch.stack(layer) for layer in zip(*(record.net(snapshot) for record in records), strict=True)]
+        weights = [
+            torch.stack(layer) for layer in zip(*(record.whole_net(snapshot) for record in records), strict=True)
+        ]
         layers = layer_certificates(
             weights,
             x,
@@ -62,12 +73,15 @@ def certificates(inputs: Inputs) -> pyarrow.Table:
             data.task,
             weight_decay=decays,
             batch_size=batch_size,
+            net=net,
             input_floor=floor,
             meter=progress,
         )
         nothing = torch.full((len(cells),), math.nan)
         path = trajectory_columns(records, snapshot)
-        for number, bound in enumerate(_pair_bounds(weights, x, targets, data.task, decays, by_sample)):
+        chosen = by_sample if not_covered is None else torch.zeros_like(by_sample)
+        pair_bounds = _pair_bounds(weights[: len(layers)], x, targets, data.task, decays, chosen)
+        for number, bound in enumerate(pair_bounds):
             layers[number] |= {name: nothing if number else values for name, values in path.items()}
             layers[number]["pair_bound"] = bound
         numbers = [{name: values.tolist() for name, values in layer.items()} for layer in layers]
@@ -77,7 +91,7 @@ def certificates(inputs: Inputs) -> pyarrow.Table:
                 row["null_reason"] = _row_reason(row, record.cell["weight_decay"], batch_size, size)
                 m, n = record.weights[matrix].shape[1:]
                 row |= record.cell | {"cell": cell, "step": step, "matrix": matrix, "rows": m, "columns": n}
-                row["critical_decay"] = critical[number]
+                row |= {"critical_decay": critical[number], "not_covered": not_covered}
                 for name, values in rows.items():
                     values.append(row[name])
     progress.close()

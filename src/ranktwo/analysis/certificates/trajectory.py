@@ -12,13 +12,15 @@ from ranktwo.store.columns import REAL, column
 from ranktwo.store.records import Record
 from ranktwo.study.axes import CONSTANT
 from ranktwo.study.schedules import schedule_factor
+from ranktwo.study.theory import why_shared
 
 TOLERANCE = 1e-2
 """e of the column `memory_rank`."""
 COLUMNS = {
     "trajectory_rank": column(
         REAL,
-        "r = `steps_before` B: the rank that V's last steps alone can have added; null if earlier gradients count.",
+        "r = `steps_before` B: the rank that V's last steps alone can have added; null if earlier gradients count, "
+        "and in nets but the mlp, where a sample's gradient may have more than rank one.",
     ),
     "trajectory_bound": column(
         REAL, "prod |1 - eta_s mu| ||V_before||/||V||: at least d_r/||V|| (Galanti et al., 2206.05794)."
@@ -42,7 +44,7 @@ def trajectory_columns(records: list[Record], snapshot: int) -> dict[str, Tensor
     """
     result = {name: torch.full((len(records),), math.nan, dtype=torch.float64) for name in COLUMNS}
     cells = [record.cell for record in records]
-    plain = [number for number, cell in enumerate(cells) if is_plain_descent(cell)]
+    plain = [number for number, cell in enumerate(cells) if is_plain_descent(cell) and not why_shared(cell)]
     for number in plain:
         eta, mu, batch_size = (cells[number][axis] for axis in ("learning_rate", "weight_decay", "batch_size"))
         if cells[number]["schedule"] == CONSTANT:

@@ -4,6 +4,7 @@ A source is a function `loader(name, folder, download)` that returns `Raw` array
 folder, marked with `@source("its-name")`. Nothing else has to be edited.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,7 @@ def source(
     kind: Kind | None = None,
     classes: int | None = None,
     planted: bool = False,
+    image: tuple[int, int, int] | None = None,
 ) -> Callable[[Loader], Loader]:
     """Register `loader(name, folder, download)`, a function that reads the source `name` and returns `Raw`.
 
@@ -65,6 +67,7 @@ def source(
     kind: classification or regression.
     classes: how many classes there are, in classification.
     planted: whether the truth is known, so that the report shows first what the verdicts say of it.
+    image: height, width and channels, where a row is an image: row by row of it, pixel by pixel, channel by channel.
     """
     return lambda loader: loader
 
@@ -78,6 +81,7 @@ class Facts:
     kind: Kind | None = None
     classes: int | None = None
     planted: bool = False
+    image: tuple[int, int, int] | None = None
 
 
 def declared(name: str) -> Facts:
@@ -126,4 +130,6 @@ def _undeclared(raw: Raw, facts: Facts) -> str | None:
         expected = getattr(facts, key)
         if expected not in ((), None, value):
             return f"declares {key}={expected!r} but gives {value!r}"
+    if facts.image and math.prod(facts.image) != raw.train_x.shape[1]:
+        return f"declares images of {facts.image} but gives {raw.train_x.shape[1]} columns"
     return None

@@ -9,7 +9,7 @@ from ranktwo.data.sources.base import Raw, source
 from ranktwo.data.sources.fetching import damaged, ensure_files, file_content, md5_of, torchvision_datasets
 
 
-@source("cifar10", rows=(50_000, 10_000), columns=3_072, kind="classification", classes=10)
+@source("cifar10", rows=(50_000, 10_000), columns=3_072, kind="classification", classes=10, image=(32, 32, 3))
 def cifar10(name: str, folder: Path, download: bool) -> Raw:
     """32 x 32 colour images of ten kinds of things, and the kind 0..9 (Krizhevsky 2009).
 

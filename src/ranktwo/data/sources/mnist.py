@@ -13,7 +13,7 @@ SHA256 = {
 }
 
 
-@source("mnist", rows=(60_000, 10_000), columns=784, kind="classification", classes=10)
+@source("mnist", rows=(60_000, 10_000), columns=784, kind="classification", classes=10, image=(28, 28, 1))
 def mnist(name: str, folder: Path, download: bool) -> Raw:
     """28 x 28 images of handwritten digits, grey values 0..255, and the digit 0..9 (LeCun et al. 1998)."""
     return read_images(name, folder, download, "MNIST", SHA256)

@@ -86,6 +86,11 @@ class Data:
         rows = self._rows(table)
         return rows[rows["matrix"] == "V"]
 
+    def after_training(self, table: str) -> pandas.DataFrame:
+        """The rows of a table at the last snapshot: one for each cell and matrix, from the input to the output."""
+        rows = self._rows(table)
+        return rows[rows["step"] == rows["steps"]]
+
     def columns(self, kind: str) -> list[str]:
         """The columns of `gaps` of a kind, in the order of the file."""
         return [name for name, own in self.kinds.items() if own == kind]

@@ -6,6 +6,7 @@ from typing import Protocol
 from torch import Tensor
 
 from ranktwo.nets.losses import Task
+from ranktwo.nets.net import Net, ReluMlp
 from ranktwo.training.optimizers.base import Optimizer
 
 
@@ -13,12 +14,11 @@ from ranktwo.training.optimizers.base import Optimizer
 class TrainedNets:
     """K nets of one shape in memory that a backend changes in place, and the rows that they are trained on."""
 
-    sizes: list[int]
-    """Layer sizes n, m_1, ..., c."""
+    net: Net
     memory: Tensor
     """The weights of every net, then each of the optimizer's slots, [1 + slots, K, P] as nets.layout says."""
     weights: list[Tensor]
-    """W_1 .. W_L, [K, out, in] each: views of `memory`."""
+    """W_1 .. W_L, [K, out, in] each, then the net's vectors, [K, 1, numbers]: views of `memory`."""
     slots: list[list[Tensor]]
     """For each slot of the optimizer its matrices, like the weights: views of `memory`."""
     x: Tensor
@@ -30,6 +30,12 @@ class TrainedNets:
     batch_size: int
     seed_of: Tensor
     """Which of the S seeds' batches each net is trained on, [K] int64 on the CPU."""
+
+    @property
+    def sizes(self) -> list[int]:
+        """Layer sizes n, m_1, ..., c of nets whose passes are written by hand."""
+        assert isinstance(self.net, ReluMlp)
+        return self.net.sizes
 
     @property
     def full_batches(self) -> bool:

@@ -1,4 +1,8 @@
-"""Which backend trains a stack: the fastest one that says that it has the optimizer, else torch's operations."""
+"""Which backend trains a stack: the fastest one that says that it has the net and the optimizer.
+
+Bias-free ReLU nets of dense layers are trained by compiled code on a CPU, by a kernel on a GPU, and by torch's
+operations wherever neither has the optimizer. Any other net is trained by `torch.func`, with every optimizer.
+"""
 
 import functools
 import importlib
@@ -7,8 +11,10 @@ import sys
 import torch
 
 from ranktwo.errors import UserError
+from ranktwo.nets.modules import ModuleNet
 from ranktwo.training.backends import cpu, gpu
 from ranktwo.training.backends.base import Steps, TrainedNets
+from ranktwo.training.backends.functional import FunctionalSteps
 from ranktwo.training.backends.torch_ops import TorchSteps
 from ranktwo.training.optimizers.base import Optimizer
 
@@ -24,6 +30,8 @@ def fastest_steps(nets: TrainedNets) -> Steps:
     """
     optimizer, x = nets.optimizer, nets.x
     _check(optimizer)
+    if isinstance(nets.net, ModuleNet):
+        return FunctionalSteps(nets)
     if x.device.type == "cpu" and "cpu" in optimizer.backends and numba_works():
         return cpu.CompiledSteps(nets)
     if x.is_cuda and x.dtype == torch.float32 and "gpu" in optimizer.backends:

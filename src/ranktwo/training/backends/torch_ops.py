@@ -1,4 +1,4 @@
-"""Training steps by torch's operations, which train every optimizer on every device."""
+"""Training steps of bias-free ReLU nets by torch's operations, with every optimizer on every device."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from ranktwo.nets import layout, losses, mlp
 from ranktwo.training.backends.base import TrainedNets
 from ranktwo.training.batches import CHUNK
-from ranktwo.training.optimizers.base import Factors
+from ranktwo.training.optimizers.base import Factors, Product
 
 
 def _cuda_graph(steps: Callable[[], None]) -> Callable[[], None]:
@@ -114,5 +114,5 @@ class TorchSteps:
                 below = torch.bmm(delta, weight, out=self._deltas[layer])
                 mlp.relu_backward(below, h, 0, grad_input=below)
             slots, scratch = ([matrices[layer] for matrices in kept] for kept in (self._slots, self._scratch))
-            self._update(weight, slots, scratch, delta, h, factors)
+            self._update(weight, slots, scratch, Product(delta, h), factors)
             delta = below

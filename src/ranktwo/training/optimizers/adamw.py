@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ranktwo.training.optimizers.base import Factors, each, optimizer
+from ranktwo.training.optimizers.base import Factors, Gradient, each, optimizer
 
 BETA_1, BETA_2 = 0.9, 0.999
 REST_1, REST_2 = 1 - BETA_1, 1 - BETA_2
@@ -18,15 +18,13 @@ EPSILON = 1e-8
     betas=(BETA_1, BETA_2),
     constants={"BETA_1": BETA_1, "BETA_2": BETA_2, "REST_1": REST_1, "REST_2": REST_2, "EPSILON": EPSILON},
 )
-def adamw(
-    weight: Tensor, slots: list[Tensor], scratch: list[Tensor], delta: Tensor, h: Tensor, factors: Factors
-) -> None:
+def adamw(weight: Tensor, slots: list[Tensor], scratch: list[Tensor], g: Gradient, factors: Factors) -> None:
     """m <- 0.9 m + 0.1 g and s <- 0.999 s + 0.001 g^2, then with both corrected for their start at zero
 
     W <- (1 - eta mu) W - eta m / (1 - 0.9^t) / (sqrt(s / (1 - 0.999^t)) + 1e-8).
     """
     (mean, square), (spare, gradient) = slots, scratch
-    torch.bmm(delta.mT, h, out=gradient)
+    g.write_to(gradient)
     mean.mul_(BETA_1).add_(torch.mul(gradient, REST_1, out=spare))
     square.mul_(BETA_2).add_(gradient.mul_(gradient).mul_(REST_2))
     root = torch.sqrt(square, out=gradient).div_(each(factors.root)).add_(EPSILON)

@@ -11,7 +11,7 @@ and a net's bits must never depend on the nets beside it.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -36,10 +36,46 @@ class Factors(NamedTuple):
     """sqrt(1 - beta_2^t) at step t = 1, 2, ...; 1 for an optimizer without running means."""
 
 
-Step = Callable[[Tensor, list[Tensor], list[Tensor], Tensor, Tensor, Factors], None]
+class Gradient(Protocol):
+    """The gradient g of the batch's mean loss by W, [K, out, in], or -eta g if the optimizer is `plain`."""
+
+    def add_to(self, matrix: Tensor) -> None:
+        """Add it to K matrices in place."""
+
+    def write_to(self, out: Tensor) -> None:
+        """Write it into K matrices."""
+
+
+class Product(NamedTuple):
+    """The gradient as the sum delta^T h over a batch, which may be added to a matrix without being written."""
+
+    delta: Tensor
+    """Output-side gradients times `scale`, [K, B, out]."""
+    h: Tensor
+    """Inputs, [K, B, in]."""
+
+    def add_to(self, matrix: Tensor) -> None:
+        matrix.baddbmm_(self.delta.mT, self.h)
+
+    def write_to(self, out: Tensor) -> None:
+        torch.bmm(self.delta.mT, self.h, out=out)
+
+
+class Known(NamedTuple):
+    """The gradient itself."""
+
+    gradient: Tensor
+
+    def add_to(self, matrix: Tensor) -> None:
+        matrix.add_(self.gradient)
+
+    def write_to(self, out: Tensor) -> None:
+        out.copy_(self.gradient)
+
+
+Step = Callable[[Tensor, list[Tensor], list[Tensor], Gradient, Factors], None]
 """Changes W [K, out, in] and its slots (each like W) in place; the other arguments are as much scratch memory as slots,
-the output-side gradients delta times `scale` [K, B, out], the inputs h [K, B, in], and the factors of this step [K].
-The sum delta^T h over the batch is the gradient g of its mean loss, or -eta g if the optimizer is plain."""
+the gradient, and the factors of this step [K]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +92,8 @@ class Optimizer:
     """Fast backends that have code for it, of `cpu` and `gpu`; torch's operations train it wherever none has."""
     plain: bool = False
     """Whether a step is exactly W <- (1 - eta mu) W - eta g, so that eta can be part of `scale`."""
+    vectors: "Optimizer | None" = None
+    """The optimizer that takes the steps of biases and gains in its place, with some of its slots; None is itself."""
     betas: tuple[float, float] | None = None
     """Decay rates of its running means of g and g^2, if it corrects them for their start at zero (Adam)."""
     constants: Mapping[str, float] = field(default_factory=dict)
@@ -86,6 +124,7 @@ def optimizer(
     decay: Literal["coupled", "decoupled"],
     backends: tuple[str, ...] = (),
     plain: bool = False,
+    vectors: Optimizer | None = None,
     betas: tuple[float, float] | None = None,
     constants: Mapping[str, float] | None = None,
 ) -> Callable[[Step], Optimizer]:
@@ -99,6 +138,7 @@ def optimizer(
             decay=decay,
             backends=backends,
             plain=plain,
+            vectors=vectors,
             betas=betas,
             constants=constants or {},
         )

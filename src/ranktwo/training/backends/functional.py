@@ -1,0 +1,76 @@
+"""Training steps of any net by torch.func: the module's own forward pass and autograd, for all K nets at once.
+
+The gradient of each net's own batch is vmap(grad) of its loss. What PyTorch makes of that is written down once as a
+list of plain operations, which take about half the time of vmap itself.
+
+A net's bits must not depend on the nets beside it. Of a single net PyTorch computes a convolution in another way than
+of several, and the last numbers of a tensor, fewer than two of a CPU's vectors, go through another exponential than the
+rest. So spare nets are run behind the others, as many as hold those last numbers, and their gradients are dropped.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from ranktwo.nets.modules import ModuleNet
+from ranktwo.training.backends.base import TrainedNets
+from ranktwo.training.optimizers.base import Factors, Known, Optimizer, each
+
+SPARE = 32
+"""Numbers of the smallest tensor, the outputs, that spare nets hold: two vectors of 16."""
+
+
+class FunctionalSteps:
+    """Steps of nets that are modules, with every optimizer on every device."""
+
+    def __init__(self, nets: TrainedNets) -> None:
+        net = nets.net
+        assert isinstance(net, ModuleNet)
+        self._x, self._targets, self._full = nets.x, nets.targets, nets.full_batches
+        self._weights, self._slots, self._matrices = nets.weights, nets.slots, len(net.matrices)
+        self._scratch = [[torch.empty_like(matrix) for matrix in slot] for slot in nets.slots]
+        self._optimizer, self._gradients = nets.optimizer, net.gradients(nets.task)
+        self._rest = nets.optimizer.vectors or nets.optimizer
+        spare = math.ceil(SPARE / (nets.batch_size * nets.targets.shape[-1]))
+        cells = torch.arange(len(nets.weights[0]), device=nets.x.device)
+        self._run = torch.cat([cells, cells[:1].expand(spare)])
+        """The nets that are run, the spare ones last."""
+        self._of = nets.seed_of.to(nets.x.device)[self._run]
+        self._traced = False
+
+    def take(self, rows: Tensor | None, factors: Tensor) -> None:
+        """Take as many steps as there are factors, [count, F, K], on the batches rows [count, S, B]."""
+        rows = rows if rows is None else rows.to(self._x.device)
+        for number, numbers in enumerate(factors.to(self._x)):
+            self._step(*self._batch(None if rows is None else rows[number]), Factors(*numbers))
+
+    def _batch(self, rows: Tensor | None) -> tuple[Tensor, Tensor]:
+        """x [K, B, n] and targets [K, B, c] of the nets that are run."""
+        own = self._targets.dim() == 3
+        targets = self._targets[self._run] if own else self._targets.expand(len(self._run), *self._targets.shape)
+        if rows is None:
+            return self._x.expand(len(self._run), *self._x.shape), targets
+        rows = rows[self._of]
+        return self._x[rows], targets.gather(1, rows[..., None].expand(-1, -1, targets.shape[-1]))
+
+    def _step(self, x: Tensor, targets: Tensor, factors: Factors) -> None:
+        arguments = [weight[self._run] for weight in self._weights], x, targets, factors.scale[self._run]
+        if not self._traced:
+            self._gradients, self._traced = make_fx(self._gradients)(*arguments), True
+        gradients = [gradient[: len(self._weights[0])] for gradient in self._gradients(*arguments)]
+        for place in range(self._matrices):
+            self._take(self._optimizer, place, gradients[place], factors)
+        # Biases and gains are not decayed.
+        still = factors._replace(decay=torch.zeros_like(factors.decay), shrinkage=torch.ones_like(factors.shrinkage))
+        for place in range(self._matrices, len(gradients)):
+            of_rate = self._rest.plain and not self._optimizer.plain
+            self._take(
+                self._rest, place, gradients[place] * -each(factors.rate) if of_rate else gradients[place], still
+            )
+
+    def _take(self, optimizer: Optimizer, place: int, gradient: Tensor, factors: Factors) -> None:
+        """A step of one matrix or vector of every net."""
+        slots, scratch = ([kept[place] for kept in all_[: optimizer.slots]] for all_ in (self._slots, self._scratch))
+        optimizer.step(self._weights[place], slots, scratch, Known(gradient), factors)
