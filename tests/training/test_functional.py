@@ -195,6 +195,10 @@ def test_a_training_that_is_broken_off_goes_on_with_the_same_numbers_and_its_fil
     assert list(read["a"].weights) == ["V", "U"]
     assert list(read["a"].vectors) == ["norm-V.weight", "norm-V.bias", "U.bias"]
     assert all(torch.equal(values, read["a"].vectors[key]) for key, values in whole["a"].vectors.items())
+    ends = whole["a"].with_weights([0, DATA["steps"]])
+    write_records(*files, {"a": ends}, recording.COLUMNS, {"stage": "train"})
+    [kept] = read_records(*files).values()
+    assert all(torch.equal(values[[0, -1]], kept.vectors[key]) for key, values in whole["a"].vectors.items())
 
 
 def test_the_recorded_losses_are_those_of_the_recorded_parameters():
