@@ -7,6 +7,7 @@ import pandas
 import pytest
 from matplotlib.collections import PolyCollection, QuadMesh
 from report.figure_study import draw, panels_of
+from support import PAPER_NET
 
 from ranktwo.errors import UserError
 from ranktwo.report.drawing import sidecar
@@ -23,6 +24,7 @@ def cells(**changed):
     rows = [
         {
             **{"cell": f"{eta}-{mu}-{seed}", "dataset": "toy", "train_size": 50, "split": 0, "label_noise": 0.0},
+            **PAPER_NET,
             **{"widths": "8", "optimizer": "sgd", "learning_rate": eta, "schedule": "constant", "batch_size": 16},
             **{"weight_decay": mu, "decay_rule": "constant", "steps": STEPS, "seed": seed, "status": "ok"},
             **{"critical_decay": CRITICAL, "decay_ratio": mu / CRITICAL, "task": "binary"},
