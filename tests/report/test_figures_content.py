@@ -124,6 +124,13 @@ def test_epsilon_is_beside_what_the_bound_needs_which_full_batches_have_not():
     assert all(level(axes, 2.0) for axes in panels_of(drawn))
 
 
+def test_fit_draws_a_study_of_one_replicate_without_intervals():
+    data = study()
+    drawn = draw("fit", dataclasses.replace(data, gaps=data.gaps[data.gaps["seed"] == 0]))
+    dots = [line for axes in panels_of(drawn) for line in axes.lines if line.get_marker() == "o"]
+    assert dots and not any(axes.collections for axes in panels_of(drawn))
+
+
 def test_fit_has_the_line_where_the_study_draws_it():
     drawn = draw("fit", dataclasses.replace(study(), settings={"low_rank": 0.03}))
     assert all(level(axes, 0.03) and not level(axes, 0.1) for axes in panels_of(drawn))

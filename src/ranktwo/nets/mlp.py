@@ -20,7 +20,7 @@ FEW_OUTPUTS = 16
 
 def matrix_names(count: int) -> list[str]:
     """Names of a net's `count` weight matrices from the input on: V, W2, ..., U. V and U are the paper's names."""
-    return ["V", *(f"W{layer}" for layer in range(2, count)), "U"]
+    return ["V", *(f"W{layer}" for layer in range(2, count)), "U"][:count]
 
 
 def linear(h: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:

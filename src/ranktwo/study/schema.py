@@ -201,9 +201,9 @@ class Optima(Closed):
         description="Weight decays below this share of mu_c have no prediction: to find it takes longer and longer.",
     )
     largest: Annotated[int, Field(ge=0), WHOLE] | None = Field(
-        default=10_000_000,
+        default=2_000_000,
         description="Training inputs of more numbers (rows times features) have no prediction; null means no limit. "
-        "MNIST 3-v-8, with 9 million, takes about 20 s of one core for each decay; all of MNIST has 47 million.",
+        "Larger ones take long: for each decay, MNIST 3-v-8 with 9 million some 20 s of one core, ten classes minutes.",
     )
     splits: Annotated[int, Field(ge=1), WHOLE] = Field(
         default=1,

@@ -89,7 +89,7 @@ def duration(seconds: float) -> str:
 
 
 def seconds(rule: str, wildcards: Any, study: Workflow) -> float:
-    """About how many CPU seconds a job takes."""
+    """About how many CPU seconds a job takes: at least those of its start."""
     estimates: dict[str, Callable[[], float]] = {
         "train": lambda: _of_stack(study, wildcards.stack, plan.training_seconds),
         "analysis": lambda: _of_stack(
@@ -98,7 +98,7 @@ def seconds(rule: str, wildcards: Any, study: Workflow) -> float:
         "optimum": lambda: plan.START + MINIMISER_SECONDS * _minimisers(study, wildcards.dataset),
     }
     known = estimates.get(rule, lambda: OTHER_SECONDS.get(rule, plan.START + 1))
-    return known()
+    return max(plan.START, known())
 
 
 def _minimisers(study: Workflow, dataset: str) -> int:

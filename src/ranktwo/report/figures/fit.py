@@ -36,7 +36,8 @@ def fit(data: Data) -> Figure:
             continue
         for decay, points in pandas.DataFrame(found).groupby("decay"):
             style = {"color": data.colour(decay), "label": f"$\\mu$ = {decay:g}"}
-            axes.vlines(points["threshold"], points["low"], points["high"], linewidth=0.8, **style)
+            if len(known := points.dropna()):  # fewer than three replicates have no interval
+                axes.vlines(known["threshold"], known["low"], known["high"], linewidth=0.8, **style)
             axes.plot(points["threshold"], points["value"], "o", markersize=3, **style)
         axes.axhline(low_rank, color="0.3", linewidth=0.7, linestyle="--")
     if parts:
