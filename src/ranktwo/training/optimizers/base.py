@@ -55,21 +55,14 @@ class Product(NamedTuple):
     """Inputs, [K, B, in]."""
 
     def add_to(self, matrix: Tensor) -> None:
-        if self._needs_a_twin:
-            matrix.copy_(matrix.repeat(2, 1, 1).baddbmm_(self.delta.repeat(2, 1, 1).mT, self.h.repeat(2, 1, 1))[:1])
-        else:
-            matrix.baddbmm_(self.delta.mT, self.h)
+        matrix.baddbmm_(self.delta.mT, self.h)
 
     def write_to(self, out: Tensor) -> None:
-        if self._needs_a_twin:
+        if len(self.delta) == 1 and self.delta.shape[2] == 1 and out.device.type == "cpu":
+            # Of one net with one output MKL has a routine of its own, with other bits than those of two nets and more.
             out.copy_(torch.bmm(self.delta.repeat(2, 1, 1).mT, self.h.repeat(2, 1, 1))[:1])
         else:
             torch.bmm(self.delta.mT, self.h, out=out)
-
-    @property
-    def _needs_a_twin(self) -> bool:
-        """Whether MKL has a special routine for the product, whose bits differ from those of two nets and more."""
-        return len(self.delta) == 1 and self.delta.shape[2] == 1 and self.delta.device.type == "cpu"
 
 
 class Known(NamedTuple):
