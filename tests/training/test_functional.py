@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from support import a_cell, a_dataset
-from training_support import INPUTS, OPTIMIZERS, OUTPUTS, N, same, toy_data
+from training_support import INPUTS, OPTIMIZERS, OUTPUTS, TORCH_LOSSES, N, same, torch_schedule, toy_data
 
 from ranktwo.nets import net as nets
 from ranktwo.nets.modules import ModuleNet
@@ -62,13 +62,7 @@ def oracle(cell: Cell, task: str, dtype: torch.dtype) -> list[torch.Tensor]:
     kind = {"adamw": torch.optim.AdamW}.get(cell.optimizer, torch.optim.SGD)
     more = {"momentum": 0.9} if cell.optimizer == "momentum" else {}
     optimizer = kind([group for group in groups if group["params"]], lr=cell.learning_rate, **more)
-    factor = (lambda t: (1 + math.cos(math.pi * t / cell.steps)) / 2) if cell.schedule == "cosine" else lambda t: 1.0
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-    loss = {
-        "regression": torch.nn.MSELoss(),
-        "binary": torch.nn.BCEWithLogitsLoss(),
-        "multiclass": torch.nn.CrossEntropyLoss(),
-    }[task]
+    scheduler, loss = torch_schedule(cell, optimizer), TORCH_LOSSES[task]
     wanted = y if task == "multiclass" else y.float().to(dtype).view(N, 1)
     rows = Batches([cell.seed], N, N if cell.batch_size == "full" else cell.batch_size).take(cell.steps)
     for step in range(cell.steps):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from support import a_cell
 from torch.utils._python_dispatch import TorchDispatchMode
-from training_support import INPUTS, OPTIMIZERS, OUTPUTS, N, toy_data, trained
+from training_support import INPUTS, OPTIMIZERS, OUTPUTS, TORCH_LOSSES, N, torch_schedule, toy_data, trained
 
 from ranktwo.data import labels
 from ranktwo.study.axes import Cell
@@ -33,13 +33,7 @@ def oracle(cell: Cell, task: str, inputs: int = INPUTS) -> list[torch.Tensor]:
         "adamw": torch.optim.AdamW,
     }
     optimizer = kind[cell.optimizer](net.parameters(), lr=cell.learning_rate, weight_decay=cell.weight_decay)
-    factor = (lambda t: (1 + math.cos(math.pi * t / cell.steps)) / 2) if cell.schedule == "cosine" else lambda t: 1.0
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-    loss = {
-        "regression": torch.nn.MSELoss(),
-        "binary": torch.nn.BCEWithLogitsLoss(),
-        "multiclass": torch.nn.CrossEntropyLoss(),
-    }[task]
+    scheduler, loss = torch_schedule(cell, optimizer), TORCH_LOSSES[task]
     noisy = labels.noisy_targets(y, task, OUTPUTS[task], cell.label_noise, cell.seed).double()
     wanted = noisy.argmax(1) if task == "multiclass" else noisy
     size = N if cell.batch_size == "full" else cell.batch_size

@@ -1,5 +1,7 @@
 """What the tests of training share: small data for each task, cells trained on them, and a comparison of records."""
 
+import math
+
 import torch
 
 from ranktwo.store.records import Record
@@ -11,6 +13,20 @@ N, INPUTS = 22, 5
 OUTPUTS = {"regression": 1, "binary": 1, "multiclass": 3}
 """Outputs of a net by task."""
 OPTIMIZERS = ("sgd", "momentum", "adamw")
+TORCH_LOSSES = {
+    "regression": torch.nn.MSELoss(),
+    "binary": torch.nn.BCEWithLogitsLoss(),
+    "multiclass": torch.nn.CrossEntropyLoss(),
+}
+"""PyTorch's own loss by task, for oracles."""
+
+
+def torch_schedule(cell: Cell, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LambdaLR:
+    """PyTorch's own scheduler with the cell's learning-rate schedule, for oracles."""
+    cosine = cell.schedule == "cosine"
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda t: (1 + math.cos(math.pi * t / cell.steps)) / 2 if cosine else 1.0
+    )
 
 
 def toy_data(task: str, dtype: torch.dtype = torch.float64, inputs: int = INPUTS) -> tuple[torch.Tensor, torch.Tensor]:
