@@ -95,7 +95,7 @@ def contents(results: Path) -> dict[str, bytes]:
         elif path.name == "weights.safetensors" or path.parent.name == "datasets" and path.suffix == ".safetensors":
             tensors, _ = files.read_tensors(path)
             found |= {f"{name}/{key}": tensor.numpy().tobytes() for key, tensor in tensors.items()}
-        elif path.suffix in (".csv", ".md", ".tex", ".pdf", ".png"):
+        elif path.suffix in (".csv", ".md", ".tex", ".pdf", ".png", ".svg"):
             found[name] = path.read_bytes()
     return found
 
@@ -381,6 +381,8 @@ class Soak:
         self.kills: collections.Counter[tuple[str, str, str]] = collections.Counter()
         self.faults: list[str] = []
         self.study, self.shared = "one", True
+        self.taken = False
+        """Whether files were taken from a whole folder that no run has made again yet."""
 
     # Studies and folders.
 
@@ -410,6 +412,7 @@ class Soak:
             shutil.copytree(self.undisturbed, self.project)
         for path in [*self.project.glob("results*"), self.project / ".snakemake"]:
             shutil.rmtree(path, ignore_errors=True)
+        self.taken = False
         self.shared = self.random.random() < 0.5
 
     @property
@@ -417,8 +420,20 @@ class Soak:
         return self.project / self.results_of(self.study)
 
     def start(self, *words: str) -> Run:
+        """Snakemake with these words, in a copy of the project.
+
+        By itself it does not make a file again that no later one needs. So what was taken away is asked for by name.
+        """
         file = self.write_study(self.project, self.study, self.results_of(self.study))
-        return Run(self.project, *words, "--configfile", file)
+        targets = ["all", *self.absent()] if self.taken else []
+        return Run(self.project, *targets, *words, "--configfile", file)
+
+    def absent(self) -> list[str]:
+        """Files with numbers that an undisturbed run of the study leaves, and that are not there."""
+        results = self.undisturbed / f"results-{self.study}"
+        made = [path for path in results.rglob("*.*") if path.suffix in (".parquet", ".safetensors")]
+        here = [self.results / path.relative_to(results) for path in made]
+        return [str(path.relative_to(self.project)) for path in here if not path.exists()]
 
     def unlock(self) -> None:
         """What --unlock does; now and then by it."""
@@ -497,6 +512,7 @@ class Soak:
             self.unlock()
         elif status == 0:
             self.counts["finished runs"] += 1
+            self.taken = False
             self.compare("from an undisturbed run")
             return True
         else:
@@ -533,6 +549,7 @@ class Soak:
                     path.unlink()
         if what == "metadata":
             shutil.rmtree(self.project / ".snakemake")
+        self.taken = what in ("training", "some")
         self.reference(self.study)
         self.counts[f"begun again: {what}"] += 1
 
@@ -545,6 +562,7 @@ class Soak:
         for path, read in self.random.sample(list(victims(self.results).items()), self.random.choice([1, 1, 2, 4])):
             how = self.random.choice(DAMAGES) if read else deleted
             how(path, others, self.random)
+            self.taken |= how is deleted
             damaged.append(f"{path.relative_to(self.results)} {how.__name__}")
             self.counts[f"files {how.__name__}"] += 1
         what = f"after {', '.join(damaged)}"
@@ -556,6 +574,7 @@ class Soak:
             said = run.lines(SIGN)
             self.counts["sentences on damaged files"] += len(said)
             if status == 0:
+                self.taken = False
                 self.counts["repaired"] += self.compare(what)
                 self.counts["runs until repaired"] += number
                 return
