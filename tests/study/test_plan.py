@@ -1,5 +1,6 @@
 """The plan's counts are those of the study, nothing that is there is counted as new, and no data are needed."""
 
+import json
 import re
 import subprocess
 import sys
@@ -27,6 +28,7 @@ GRID = {
     "steps": 200,
     "seed": [0, 1],
 }
+OPTIMA = {"points": 8, "largest": 2_000_000, "splits": 1}
 STUDY = {
     "datasets": {"toy": {"source": "iris"}, "other": {"source": "wine", "bias": True}},
     "grids": [GRID],
@@ -66,12 +68,12 @@ def test_stacked_cells_cost_less_each_and_none_costs_nothing():
 
 
 def test_hints_are_given_where_jobs_are_too_short_or_too_long():
-    short = plan.report([a_stack(steps=10)] * 30, "cpu")
+    short = plan.report([a_stack(steps=10)] * 30, "cpu", [])
     assert "more axes in `stack`" in short
-    assert "fewer axes in `stack`" in plan.report([a_stack(400, steps=1_000_000_000)], "cpu")
-    assert "Hint" not in plan.report([a_stack(steps=10)], "cpu")
+    assert "fewer axes in `stack`" in plan.report([a_stack(400, steps=1_000_000_000)], "cpu", [])
+    assert "Hint" not in plan.report([a_stack(steps=10)], "cpu", [])
     assert "GPU" not in short
-    assert "GPU: 1 jobs ask for one each" in plan.report([a_stack()], "auto")
+    assert "GPU: 1 jobs ask for one each" in plan.report([a_stack()], "auto", [])
 
 
 def test_the_gpu_time_of_what_is_new_follows_from_what_cells_took_on_a_gpu_here():
@@ -95,7 +97,7 @@ def made(results: Path, study: dict) -> list[Job]:
 
 
 def planned(results: Path, found: list[Job]) -> str:
-    return plan.plan(results, [job.stack for job in found], "cpu")
+    return plan.plan(results, [job.stack for job in found], "cpu", OPTIMA)
 
 
 @pytest.mark.parametrize(("device", "cells"), [("cpu", 0), ("NVIDIA X", 4)])
@@ -120,16 +122,23 @@ def test_the_plan_counts_jobs_and_cells_of_what_is_new(tmp_path):
     [one, other] = found = made(tmp_path, STUDY)
     before = planned(tmp_path, found)
     assert "8 cells in 2 stacks; 0 of them are trained, 8 are new." in before
-    assert {stage: count for stage, (count, _) in rows(before).items()} == dict.fromkeys(["train", *ANALYSIS], 2)
+    assert {stage: count for stage, (count, _) in rows(before).items()} == dict.fromkeys(
+        ["train", *ANALYSIS, "optimum"], 2
+    )
 
     for job in found:
         write_dataset(tmp_path, job.cells[0].dataset, job.options)
         write_runs(tmp_path, job)
     after = planned(tmp_path, found)
     assert "8 cells in 2 stacks; 8 of them are trained, 0 are new." in after
-    assert {stage: count for stage, (count, _) in rows(after).items()} == {"train": 0} | dict.fromkeys(ANALYSIS, 2)
+    assert {stage: count for stage, (count, _) in rows(after).items()} == {
+        "train": 0,
+        **dict.fromkeys([*ANALYSIS, "optimum"], 2),
+    }
 
     write_analyses(tmp_path, one.stack)
+    (tmp_path / "optima").mkdir()
+    (tmp_path / "optima" / f"{one.cells[0].dataset}.parquet").touch()
     write_runs(tmp_path, other, cells=other.cells[1:])
     partly = planned(tmp_path, found)
     assert "8 cells in 2 stacks; 7 of them are trained, 1 are new." in partly
@@ -229,6 +238,24 @@ def test_a_source_that_does_not_say_its_size_is_named_and_the_rest_is_planned(tm
     assert "8 cells in 2 stacks; 0 of them are trained, 8 are new." in planned(tmp_path, found)
 
 
+@pytest.mark.parametrize(
+    ("more", "times"),
+    [
+        ({"weight_decay": [0, 0.1, 0.2, 0.3]}, 11 / 9),
+        ({"label_noise": [0, 0.2]}, 19 / 9),
+        ({"label_noise": [0, 0.2], "seed": 0}, 2),
+        ({"weight_decay": 0, "activation": "gelu"}, 0),
+    ],
+)
+def test_minimisers_are_planned_by_weight_decays_and_paths(tmp_path, more, times):
+    """One weight decay above 0 and a path of eight are nine; noisy labels of each seed have their own, on one path."""
+    once, changed = (made(tmp_path, STUDY | {"grids": [GRID | {"dataset": "toy"} | own]}) for own in ({}, more))
+    [one] = plan.minimisers(tmp_path, once, OPTIMA)
+    found = sum(each.seconds - START for each in plan.minimisers(tmp_path, changed, OPTIMA))
+    assert found / (one.seconds - START) == pytest.approx(times, abs=1e-3)
+    assert plan.minimisers(tmp_path, once, OPTIMA | {"largest": 1})[0].seconds < START + 0.01
+
+
 def test_what_has_no_calibration_costs_what_the_dearest_does():
     stack, novel = a_stack(), a_stack(optimizer="novel")
     dearest = max(ANALYSIS, key=lambda name: plan.analysis_seconds(name, stack))
@@ -255,6 +282,7 @@ def test_the_command_needs_neither_torch_nor_data(tmp_path):
     found = made(tmp_path, STUDY)
     jobs.write_stacks(tmp_path, [job.stack for job in found])
     arguments = ["--results", str(tmp_path), "--stacks", str(tmp_path / "jobs" / "all.json"), "--device", "auto"]
+    arguments += ["--optima", json.dumps(OPTIMA)]
     code = (
         "import sys; sys.argv = ['plan', *sys.argv[1:]]; from ranktwo.stages.plan import main; main(); "
         "print(sorted(name for name in sys.modules if name.split('.')[0] in ('torch', 'numba', 'scipy', 'pandas')))"
@@ -268,4 +296,4 @@ def test_the_command_needs_neither_torch_nor_data(tmp_path):
 
 def test_a_stack_without_a_job_file_is_one_sentence(tmp_path):
     with pytest.raises(UserError, match="a.json cannot be read"):
-        plan.plan(tmp_path, ["a"], "cpu")
+        plan.plan(tmp_path, ["a"], "cpu", OPTIMA)

@@ -7,8 +7,10 @@ rule plan:
         results=RESULTS,
         stacks=RUN.stacks_file,
         device=RUN.study["device"],
+        optima=RUN.section("optima"),
     shell:
         "python -m ranktwo plan"
         " --results {params.results:q}"
         " --stacks {params.stacks:q}"
         " --device {params.device}"
+        " --optima {params.optima:q}"

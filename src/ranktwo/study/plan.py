@@ -19,6 +19,7 @@ from ranktwo.store import files, registry
 from ranktwo.study import grid, jobs, schedules, theory
 from ranktwo.study.axes import Cell
 from ranktwo.study.jobs import Job
+from ranktwo.study.problems import Problem, problems, with_path
 
 # Calibration, on one core of an AMD EPYC (AVX-512) with torch 2.13.0 and other work beside. Of the steps, by
 # `benchmarks/plan.py`: least squares of relative errors over 77 runs of nets from 64-16-1 to 3072-128-10, B from 4 to
@@ -37,6 +38,9 @@ START, READ = 2.2, 5e-9
 """Seconds in which a job starts, Python and PyTorch; of reading, for each byte of data in float64."""
 WITHIN = {"training": 2.5, "analyses": 3}
 """Factors that the estimates are meant to be within, on that machine."""
+MINIMISER = {"search": 0.7, "number": 2e-6, "output": 0.33}
+"""Seconds of a minimiser: of any; for each number of the training inputs; more of both for each output but the first,
+as a share. From the default study and MNIST."""
 PROCESS, EMPTY_FILE = 430e6, 25e3
 """Bytes: in memory, of a process that has loaded PyTorch and numba; on disk, of a table before its rows."""
 SHORT, LONG = 60.0, 86400.0
@@ -157,6 +161,13 @@ class Stack:
         return 4 * self.parameters * self.kept * cells
 
 
+class Minimisers(NamedTuple):
+    """Minimisers of one data set that are to be found: CPU seconds, and bytes in memory."""
+
+    seconds: float
+    memory: float
+
+
 class Analysis(NamedTuple):
     """The cost of an analysis: microseconds of each look at a cell, how many looks there are, and what they leave."""
 
@@ -254,10 +265,26 @@ def bytes_in_memory(stack: Stack) -> float:
     return PROCESS + 3 * weights + 2 * stack.data.bytes
 
 
+def optimum_seconds(found: list[Problem], data: DataSize, optima: dict[str, Any]) -> float:
+    """CPU seconds of the minimisers of one data set by the config's section `optima`, the start of the job included."""
+    total = START + READ * data.bytes
+    for problem, has_path in with_path(found):
+        numbers = data.inputs * (problem.train_size or data.train_size)
+        if optima["largest"] is None or numbers <= optima["largest"]:
+            one = MINIMISER["search"] + MINIMISER["number"] * numbers
+            one *= 1 + MINIMISER["output"] * (data.outputs - 1)
+            total += one * (len(problem.weight_decays) + optima["points"] * has_path)
+    return total
+
+
+def size(results: Path, dataset: str, options: dict[str, Any]) -> DataSize | None:
+    """Sizes of a data set of the study; None where it has to be prepared before they are known."""
+    return prepared_size(results / "datasets" / f"{dataset}.safetensors", options) or source_size(options)
+
+
 def read(job: Job, results: Path) -> Stack | None:
     """A stack of the study as it is on disk; None where its data set has to be prepared before anything is known."""
-    path = results / "datasets" / f"{job.cells[0].dataset}.safetensors"
-    data = prepared_size(path, job.options) or source_size(job.options)
+    data = size(results, job.cells[0].dataset, job.options)
     if data is None:
         return None
     identities, on_gpu, gpu_runs = _trained(results / "runs" / job.stack)
@@ -296,10 +323,25 @@ def _trained(folder: Path) -> tuple[dict[str, str], list[Cell], list[dict[str, A
     return {}, [], []
 
 
-def plan(results: Path, names: list[str], device: str) -> str:
-    """The plan of the stacks of these names as text, by their job files."""
+def minimisers(results: Path, found: list[Job], optima: dict[str, Any]) -> list[Minimisers]:
+    """What is asked of the stage `optimum` by some stacks, of the data sets that it has no file of."""
+    of_dataset: dict[str, list[Job]] = {}
+    for job in found:
+        of_dataset.setdefault(job.cells[0].dataset, []).append(job)
+    result = []
+    for dataset, own in of_dataset.items():
+        asked = problems([cell for job in own for cell in job.cells], optima["splits"])
+        data = size(results, dataset, own[0].options)
+        if asked and data and not (results / "optima" / f"{dataset}.parquet").exists():
+            result.append(Minimisers(optimum_seconds(asked, data, optima), PROCESS + 5 * data.bytes))
+    return result
+
+
+def plan(results: Path, names: list[str], device: str, optima: dict[str, Any]) -> str:
+    """The plan of the stacks of these names as text, by their job files; `optima` is that section of the config."""
     found = {job.stack: (job, read(job, results)) for job in (jobs.read(jobs.path_of(results, name)) for name in names)}
     stacks = [stack for _, stack in found.values() if stack]
+    sought = minimisers(results, [job for job, _ in found.values()], optima)
     unknown: dict[str, list[Job]] = {}
     for job, stack in found.values():
         if stack is None:
@@ -310,11 +352,11 @@ def plan(results: Path, names: list[str], device: str) -> str:
         f"run snakemake --cores 1 {results}/datasets/{name}.safetensors"
         for name, those in unknown.items()
     ]
-    return "\n".join([*([report(stacks, device)] if stacks else []), *sentences])
+    return "\n".join([*([report(stacks, device, sought)] if stacks else []), *sentences])
 
 
-def report(stacks: list[Stack], device: str) -> str:
-    """The plan of some stacks as text."""
+def report(stacks: list[Stack], device: str, sought: list[Minimisers]) -> str:
+    """The plan of some stacks, and of minimisers, as text."""
     cells, new = sum(len(stack.cells) for stack in stacks), sum(len(stack.new) for stack in stacks)
     rows, total = [], 0.0
     for stage in ("train", *registry.entries("analysis")):
@@ -324,9 +366,11 @@ def report(stacks: list[Stack], device: str) -> str:
             todo = {s.name: analysis_seconds(stage, s) for s in stacks if stage in s.missing}
         disk = sum(bytes_written(stage, s) for s in stacks if s.name in todo)
         memory = max((bytes_in_memory(s) for s in stacks if s.name in todo), default=0)
+        rows.append(_row(stage, list(todo.values()), memory, disk))
         total += sum(todo.values())
-        longest = max(todo.values(), default=0)
-        rows.append([stage, len(todo), _time(sum(todo.values())), _time(longest), _size(memory), _size(disk)])
+    times = [one.seconds for one in sought]
+    rows.append(_row("optimum", times, max((one.memory for one in sought), default=0), EMPTY_FILE * len(sought)))
+    total += sum(times)
     table = tabulate.tabulate(
         rows,
         headers=["stage", "jobs", "CPU time", "longest job", "memory a job", "disk"],
@@ -337,12 +381,17 @@ def report(stacks: list[Stack], device: str) -> str:
         "",
         table,
         "",
-        f"In all {_time(total)} of CPU cores (hours:minutes:seconds) without optima, figures and verdicts; on the core",
+        f"In all {_time(total)} of CPU cores (hours:minutes:seconds) without figures and verdicts; on the core",
         f"of the calibration, within a factor of {WITHIN['training']} (training) and {WITHIN['analyses']} (analyses).",
     ]
     if device != "cpu" and new:
         lines.append(gpu_sentence(stacks))
     return "\n".join(lines + [f"Hint: {hint}" for hint in _hints(stacks)])
+
+
+def _row(stage: str, times: list[float], memory: float, disk: float) -> list[Any]:
+    longest = max(times, default=0)
+    return [stage, len(times), _time(sum(times)), _time(longest), _size(memory), _size(disk)]
 
 
 def _hints(stacks: list[Stack]) -> list[str]:

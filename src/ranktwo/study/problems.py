@@ -1,6 +1,6 @@
 """The decayed losses that a study's two-layer nets descend on: what the stage `optimum` is asked to solve."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ranktwo.study.axes import Cell
@@ -43,3 +43,15 @@ def problems(cells: Iterable[Cell], splits: int) -> list[Problem]:
         )
         for (split, size, noise, seed), found in decays.items()
     ]
+
+
+def with_path(found: Iterable[Problem]) -> Iterator[tuple[Problem, bool]]:
+    """Problems of one data set, and whether each is solved along a path of further weight decays too.
+
+    It is for the first of each train size and noise level.
+    """
+    seen: set[tuple[int | None, float]] = set()
+    for problem in found:
+        kind = (problem.train_size, problem.label_noise)
+        yield problem, kind not in seen
+        seen.add(kind)

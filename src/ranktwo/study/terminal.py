@@ -16,8 +16,6 @@ UNSAID = ("Select jobs to execute", "Building DAG", "Using shell", "Complete log
 """How lines of Snakemake begin that say nothing of the study; they stay in its log, .snakemake/log."""
 OTHER_SECONDS = {"dataset": 4.0, "figure": 3.5}
 """CPU seconds of a job, as in `plan`, from the default study; START and one more where nothing is said."""
-MINIMISER_SECONDS = 0.7
-"""CPU seconds of a minimiser at one weight decay, from the default study."""
 EVERY = 5.0
 """Seconds between two lines."""
 
@@ -95,15 +93,15 @@ def seconds(rule: str, wildcards: Any, study: Workflow) -> float:
         "analysis": lambda: _of_stack(
             study, wildcards.stack, lambda stack: sum(plan.analysis_seconds(name, stack) for name in study.analyses)
         ),
-        "optimum": lambda: plan.START + MINIMISER_SECONDS * _minimisers(study, wildcards.dataset),
+        "optimum": lambda: _of_minimisers(study, wildcards.dataset),
     }
     known = estimates.get(rule, lambda: OTHER_SECONDS.get(rule, plan.START + 1))
     return max(plan.START, known())
 
 
-def _minimisers(study: Workflow, dataset: str) -> int:
-    """How many minimisers of a data set are asked for, those of the path included."""
-    return sum(len(problem.weight_decays) + study.study["optima"]["points"] for problem in study.problems[dataset])
+def _of_minimisers(study: Workflow, dataset: str) -> float:
+    data = plan.size(Path(study.results), dataset, study.study["datasets"][dataset])
+    return plan.optimum_seconds(study.problems[dataset], data, study.study["optima"]) if data else plan.START
 
 
 def _of_stack(study: Workflow, stack: str, estimate: Callable[[plan.Stack], float]) -> float:

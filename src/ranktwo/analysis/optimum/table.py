@@ -18,7 +18,7 @@ from ranktwo.store import columns
 from ranktwo.store.columns import BOOL, LOSS_UNIT, REAL, REALS, WHOLE, column
 from ranktwo.store.records import defined
 from ranktwo.study.axes import CELL_COLUMNS
-from ranktwo.study.problems import Problem
+from ranktwo.study.problems import Problem, with_path
 
 AXES = ("dataset", "train_size", "split", "label_noise", "seed", "weight_decay")
 """Axes of a cell that its problem shares."""
@@ -65,8 +65,7 @@ def table(
     relative gap `gap`, for those points at 10 `gap`.
     """
     rows: list[dict[str, Any]] = []
-    seen: set[tuple[int, float]] = set()
-    for problem in problems:
+    for problem, has_path in with_path(problems):
         data = data_in(problem.split)
         axes = {
             "dataset": data.name,
@@ -85,9 +84,7 @@ def table(
             continue
         critical = critical_decay(x, y, data.task)[0]
         own = {mu for mu in problem.weight_decays if mu >= lowest * critical}
-        kind = (axes["train_size"], problem.label_noise)
-        path: Any = [] if kind in seen else critical * np.geomspace(1, lowest, points)
-        seen.add(kind)
+        path: Any = critical * np.geomspace(1, lowest, points) if has_path else []
         text = f"{data.name}: optimum" + (f", label noise {problem.label_noise:g}" if problem.label_noise else "")
         decays = sorted({*own, *map(float, path)}, reverse=True)
         progress = Progress(text, len(decays), "weight decays")
