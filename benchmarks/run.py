@@ -4,10 +4,11 @@
     python benchmarks/run.py steps --rounds 3 --batch 16    # one of them
     python benchmarks/run.py --output FOLDER                # writes FOLDER/benchmarks.json and FOLDER/benchmarks.md
 
-Sections: ceilings (rates of the machine), steps (three training loops), at_once (by the number of nets), forms (of the
-products in a step), profile (of a step), growth (time and memory against steps and cells), start (of a job), dag
-(Snakemake on large studies), analysis (of a study that has been run, --results), whole (studies of 10^2 to 10^4 cells
-from nothing to their figures, --cells; it is not among `all`).
+Sections: ceilings (rates of the machine), steps (three training loops), rivals (the same steps of as many nets at once
+by JAX, torch.func, and stacked products with autograd; each where it is installed), at_once (by the number of nets),
+forms (of the products in a step), profile (of a step), growth (time and memory against steps and cells), start (of a
+job), dag (Snakemake on large studies), analysis (of a study that has been run, --results), whole (studies of 10^2 to
+10^4 cells from nothing to their figures, --cells; it is not among `all`).
 Rounds alternate between what is compared, and a ratio is taken within a round, so that a change in the machine's speed
 falls on both. Every figure is the median of the rounds, [least, greatest]. One thread, on a CPU.
 """
@@ -27,6 +28,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import rivals as others
 import tabulate
 import torch
 import training
@@ -104,6 +106,31 @@ def steps(arguments: argparse.Namespace) -> Rows:
     return rows
 
 
+def rivals(arguments: argparse.Namespace) -> Rows:
+    """Microseconds of an SGD step of one net by the engine and by others that train as many nets at once, on one core.
+
+    The last columns are their times over the engine's, each within a round.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # JAX's threads are told only when it is loaded
+    rows = []
+    for net in training.NETS:
+        for batch_size in arguments.batch:
+            cells = training.at_once(net, batch_size, "cpu")
+            loops = {"engine": (training.stacked(net, batch_size, "sgd", "cpu", cells), cells)}
+            loops |= {name: (others.loop(make, net, batch_size, cells), cells) for name, make in others.available()}
+            found = _alternate(loops, arguments)
+            times = {f"{name}, µs": spread([1e6 * second for second in seconds]) for name, seconds in found.items()}
+            own = found.pop("engine")
+            ratios = {
+                f"{name}/engine": spread([one / other for one, other in zip(seconds, own, strict=True)])
+                for name, seconds in found.items()
+            }
+            rows.append({"net": net.name, "B": batch_size, "K": cells, **times, **ratios})
+            print(_table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+    return rows
+
+
 def at_once(arguments: argparse.Namespace) -> Rows:
     """Microseconds of a step of one net by the number of nets trained at once, SGD."""
     rows = []
@@ -172,7 +199,8 @@ def _alternate(loops: dict[str, tuple[training.Advance, int]], arguments: argpar
     counts = {}
     for name, (advance, _) in loops.items():
         advance(20)
-        counts[name] = max(10, int(20 * SECONDS / _seconds(advance, 20, arguments.device)))
+        steps = int(20 * SECONDS / _seconds(advance, 20, arguments.device))
+        counts[name] = max(10, steps // 10 * 10)
     times: dict[str, list[float]] = {name: [] for name in loops}
     for _ in range(arguments.rounds):
         for name, (advance, cells) in loops.items():
@@ -299,7 +327,7 @@ def whole(arguments: argparse.Namespace) -> Rows:
 
 SECTIONS = {
     function.__name__: function
-    for function in (ceilings, steps, at_once, forms, profile, growth, start, dag, analysis, whole)
+    for function in (ceilings, steps, rivals, at_once, forms, profile, growth, start, dag, analysis, whole)
 }
 LONG = ("whole",)
 """Sections that are measured only if they are named."""

@@ -5,8 +5,44 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch
+from numpy.testing import assert_allclose
 from support import ROOT, patience
+from torch.nn.functional import cross_entropy, mse_loss
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+
+@pytest.mark.parametrize("sizes", [(6, 5, 3), (4, 7, 5, 1)])
+def test_the_rivals_take_the_steps_that_torch_optim_takes(sizes):
+    import rivals
+    from training import DECAY, RATE, SEEDS, Net, random_data
+
+    net, cells, steps = Net(sizes=sizes, rows=50), 10, 20
+    x, y = random_data(sizes[0], sizes[-1], net.task, net.rows)
+    rows = torch.randint(0, 50, (steps, SEEDS, 8), generator=torch.Generator().manual_seed(2))
+    found = {
+        name: make(net, x, y, cells)([one.clone() for one in rivals.weights_of(net, cells)], rows)
+        for name, make in rivals.available()
+    }
+    assert {"torch.func", "bmm"} <= found.keys()
+    for cell in (0, 9):
+        own = [one[cell].clone().requires_grad_() for one in rivals.weights_of(net, cells)]
+        updates = torch.optim.SGD(own, lr=RATE, weight_decay=DECAY * cell / cells)
+        for batch in rows[:, cell % SEEDS]:
+            h = x[batch]
+            for weight in own[:-1]:
+                h = (h @ weight).relu()
+            loss = mse_loss if sizes[-1] == 1 else cross_entropy
+            updates.zero_grad()
+            loss(h @ own[-1], y[batch]).backward()
+            updates.step()
+        for name, weights in found.items():
+            if cell == 0 or name != "bmm":  # which knows one weight decay alone
+                for one, other in zip(own, weights, strict=True):
+                    assert_allclose(np.asarray(other[cell].tolist()), one.tolist(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
