@@ -70,6 +70,11 @@ class DataSet(Closed):
     test_path: OwnFile | None = Field(
         default=None, description="File of test rows with the same columns; null splits them off `path`."
     )
+    modulus: Annotated[int, Field(ge=own.LEAST_MODULUS, le=own.MOST_MODULUS), WHOLE] | None = Field(
+        default=None,
+        description="p of `source: modular`, addition modulo p, which alone takes this key and needs it: all p^2 pairs "
+        "of numbers as two one-hot codes, and their sum modulo p as class. Its codes want `scaling: none`.",
+    )
 
 
 class Weights(Closed):
