@@ -12,7 +12,8 @@ from support import PAPER_NET
 from ranktwo.evidence import timing
 from ranktwo.store import files
 
-WHOLE = ("train_size", "split", "batch_size", "steps", "seed")
+MOMENTS = [name for name in timing.COLUMNS if name.endswith("_step")]
+WHOLE = ("train_size", "split", "batch_size", "steps", "seed", *MOMENTS)
 
 
 @pytest.fixture

@@ -65,7 +65,19 @@ NULLABLE = {
     "optimum": OF_OPTIMA,
 }
 """Columns that figures read and that may be null in all rows of a study's tables."""
-WHOLE = ["outputs", "train_size", "split", "batch_size", "steps", "seed", "step", "functional_rank", "atoms", *RANKS, *MOMENTS]
+WHOLE = [
+    "outputs",
+    "train_size",
+    "split",
+    "batch_size",
+    "steps",
+    "seed",
+    "step",
+    "functional_rank",
+    "atoms",
+    *RANKS,
+    *MOMENTS,
+]
 
 
 def study(**statuses: str) -> Data:

@@ -14,7 +14,7 @@ LEAST_FALL = 0.1
 OUTPUT = "output_"
 MEASURES = {"rank": "effective_rank", "residual": "residual_2"}
 """Columns of spectra whose fall is dated, by their names in the columns of moments."""
-MATRICES = {"": "V", OUTPUT: "the output matrix, U of dense layers"}
+MATRICES = {"": "V", OUTPUT: "the output matrix (U)"}
 
 
 def _columns() -> dict[str, Column]:

@@ -32,7 +32,8 @@ class DataSet(Closed):
 
     source: Source = Field(
         description="Where the raw data come from, one of the sources registered in the package (`@source`). digits, "
-        "diabetes, breast-cancer, wine and iris are bundled with scikit-learn; file is a file of your own."
+        "diabetes, breast-cancer, wine and iris are bundled with scikit-learn; modular is computed; file is a file of "
+        "your own."
     )
     classes: Classes | None = Field(
         default=None,

@@ -1,5 +1,7 @@
 """The figure `timing`: scores and ranks over training, and the moments at which they rise and fall."""
 
+from typing import Any
+
 import pandas
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,7 +24,9 @@ NAMES = {
     OUTPUT: ("rank of $U$ over its initial one", "has fallen halfway"),
 }
 """What each line shows, and what its markers say: of scores by column, of a matrix by its columns' first letters."""
-STYLES = dict(zip(NAMES, zip(COLOURS, ((0, (1, 1)), "-", "-", (0, (4, 1.5))), "vosD", strict=False), strict=True))
+STYLES: dict[str, tuple[str, Any, str]] = dict(
+    zip(NAMES, zip(COLOURS, ((0, (1, 1)), "-", "-", (0, (4, 1.5))), "vosD", strict=False), strict=True)
+)
 """Colour, dashes and marker of each line."""
 
 ACROSS = 4
