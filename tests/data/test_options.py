@@ -42,6 +42,11 @@ def test_options_are_read_from_json_with_their_defaults():
             '{"source": "file", "path": "a.csv", "target": "y", "kind": "rank"}',
             "kind must be one of classif",
         ),
+        ('{"source": "modular"}', "the option modulus is missing; `source: modular` needs it"),
+        ('{"source": "modular", "modulus": 1}', "the option modulus must be a whole number from 2 to 200, not 1$"),
+        ('{"source": "modular", "modulus": 201}', "the option modulus must be a whole number from 2 to 200, not 201$"),
+        ('{"source": "modular", "modulus": 7.0}', "the option modulus must be a whole number from 2 to 200"),
+        ('{"source": "digits", "modulus": 7}', "the option modulus is given, but only `source: modular` takes it"),
         ('{"source": "file", "path": "a.txt", "target": "y", "kind": "regression"}', "path is 'a.txt'; it must be"),
     ],
 )

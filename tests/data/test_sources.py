@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ranktwo.data import preparation
+from ranktwo.data.options import Options
 from ranktwo.data.sources import base
 from ranktwo.data.sources.base import Facts, Raw
 from ranktwo.errors import UserError
 from ranktwo.store import registry
+from ranktwo.study import own
 
 MOONS = """from pathlib import Path
 
@@ -80,10 +83,11 @@ def test_what_is_declared_of_a_source_is_known_without_an_import():
     assert facts["california"] == {"rows": (20_640,), "columns": 8, "kind": "regression"}
     bundled = {"digits", "diabetes", "breast-cancer", "wine", "iris"}
     planted = {f"planted-{name}" for name in ("abs", "rank-1", "rank-2", "rank-4", "random", "two-inputs", "xor")}
-    assert set(facts) == bundled | planted | {"file", "california", "mnist", "fashion-mnist", "kmnist", "cifar10"}
+    images = {"mnist", "fashion-mnist", "kmnist", "cifar10"}
+    assert set(facts) == bundled | planted | images | {"file", "modular", "california"}
 
 
-@pytest.mark.parametrize("name", sorted({*registry.entries("source")} - {"file"}))
+@pytest.mark.parametrize("name", sorted({*registry.entries("source")} - {*own.OPTIONS.values()}))
 def test_every_source_declares_its_facts(name):
     facts, entry = base.declared(name), registry.entries("source")[name]
     assert facts.rows and facts.columns and facts.kind
@@ -161,3 +165,25 @@ def test_what_is_planted_is_there():
     xor = read["xor"]
     right = np.abs(xor.train_x[:, 0] + xor.train_x[:, 1]) > np.abs(xor.train_x[:, 0] - xor.train_x[:, 1])
     assert (right == xor.train_y).all()
+
+
+@pytest.mark.parametrize("modulus", [2, 5, 13])
+def test_modular_addition_has_every_pair_once_with_its_sum(modulus):
+    read = base.read("modular", Path(), False, modulus=modulus)
+    assert read.train_x.shape == (modulus**2, 2 * modulus) and read.test_x is None
+    found = set()
+    for code, label in zip(read.train_x.tolist(), read.train_y.tolist(), strict=True):
+        assert sorted(code) == [0.0] * (2 * modulus - 2) + [1.0, 1.0]
+        a, b = code[:modulus].index(1), code[modulus:].index(1)
+        assert label == (a + b) % modulus
+        found.add((a, b))
+    assert len(found) == modulus**2
+
+
+def test_the_codes_of_modular_addition_stay_as_they_are_without_scaling_and_splits_differ():
+    options = Options(source="modular", modulus=7, scaling="none", test_size=20)
+    tensors, facts = preparation.prepare("sums", options, Path(), False, splits=[1])
+    assert (facts["inputs"], facts["outputs"], facts["train_size"], facts["test_size"]) == (14, 7, 29, 20)
+    first, other = (np.vstack([tensors[f"train_x{end}"], tensors[f"test_x{end}"]]) for end in ("", ".1"))
+    assert np.unique(first).tolist() == [0, 1]
+    assert (first != other).any() and {tuple(row) for row in first} == {tuple(row) for row in other}

@@ -9,7 +9,7 @@ from evidence.made_up import REQUIRED
 from support import SGD_AXES
 
 from ranktwo.errors import UserError
-from ranktwo.evidence import gaps, predictors
+from ranktwo.evidence import gaps, predictors, timing
 from ranktwo.stages import gaps as stage
 from ranktwo.store import files, registry
 from ranktwo.store.columns import REAL, TEXT, WHOLE, column, headlines, schema
@@ -28,6 +28,8 @@ MADE = {
         **MATRIX,
         "norm": HEADLINE,
         "nuclear_norm": column(REAL, "No headline."),
+        "effective_rank": HEADLINE,
+        "residual_2": HEADLINE,
         "rank_numpy": column(WHOLE, "A rule.", headline=True, kind="rank"),
     },
     "certificates": {
@@ -70,7 +72,8 @@ def rows_of_a_stack(norm=2.0, diverged=None, chance=0.5, linear=0.9, decays=(0.1
             for step, value in ((0, first), (7, last)):
                 place = {"cell": cell, **facts, "weight_decay": decays[seed], "seed": seed if decays[1] else 0}
                 place |= {"step": step, "matrix": matrix, "rows": 8, "columns": 4}
-                rows["spectra"].append(place | {"norm": value, "nuclear_norm": 1.0, "rank_numpy": 3 + more})
+                ranks = {"rank_numpy": 3 + more, "effective_rank": 4.0 - step / 7, "residual_2": 0.5}
+                rows["spectra"].append(place | {"norm": value, "nuclear_norm": 1.0} | ranks)
                 certified = {"norm": -1.0, "critical_decay": 0.5, "vacuity_upper": step + more + seed / 2}
                 rows["certificates"].append(place | certified)
         baseline = {"chance_score": chance, "linear_train_score": linear}
@@ -124,6 +127,12 @@ def test_gaps_are_test_minus_train_and_errors_not_accuracies(made):
     assert row["matched_r2_gap"] is None
     assert row["norm"] == 2
     assert row["initial_norm"] == 4
+
+
+def test_moments_of_training_are_those_of_the_cell(made):
+    row = made(train_accuracy=0.99, test_accuracy=0.9)
+    assert (row["fit_step"], row["generalization_step"], row["rank_fall_step"]) == (0, 0, 7)
+    assert (row["residual_fall_step"], row["initial_effective_rank"]) == (None, 4)
 
 
 def test_gaps_in_r2(made):
@@ -190,10 +199,20 @@ def test_columns_are_those_of_a_cell_then_gaps_then_headlines_each_as_declared(t
     write(tmp_path, "one", rows_of_a_stack())
     table = gaps.table(tmp_path, ["one"], [], THRESHOLDS)
     made = MADE["bounds"] | MADE["certificates"] | MADE["spectra"]
-    shown = ["norm", "rank_numpy", "other", "chance_score", "linear_train_score", "critical_decay", "vacuity_upper"]
+    shown = [
+        "norm",
+        "effective_rank",
+        "residual_2",
+        "rank_numpy",
+        "other",
+        "chance_score",
+        "linear_train_score",
+        "critical_decay",
+        "vacuity_upper",
+    ]
     shown = {name: made[name] for name in shown}
     ended = {**DIVERGED, **dict.fromkeys(METRICS, HEADLINE)}
-    expected = schema({**CELL_COLUMNS, **gaps.COLUMNS, **ended, **shown, **gaps.PREDICTED})
+    expected = schema({**CELL_COLUMNS, **gaps.COLUMNS, **ended, **shown, **timing.COLUMNS, **gaps.PREDICTED})
     assert table.schema.equals(expected, check_metadata=True)
     assert [field.name for field in headlines(table.schema)] == [*ended, *shown]
 

@@ -9,9 +9,11 @@ import pyarrow
 import pytest
 from support import PAPER_NET
 
+from ranktwo.evidence import timing
 from ranktwo.store import files
 
-WHOLE = ("train_size", "split", "batch_size", "steps", "seed")
+MOMENTS = [name for name in timing.COLUMNS if name.endswith("_step")]
+WHOLE = ("train_size", "split", "batch_size", "steps", "seed", *MOMENTS)
 
 
 @pytest.fixture
@@ -31,6 +33,7 @@ def make_gaps() -> Callable[..., pandas.DataFrame]:
                 **{"train_r2": np.nan, "test_r2": np.nan},
                 **{name: random.uniform(1, 9) for name in ("train_loss", "test_loss", "effective_rank", "residual_2")},
                 **{name: random.uniform(0, 1) for name in ("train_accuracy", "test_accuracy")},
+                **{name: random.integers(1, 9) for name in timing.COLUMNS},
             }
             for batch_size in (16, 50)
             for mu in (0.0, 1e-3, 1e-2, 1.0)

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from support import PAPER_NET
 
+from ranktwo.evidence.gaps import paths
 from ranktwo.report.drawing.data import TABLES, Data
 from ranktwo.report.drawing.style import colour_scale, ranktwo_style
 from ranktwo.store import columns, files, registry
@@ -41,8 +42,10 @@ OF_GAPS = [
         "relative_gap",
         "fit_linear",
     ),
+    *("initial_effective_rank", "output_initial_effective_rank", "output_effective_rank"),
     *(name for name, kind in KINDS.items() if kind != "rank"),
 ]
+MOMENTS = ["fit_step", "generalization_step", "rank_fall_step", "output_rank_fall_step"]
 OF_CERTIFICATES = [
     "vacuity_lower",
     *("norm", "d_1", "d_2", "sample_min", "sample_max", "bound_lower", "bound_upper", "mean_residual_2", "pair_bound"),
@@ -54,19 +57,32 @@ DUAL = ["dual_curve", "neuron_angles", "neuron_heights", "neuron_shares"]
 LISTS = [*SCORES, *NEURONS, *DUAL, "truncation_ranks", "mean_1", "mean_2"]
 OF_OPTIMA = ["residual_1", "residual_2", "residual_3", "effective_rank", "relative_gap"]
 NULLABLE = {
-    "gaps": ["critical_decay", "decay_ratio", "relative_gap"],
+    "gaps": ["critical_decay", "decay_ratio", "relative_gap", *MOMENTS],
+    "train": ["train_accuracy", "test_accuracy"],
     "certificates": OF_CERTIFICATES,
     "truncation": [*SCORES, *NEURONS, "truncation_ranks", "mean_1", "mean_2", "functional_rank"],
     "optimality": ["relative_gap", *DUAL],
     "optimum": OF_OPTIMA,
 }
 """Columns that figures read and that may be null in all rows of a study's tables."""
-WHOLE = ["outputs", "train_size", "split", "batch_size", "steps", "seed", "step", "functional_rank", "atoms", *RANKS]
+WHOLE = [
+    "outputs",
+    "train_size",
+    "split",
+    "batch_size",
+    "steps",
+    "seed",
+    "step",
+    "functional_rank",
+    "atoms",
+    *RANKS,
+    *MOMENTS,
+]
 
 
 def study(**statuses: str) -> Data:
     """Two families of four weight decays and three seeds; `mu1="unfit"` sets the status of a weight decay's cells."""
-    gaps, spectra, certificates, truncation, optimality = [], [], [], [], []
+    gaps, history, spectra, certificates, truncation, optimality = [], [], [], [], [], []
     random = np.random.default_rng(0)
     for batch_size in (16, 50):
         for mu in (0.0, 1e-3, 1e-2, 1.0):
@@ -87,7 +103,7 @@ def study(**statuses: str) -> Data:
                     **{"decay_rule": "constant", "steps": 10, "seed": seed},
                 }
                 row = cell | {name: random.uniform(1, 9) for name in OF_GAPS}
-                row |= {name: random.integers(1, 9) for name in RANKS}
+                row |= {name: random.integers(1, 9) for name in [*RANKS, *MOMENTS]}
                 row |= {"decay_ratio": mu / 0.05, "residual_2": 0.05, "status": status, "relative_gap": 0.01 + mu}
                 if status in ("collapsed", "diverged"):
                     row |= {name: None for name in row if name.startswith(("rank_", "residual", "effective"))}
@@ -98,6 +114,8 @@ def study(**statuses: str) -> Data:
                 truncation.append(cell | net)
                 for step in (0, 1, 10):
                     lost = status == "diverged" and step > 0
+                    scores = {"train_accuracy": step / 10, "test_accuracy": step / 20}
+                    history.append({"cell": cell["cell"], "step": step} | (dict.fromkeys(scores) if lost else scores))
                     s = None if lost else np.sort(random.uniform(0, 1, 6))[::-1]
                     ranks = {"effective_rank": row["effective_rank"], "residual_2": row["residual_2"]}
                     for matrix in ("V", "U"):
@@ -116,7 +134,7 @@ def study(**statuses: str) -> Data:
         | {name: random.uniform(0.1, 1) for name in OF_OPTIMA}
         for share in (0.01, 0.1, 0.5)
     ]
-    rows = {"gaps": gaps, "spectra": spectra, "certificates": certificates, "truncation": truncation}
+    rows = {"gaps": gaps, "train": history, "spectra": spectra, "certificates": certificates, "truncation": truncation}
     measured = [
         {"weights": "lab", "tensor": tensor, "norm": 1.5, "remark": None, "effective_rank": 2.5, "residual_2": 0.25}
         | {"singular_values": np.array(values)}
@@ -158,7 +176,8 @@ def panels_of(drawn: Figure) -> list[Axes]:
 def write(data: Data, results: Path) -> list[str]:
     """Write the study's tables into a folder, as a study of one stack; returns the arguments that name them."""
     for name in TABLES:
-        _write(results / name / "one.parquet", name, pyarrow.Table.from_pandas(data.read(name), preserve_index=False))
+        [path] = paths(results, name, ["one"])
+        _write(path, name, pyarrow.Table.from_pandas(data.read(name), preserve_index=False))
     table = pyarrow.Table.from_pandas(data.gaps, preserve_index=False)
     fields = [field.with_metadata({"kind": KINDS.get(field.name, "")}) for field in table.schema]
     _write(results / "gaps.parquet", "gaps", table.cast(pyarrow.schema(fields)))

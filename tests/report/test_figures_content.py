@@ -258,3 +258,32 @@ def test_neurons_are_those_of_the_weakest_decay_near_rank_two():
     assert len(axes.patches) == 1
     none = draw("neurons", changed(study(), "gaps", lambda rows: rows.assign(residual_2=0.5)))
     assert "no net that fits" in none.axes[0].texts[0].get_text()
+
+
+def test_timing_has_a_panel_for_each_weight_decay_and_a_marker_where_each_net_reaches_a_level():
+    def moments(rows: pandas.DataFrame) -> pandas.DataFrame:
+        steps = {"fit_step": 1, "generalization_step": 10, "rank_fall_step": pandas.NA, "output_rank_fall_step": 10}
+        ends = {"output_initial_effective_rank": 8.0, "output_effective_rank": 4.0}
+        return rows.assign(**steps, **ends).astype(dict.fromkeys(steps, "Int64"))
+
+    def ranks(rows: pandas.DataFrame) -> pandas.DataFrame:
+        return rows.assign(effective_rank=(8.0 - 0.4 * rows["step"].astype(float)).where(rows["matrix"] == "U", 5.0))
+
+    drawn = draw("timing", changed(changed(study(), "gaps", moments), "spectra", ranks))
+    axes = panels_of(drawn)
+    assert [plain(one.get_title()).rpartition(", ")[2] for one in axes] == [
+        "$\\mu$ = 0",
+        "$\\mu$ = 0.001",
+        "$\\mu$ = 0.01",
+        "$\\mu$ = 1",
+    ] * 2
+    shown = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in axes[0].lines}
+    assert shown == {
+        "training accuracy": ([0, 1, 10], [0, 0.1, 1]),
+        "training accuracy reaches 0.99": ([1] * 3, [0.99] * 3),
+        "test accuracy": ([0, 1, 10], [0, 0.05, 0.5]),
+        "test accuracy reaches 0.9": ([10] * 3, [0.9] * 3),
+        "rank of $V$ over its initial one": ([0, 1, 10], [1, 1, 1]),
+        "rank of $U$ over its initial one": ([0, 1, 10], [1, 0.95, 0.5]),
+        "rank of $U$ over its initial one has fallen halfway": ([10] * 3, [0.75] * 3),
+    }

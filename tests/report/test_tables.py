@@ -8,6 +8,7 @@ from scipy import stats
 from ranktwo.report.tables.grid import grid
 from ranktwo.report.tables.results import results
 from ranktwo.report.tables.tabulating import interval, plus_minus
+from ranktwo.report.tables.timing import timing
 from ranktwo.stages import table
 from ranktwo.store import registry
 
@@ -70,6 +71,30 @@ def test_scores_are_accuracies_or_in_regression_r2(make_gaps):
     scores = results(rows).numbers.set_index("batch_size")[["train_score", "test_score"]]
     assert (scores.loc[50] == [0.75, 0.5]).all(axis=None)
     assert scores.loc[16].notna().all(axis=None)
+
+
+def test_timing_has_geometric_means_of_the_nets_that_reach_a_step_and_says_how_many(make_gaps):
+    rows = make_gaps(mu1="collapsed")
+    chosen = (rows["batch_size"] == 16) & (rows["weight_decay"] == 0.01)
+    rows.loc[chosen, "generalization_step"] = [100, 1000, 10_000]
+    rows.loc[chosen, "rank_fall_step"] = [10, 100, 1000]
+    rows.loc[chosen, "output_rank_fall_step"] = [200, 500, None]
+    rows.loc[chosen, "fit_step"] = None
+    made = timing(rows)
+    numbers = made.numbers.set_index(["batch_size", "weight_decay"]).loc[(16, 0.01)]
+    half = stats.t.ppf(0.975, 2) / np.sqrt(3)
+    assert numbers["generalization_step"] == pytest.approx(1000) and numbers["generalization_step_n"] == 3
+    ends = numbers[["generalization_step_low", "generalization_step_high"]].tolist()
+    assert np.log10(ends).tolist() == pytest.approx([3 - half, 3 + half])
+    ratio = numbers[["rank_fall_ratio", "rank_fall_ratio_low", "rank_fall_ratio_high"]].tolist()
+    assert ratio == pytest.approx([0.1, 0.1, 0.1])
+    assert numbers["output_rank_fall_ratio"] == pytest.approx(1) and numbers["output_rank_fall_ratio_n"] == 2
+    assert np.isnan(numbers["output_rank_fall_ratio_low"]) and np.isnan(numbers["fit_step"])
+    line = made.text[(made.text["B"] == "16") & (made.text["weight decay"] == "0.01")].iloc[0]
+    assert line["generalizes at step"].startswith("1e+03 [") and line["generalizes at step"].endswith("(3)")
+    assert (line["fits at step"], line["U's over that of generalization"]) == ("-", "1 (2)")
+    collapsed = made.numbers[made.numbers["weight_decay"] == 1.0]
+    assert (collapsed["averaged"] == 0).all() and collapsed["rank_fall_step"].isna().all()
 
 
 def test_grid_lists_the_values_of_each_family(make_gaps):

@@ -259,6 +259,12 @@ BAD = {
     "file without a path": (["datasets", "digits"], {"source": "file"}, ["datasets.digits.path is missing"]),
     "file without a kind": (["datasets", "digits"], OWN | {"kind": None}, ["datasets.digits.kind is missing"]),
     "file of another kind": (["datasets", "digits"], OWN | {"kind": "classes"}, ["datasets.digits.kind", "regression"]),
+    "no modulus": (["datasets", "digits"], {"source": "modular"}, ["datasets.digits.modulus is missing"]),
+    "small modulus": (
+        ["datasets", "digits"],
+        {"source": "modular", "modulus": 1},
+        ["datasets.digits.modulus is 1", "a whole number of at least 2 and of at most 200"],
+    ),
     "sheet": (["datasets", "digits"], OWN | {"path": "a.xlsx"}, ["datasets.digits.path is 'a.xlsx'", ".csv, .parquet"]),
     "test sheet": (["datasets", "digits"], OWN | {"test_path": "a"}, ["datasets.digits.test_path is 'a'", ".npz"]),
     "no name of a file": (["datasets", "digits"], OWN | {"path": ""}, ["datasets.digits.path is empty"]),

@@ -4,6 +4,7 @@
 rule figure:
     input:
         gaps=f"{RESULTS}/gaps.parquet",
+        history=every("{results}/runs/{stack}/history.parquet"),
         analyses=every("{results}/{analysis}/{stack}.parquet"),
         optima=OPTIMA,
         weights=lambda wildcards: RUN.measured(wildcards.figure),

@@ -43,6 +43,8 @@ class Options:
     kind: own.Kind | None = None
     test_path: str | None = None
     """File of its test part."""
+    modulus: int | None = None
+    """p of the source `modular`, which alone takes it."""
 
     def __post_init__(self) -> None:
         known = list(registry.entries("source"))  # a list, for JSON may give a value that a dict cannot look up
@@ -60,6 +62,11 @@ class Options:
             ("seed", _whole(self.seed, 0), "a whole number from 0"),
             ("kind", self.kind in (None, *get_args(own.Kind)), "one of " + ", ".join(get_args(own.Kind))),
             *((key, isinstance(getattr(self, key), str | None), "text") for key in ("path", "target", "test_path")),
+            (
+                "modulus",
+                self.modulus is None or _whole(self.modulus, own.LEAST_MODULUS) and self.modulus <= own.MOST_MODULUS,
+                f"a whole number from {own.LEAST_MODULUS} to {own.MOST_MODULUS}",
+            ),
         ):
             if not valid:
                 raise UserError(f"the option {key} must be {wanted}, not {json.dumps(getattr(self, key))}")
@@ -67,7 +74,7 @@ class Options:
             raise UserError(f"the option {' '.join(wrong)}")
 
     @property
-    def own(self) -> dict[str, str]:
+    def own(self) -> dict[str, Any]:
         """The options that the source alone takes."""
         return {key: value for key, value in self.as_dict().items() if key in own.OPTIONS}
 

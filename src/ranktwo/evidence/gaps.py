@@ -14,6 +14,7 @@ import pandas
 import pyarrow
 
 from ranktwo.errors import UserError
+from ranktwo.evidence import timing
 from ranktwo.store import columns, files, registry
 from ranktwo.store.columns import LOSS_UNIT, REAL, TEXT, WHOLE, column, schema
 from ranktwo.study.axes import AXES, CELL_COLUMNS
@@ -70,7 +71,7 @@ SPECTRA = "spectra"
 NEEDED = [
     *("train_loss", "train_accuracy", "train_r2", "clean_train_loss", "clean_train_accuracy", "clean_train_r2"),
     *("test_loss", "test_accuracy", "noisy_test_loss", "noisy_test_accuracy", "noisy_test_r2", "diverged_step"),
-    *("norm", "critical_decay", "chance_score", "linear_train_score"),
+    *("norm", "critical_decay", "chance_score", "linear_train_score", *timing.MEASURES.values()),
 ]
 """Headlines of other files that the columns of this module are made of."""
 
@@ -134,10 +135,10 @@ def sources(results: Path, stacks: list[str]) -> list[Path]:
 def table(results: Path, stacks: list[str], optima: list[Path], status: Mapping[str, float]) -> pyarrow.Table:
     """gaps.parquet: a row for each cell of the stacks' spectra, in their order.
 
-    Its columns are those of a cell, then COLUMNS, then the headlines of training and of every analysis, then PREDICTED
-    from the files `optima` of minimisers. A headline's
-    value is that of the first matrix V at the last snapshot; what a diverged cell ended with is null. Of two columns of
-    the same name the first wins, headlines being in the order of `stages`: `norm` is that of the spectra.
+    Its columns are those of a cell, then COLUMNS, then the headlines of training and of every analysis, then those of
+    `evidence.timing`, then PREDICTED from the files `optima` of minimisers. A headline's value is that of the first
+    matrix V at the last snapshot; what a diverged cell ended with is null. Of two columns of the same name the first
+    wins, headlines being in the order of `stages`: `norm` is that of the spectra.
 
     `status` holds the thresholds `collapsed_norm`, `fit_linear` and `fit_free`. UserError where the files of a stack
     are not of the same cells and runs, or lack a column.
@@ -179,7 +180,7 @@ def _predicted(rows: pyarrow.Table, optima: list[Path]) -> list[pyarrow.Array]:
 
 
 def _stack(results: Path, stack: str) -> pyarrow.Table:
-    """A row for each cell of a stack: the columns of a cell, `initial_norm`, and all headlines."""
+    """A row for each cell of a stack: the columns of a cell, `initial_norm`, all headlines, and moments of training."""
     [path] = paths(results, SPECTRA, [stack])
     spectra, _ = files.read_parquet(path, SPECTRA)
     cells = list(dict.fromkeys(spectra["cell"].to_pylist()))
@@ -210,6 +211,14 @@ def _stack(results: Path, stack: str) -> pyarrow.Table:
             f"no file of the stack {stack} in {results} has the headline column {missing[0]}: another version of "
             "ranktwo made them; delete the stack's files and run snakemake again"
         )
+    history, _ = files.read_parquet(paths(results, TRAINING, [stack])[0], TRAINING)
+    moments = timing.moments(
+        _frame(history.select(["cell", "step", "train_accuracy", "test_accuracy"])),
+        _frame(spectra.select(["cell", "matrix", "step", *timing.MEASURES.values()])),
+    )
+    timed = schema(timing.COLUMNS)
+    fields |= {field.name: field for field in timed}
+    values |= dict(zip(timed.names, pyarrow.Table.from_pandas(moments, timed, preserve_index=False), strict=True))
     return pyarrow.table(list(values.values()), schema=pyarrow.schema(list(fields.values())))
 
 

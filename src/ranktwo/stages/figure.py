@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas
 
 from ranktwo.evidence import gaps
-from ranktwo.report.drawing.data import TABLES
 from ranktwo.report.drawing.files import draw
 from ranktwo.report.drawing.style import WIDTHS
 from ranktwo.stages import parser
@@ -21,7 +20,7 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("name", choices=sorted(registry.entries("figure")))
     arguments.add_argument("--gaps", type=Path, required=True, help="gaps.parquet of the study")
-    arguments.add_argument("--results", type=Path, required=True, help=f"folder that holds {', '.join(TABLES)}")
+    arguments.add_argument("--results", type=Path, required=True, help="folder with the results of the other stages")
     jobs.add_stacks_argument(arguments)
     arguments.add_argument("--optima", type=Path, nargs="*", default=[], help="Parquet files of minimisers")
     arguments.add_argument("--weights", type=Path, nargs="*", default=[], help="Parquet files of measured weights")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ranktwo.analysis import measured
 from ranktwo.analysis.inputs import ANALYSES
 from ranktwo.analysis.optimum import table as optima
-from ranktwo.evidence import gaps, predictors, verdicts
+from ranktwo.evidence import gaps, predictors, timing, verdicts
 from ranktwo.report.reference import File, of_columns, of_config
 from ranktwo.stages import parser
 from ranktwo.store import registry
@@ -34,7 +34,7 @@ def _files() -> Iterator[File]:
     yield File(f"`results/optima/*.parquet`: a row for each {rows}: the minimiser of the decayed loss", optima.schema())
     heading = "What `python -m ranktwo measure --output FILE` writes: a row for each matrix of a file of weights"
     yield File(heading, measured.schema())
-    after = schema({**gaps.COLUMNS, **gaps.PREDICTED})
+    after = schema({**gaps.COLUMNS, **timing.COLUMNS, **gaps.PREDICTED})
     yield File("`results/gaps.parquet`: a row for each cell, after training", after)
     rows = "data set, measure, statistic and axis"
     yield File(f"`results/predictors.parquet`: a row for each {rows}", schema(predictors.COLUMNS))

@@ -1,4 +1,4 @@
-"""A data set of one's own: the options that the source `file` takes and no other source does."""
+"""The options that one source takes and no other source does, above all those of a data set of one's own."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,19 +8,22 @@ from ranktwo.store import provenance
 
 Kind = Literal["classification", "regression"]
 SOURCE = "file"
-FILES, NEEDED = ("path", "test_path"), ("path", "target", "kind")
-OPTIONS = (*NEEDED, "test_path")
+FILES, OPTIONAL = ("path", "test_path"), ("test_path",)
+OPTIONS = {"path": SOURCE, "target": SOURCE, "kind": SOURCE, "test_path": SOURCE, "modulus": "modular"}
+"""The source that takes an option. It needs all of its options but those of OPTIONAL."""
+LEAST_MODULUS, MOST_MODULUS = 2, 200
+"""p^2 rows of 2 p columns: of p = 200, 64 MB."""
 FORMATS = (".csv", ".parquet", ".npz")
 
 
 def problem(options: Mapping[str, Any]) -> tuple[str, str] | None:
     """An option that should not be there, should be there, or names no such file, and what is wrong with it."""
-    own = options["source"] == SOURCE
-    for key, value in ((key, options.get(key)) for key in OPTIONS):
+    for key, source in OPTIONS.items():
+        own, value = options["source"] == source, options.get(key)
         if not own and value is not None:
-            return key, f"is given, but only `source: {SOURCE}` takes it; leave it out or change the source"
-        if own and key in NEEDED and value is None:
-            return key, f"is missing; `source: {SOURCE}` needs it"
+            return key, f"is given, but only `source: {source}` takes it; leave it out or change the source"
+        if own and key not in OPTIONAL and value is None:
+            return key, f"is missing; `source: {source}` needs it"
         if key in FILES and value is not None and Path(value).suffix.lower() not in FORMATS:
             return key, f"is {value!r}; it must be the name of a file that ends in {', '.join(FORMATS)}"
     return None

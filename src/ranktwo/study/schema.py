@@ -32,7 +32,8 @@ class DataSet(Closed):
 
     source: Source = Field(
         description="Where the raw data come from, one of the sources registered in the package (`@source`). digits, "
-        "diabetes, breast-cancer, wine and iris are bundled with scikit-learn; file is a file of your own."
+        "diabetes, breast-cancer, wine and iris are bundled with scikit-learn; modular is computed; file is a file of "
+        "your own."
     )
     classes: Classes | None = Field(
         default=None,
@@ -69,6 +70,11 @@ class DataSet(Closed):
     kind: own.Kind | None = Field(default=None, description="What is to be predicted: classes, or numbers.")
     test_path: OwnFile | None = Field(
         default=None, description="File of test rows with the same columns; null splits them off `path`."
+    )
+    modulus: Annotated[int, Field(ge=own.LEAST_MODULUS, le=own.MOST_MODULUS), WHOLE] | None = Field(
+        default=None,
+        description="p of `source: modular`, addition modulo p, which alone takes this key and needs it: all p^2 pairs "
+        "of numbers as two one-hot codes, and their sum modulo p as class. Its codes want `scaling: none`.",
     )
 
 

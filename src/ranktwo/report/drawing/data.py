@@ -14,7 +14,7 @@ from ranktwo.report.drawing.style import ZERO_COLOUR, ZERO_DASHES, Width, decay_
 from ranktwo.report.drawing.titles import unbroken
 from ranktwo.study.axes import FAMILY, REPLICATE, title_part
 
-TABLES = ("spectra", "certificates", "truncation", "optimality", "optimum", "measure")
+TABLES = ("train", "spectra", "certificates", "truncation", "optimality", "optimum", "measure")
 """Tables that a figure may read beside gaps.parquet."""
 RELATIVE = ["d_1", "d_2", "sample_min", "sample_max", "bound_lower", "bound_upper", "mean_residual_2", "pair_bound"]
 """Columns of certificates that figures show relative to ||V||."""
@@ -41,6 +41,16 @@ class Data:
     def spectra(self) -> pandas.DataFrame:
         """Spectra of V: a row for each cell and snapshot."""
         return self._rows_of_v("spectra")
+
+    @cached_property
+    def matrices(self) -> pandas.DataFrame:
+        """Spectra of every matrix: a row for each cell, matrix and snapshot, matrices from the input to the output."""
+        return self._rows("spectra")
+
+    @cached_property
+    def history(self) -> pandas.DataFrame:
+        """Losses and scores over training: a row for each cell and snapshot."""
+        return self._rows("train")
 
     @cached_property
     def certificates(self) -> pandas.DataFrame:

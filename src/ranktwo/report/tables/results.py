@@ -3,7 +3,7 @@
 import pandas
 
 from ranktwo.evidence.wording import short
-from ranktwo.report.tables.tabulating import Table, counts, interval, plus_minus, table
+from ranktwo.report.tables.tabulating import Table, counts, interval, plus_minus, setting_columns, table
 from ranktwo.study.axes import FAMILY, heading
 
 SHOWN = {
@@ -27,9 +27,7 @@ def results(rows: pandas.DataFrame) -> Table:
         train_score=rows["train_accuracy"].fillna(rows["train_r2"]),
         test_score=rows["test_accuracy"].fillna(rows["test_r2"]),
     )
-    # An axis whose values differ between data sets only is known from the data set.
-    varying = [axis for axis in FAMILY if axis != "dataset" and rows.groupby("dataset")[axis].nunique().max() > 1]
-    keys = ["dataset", *varying, "weight_decay"]
+    keys = setting_columns(rows)
     numbers, text = [], []
     for values, cells in rows.groupby([*FAMILY, "weight_decay"], sort=False):
         setting = dict(zip([*FAMILY, "weight_decay"], values, strict=True))

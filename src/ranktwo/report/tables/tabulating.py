@@ -8,6 +8,7 @@ import pandas
 from scipy import stats
 
 from ranktwo.evidence.claims.judging import STATUSES
+from ranktwo.study.axes import FAMILY
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,12 @@ def table(make: Make) -> Make:
     The first paragraph of the docstring says on the page what the table shows; all of it is the caption in the report.
     """
     return make
+
+
+def setting_columns(rows: pandas.DataFrame) -> list[str]:
+    """The axes that name a line: the data set, those whose values differ within a data set, and weight decay."""
+    varying = [axis for axis in FAMILY if axis != "dataset" and rows.groupby("dataset")[axis].nunique().max() > 1]
+    return ["dataset", *varying, "weight_decay"]
 
 
 def interval(values: pandas.Series) -> tuple[float, float, int]:
