@@ -56,17 +56,19 @@ OF_OPTIMA = ["residual_1", "residual_2", "residual_3", "effective_rank", "relati
 NULLABLE = {
     "gaps": ["critical_decay", "decay_ratio", "relative_gap"],
     "certificates": OF_CERTIFICATES,
+    "layers": ["residual_2", "effective_rank", "vacuity_lower"],
     "truncation": [*SCORES, *NEURONS, "truncation_ranks", "mean_1", "mean_2", "functional_rank"],
     "optimality": ["relative_gap", *DUAL],
     "optimum": OF_OPTIMA,
 }
 """Columns that figures read and that may be null in all rows of a study's tables."""
-WHOLE = ["outputs", "train_size", "split", "batch_size", "steps", "seed", "step", "functional_rank", "atoms", *RANKS]
+WHOLE = ["outputs", "train_size", "split", "batch_size", "steps", "seed", "step", "depth", "functional_rank", "atoms"]
+WHOLE += RANKS
 
 
 def study(**statuses: str) -> Data:
     """Two families of four weight decays and three seeds; `mu1="unfit"` sets the status of a weight decay's cells."""
-    gaps, spectra, certificates, truncation, optimality = [], [], [], [], []
+    gaps, spectra, certificates, truncation, optimality, layers = [], [], [], [], [], []
     random = np.random.default_rng(0)
     for batch_size in (16, 50):
         for mu in (0.0, 1e-3, 1e-2, 1.0):
@@ -106,6 +108,9 @@ def study(**statuses: str) -> Data:
                     one |= {"norm": 2.0, "bound_upper": 900.0, "data_floor": FLOOR}
                     for matrix in ("V", "U"):
                         certificates.append(cell | one | {"step": step, "matrix": matrix})
+                        if step == 10:
+                            ended = {"matrix": matrix, "depth": 1 if matrix == "V" else 2, "status": status}
+                            layers.append(cell | one | ranks | ended)
                     certified = {"step": step, "relative_gap": 0.5 / (1 + step), **dict.fromkeys(DUAL)}
                     if step == 10:
                         certified |= {name: list(random.uniform(0.5, 1, 5)) for name in DUAL}
@@ -116,7 +121,7 @@ def study(**statuses: str) -> Data:
         | {name: random.uniform(0.1, 1) for name in OF_OPTIMA}
         for share in (0.01, 0.1, 0.5)
     ]
-    rows = {"gaps": gaps, "spectra": spectra, "certificates": certificates, "truncation": truncation}
+    rows = {"gaps": gaps, "layers": layers, "spectra": spectra, "certificates": certificates, "truncation": truncation}
     measured = [
         {"weights": "lab", "tensor": tensor, "norm": 1.5, "remark": None, "effective_rank": 2.5, "residual_2": 0.25}
         | {"singular_values": np.array(values)}
@@ -166,7 +171,7 @@ def write(data: Data, results: Path) -> list[str]:
     (results / "jobs" / "all.json").write_text('{"stacks": ["one"]}')
     assert columns.kinds(pyarrow.schema(fields)) == KINDS
     files_of = {"gaps": "gaps.parquet", "results": "", "stacks": "jobs/all.json", "optima": "optimum/one.parquet"}
-    files_of |= {"weights": "measure/one.parquet"}
+    files_of |= {"layers": "layers/one.parquet", "weights": "measure/one.parquet"}
     return [f"--{option}={results / name}" for option, name in files_of.items()]
 
 

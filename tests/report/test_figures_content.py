@@ -76,7 +76,7 @@ def test_layers_shows_every_matrix_in_its_order_and_the_bound_in_units_of_the_fl
     def floor(rows: pandas.DataFrame) -> pandas.DataFrame:
         return rows.assign(vacuity_lower=(2 * rows["batch_size"] - 1) * np.where(rows["matrix"] == "U", 0.5, 3.0))
 
-    drawn = draw("layers", changed(changed(study(), "spectra", of_u), "certificates", floor))
+    drawn = draw("layers", changed(changed(study(), "layers", of_u), "layers", floor))
     left, _, right = drawn.axes[:3]
     assert labelled(left) == ["V", "U"]
     for axes, values in ((left, [0.05, 0.25]), (right, [3.0, 0.5])):

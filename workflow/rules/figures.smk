@@ -1,9 +1,10 @@
-"""Needs gaps.parquet and the analyses. Makes each figure as PDF, PNG and SVG, and as CSV of the numbers that it shows."""
+"""Needs gaps.parquet, layers.parquet and the analyses. Makes each figure as PDF, PNG and SVG, and as CSV of the numbers that it shows."""
 
 
 rule figure:
     input:
         gaps=f"{RESULTS}/gaps.parquet",
+        layers=f"{RESULTS}/layers.parquet",
         analyses=every("{results}/{analysis}/{stack}.parquet"),
         optima=OPTIMA,
         weights=lambda wildcards: RUN.measured(wildcards.figure),
@@ -41,6 +42,7 @@ rule figure:
         " --results {params.results:q}"
         " --stacks {params.stacks:q}"
         " --stacks-hash {params.stacks_hash}"
+        " --layers {input.layers:q}"
         " --optima {input.optima:q}"
         " --weights {input.weights:q}"
         " --where {params.where:q}"

@@ -72,7 +72,7 @@ def analysis(
     """Register an analysis under its function's name.
 
     rows: what its table has a row for, such as `cell, snapshot and matrix`. Where there are rows of several matrices
-    or snapshots, gaps.parquet shows V's after training.
+    or snapshots, gaps.parquet shows V's after training, and layers.parquet every matrix's.
     schema: gives the table's schema.
     data: whether it reads the data set.
     settings: the section of the config that it reads, if any.

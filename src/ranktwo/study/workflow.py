@@ -226,6 +226,11 @@ class Workflow:
             stacks=short_hash(self.job_hashes), status=short_hash(self.study["status"]), code=fingerprint("gaps")
         )
 
+    @property
+    def layers_identity(self) -> str:
+        """Of layers.parquet: the stacks that it reads."""
+        return self.identity("layers", list(self.stacks))
+
     def figure_identity(self, figure: str) -> str:
         """Of a figure: its settings, the stacks that it reads, its caption and its code."""
         settings = short_hash([self.figures[figure], self.caption(figure), self.figure_settings(figure)])
@@ -278,6 +283,7 @@ class Workflow:
             "train": ("runs/{stack}/history.parquet", lambda w: self.training_identity(w.stack)),
             "optimum": ("optima/{dataset}.parquet", lambda w: self.optimum_identity(w.dataset)),
             "gaps": ("gaps.parquet", lambda w: self.gaps_identity),
+            "layers": ("layers.parquet", lambda w: self.layers_identity),
             "verdicts": ("verdicts.parquet", lambda w: self.verdicts_identity),
             "predictors": ("predictors.parquet", lambda w: self.identity("predictors")),
             "measure": ("weights/{weights}.parquet", lambda w: self.weights_identity(w.weights)),

@@ -14,7 +14,7 @@ from ranktwo.report.drawing.style import ZERO_COLOUR, ZERO_DASHES, Width, decay_
 from ranktwo.report.drawing.titles import unbroken
 from ranktwo.study.axes import FAMILY, REPLICATE, title_part
 
-TABLES = ("spectra", "certificates", "truncation", "optimality", "optimum", "measure")
+TABLES = ("layers", "spectra", "certificates", "truncation", "optimality", "optimum", "measure")
 """Tables that a figure may read beside gaps.parquet."""
 RELATIVE = ["d_1", "d_2", "sample_min", "sample_max", "bound_lower", "bound_upper", "mean_residual_2", "pair_bound"]
 """Columns of certificates that figures show relative to ||V||."""
@@ -36,6 +36,11 @@ class Data:
     """The axes and columns of a phase diagram, as in the config."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The section of the config that the figure reads."""
+
+    @cached_property
+    def layers(self) -> pandas.DataFrame:
+        """Every matrix after training: a row for each cell and matrix."""
+        return self._rows("layers")
 
     @cached_property
     def spectra(self) -> pandas.DataFrame:
@@ -85,11 +90,6 @@ class Data:
     def _rows_of_v(self, table: str) -> pandas.DataFrame:
         rows = self._rows(table)
         return rows[rows["matrix"] == "V"]
-
-    def after_training(self, table: str) -> pandas.DataFrame:
-        """The rows of a table at the last snapshot: one for each cell and matrix, from the input to the output."""
-        rows = self._rows(table)
-        return rows[rows["step"] == rows["steps"]]
 
     def columns(self, kind: str) -> list[str]:
         """The columns of `gaps` of a kind, in the order of the file."""

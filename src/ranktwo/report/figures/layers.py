@@ -26,17 +26,17 @@ def layers(data: Data) -> Figure:
     in a layer with normalised outputs no training can take it below 1, the grey line. Dashed lines include nets that do
     not fit, collapsed or diverged. Where the names of matrices are long, matrices are numbered.
     """
-    spectra, certificates = data.after_training("spectra"), data.after_training("certificates")
-    share = certificates["vacuity_lower"] / (2 * certificates["batch_size"] - 1)
+    matrices = data.layers.dropna(subset=["depth"])
+    matrices = matrices.assign(share=matrices["vacuity_lower"] / (2 * matrices["batch_size"] - 1))
     drawn, parts = panels(data, 3)
     for title, rows, (left, middle, right) in parts:
         status = rows.groupby("weight_decay")["status"].agg(lambda status: sorted(set(status)))
-        for axes, table, column, label in (
-            (left, spectra, "residual_2", "$d_2/\\|W\\|$"),
-            (middle, spectra, "effective_rank", "effective rank"),
-            (right, certificates.assign(share=share), "share", "vacuity/$(2B-1)$"),
+        own = matrices[matrices["cell"].isin(rows["cell"])]
+        for axes, column, label in (
+            (left, "residual_2", "$d_2/\\|W\\|$"),
+            (middle, "effective_rank", "effective rank"),
+            (right, "share", "vacuity/$(2B-1)$"),
         ):
-            own = table[table["cell"].isin(rows["cell"])]
             _draw(axes, data, own, column, status)
             axes.set(title=title, xlabel="matrix", ylabel=label)
         left.set_ylim(-0.02, 1.02)
@@ -50,17 +50,15 @@ def layers(data: Data) -> Figure:
 
 
 def _draw(axes: Axes, data: Data, rows: pandas.DataFrame, column: str, status: pandas.Series) -> None:
-    """A line for each weight decay over the matrices, which stand in the order of the rows."""
-    names = list(dict.fromkeys(rows["matrix"]))
-    places = {name: place for place, name in enumerate(names, start=1)}
-    rows = rows.assign(place=rows["matrix"].map(places))
+    """A line for each weight decay over the matrices, which stand by their depth."""
+    names = list(rows.drop_duplicates("depth").sort_values("depth")["matrix"])
     for weight_decay, cells in rows.groupby("weight_decay"):
-        seeds = over_seeds(cells, "place", column)
+        seeds = over_seeds(cells, "depth", column)
         dashes = {} if status[weight_decay] == ["ok"] else {"linestyle": DASHES}
         if len(seeds):
             line(axes, seeds.index, seeds, marker=".", **data.line_style(weight_decay) | dashes)
     STANDS_FOR[axes] = lambda x: names[round(x) - 1] if 1 <= x <= len(names) else x
     if len(names) <= MOST:
         fit = all(len(name) <= SHORT for name in names)
-        axes.set_xticks(range(1, len(names) + 1), names if fit else list(map(str, places.values())))
+        axes.set_xticks(range(1, len(names) + 1), names if fit else list(map(str, range(1, len(names) + 1))))
     axes.set_xlim(0.5, max(len(names), 1) + 0.5)
