@@ -63,7 +63,7 @@ def sources(results: Path, stacks: list[str]) -> list[Path]:
 
 def _files(results: Path, stack: str) -> list[tuple[str, Path]]:
     """The analyses, and the file that each made of a stack."""
-    return [(name, *gaps.paths(results, name, [stack])) for name in gaps.stages() if name != gaps.TRAINING]
+    return [(name, gaps.paths(results, name, [stack])[0]) for name in gaps.stages() if name != gaps.TRAINING]
 
 
 def _stack(results: Path, stack: str) -> pyarrow.Table:
