@@ -171,6 +171,10 @@ CONFIGS = {
         {"figure": 1, "study": 1, "page": 1},
     ),
     "a figure more": (SMALL | {"figures": {"spectrum": None, "ranks": None}}, {"figure": 1, "study": 1, "page": 1}),
+    "a figure with an analysis of its own": (
+        SMALL | {"figures": {"spectrum": None, "neural-collapse": None}},
+        {"on_demand": 1, "figure": 1, "study": 1, "page": 1},
+    ),
     "a threshold of status": (SMALL | {"status": {"fit_linear": 0.8}}, {"gaps": 1, **AFTER_GAPS}),
     "a threshold of verdicts": (
         SMALL | {"verdicts": {"low_rank": 0.2}},

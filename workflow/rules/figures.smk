@@ -7,6 +7,9 @@ rule figure:
         layers=f"{RESULTS}/layers.parquet",
         analyses=every("{results}/{analysis}/{stack}.parquet"),
         optima=OPTIMA,
+        on_demand=lambda wildcards: every(
+            "{results}/{analysis}/{stack}.parquet", RUN.demands.get(wildcards.figure, [])
+        ),
         weights=lambda wildcards: RUN.measured(wildcards.figure),
         asked=RUN.asked("figure"),
     output:

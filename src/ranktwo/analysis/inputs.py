@@ -67,7 +67,7 @@ ANALYSES: dict[str, Analysis] = {}
 
 
 def analysis(
-    *, rows: str, schema: Callable[[], pyarrow.Schema], data: bool = True, settings: str = ""
+    *, rows: str, schema: Callable[[], pyarrow.Schema], data: bool = True, settings: str = "", on_demand: bool = False
 ) -> Callable[[Make], Make]:
     """Register an analysis under its function's name.
 
@@ -76,6 +76,7 @@ def analysis(
     schema: gives the table's schema.
     data: whether it reads the data set.
     settings: the section of the config that it reads, if any.
+    on_demand: whether it is made only where a figure of the study reads it; no column of gaps.parquet comes of it.
     """
 
     def register(make: Make) -> Make:

@@ -83,8 +83,14 @@ class Workflow:
 
     @cached_property
     def analyses(self) -> list[str]:
-        """The registered analyses of a stack."""
-        return list(registry.entries("analysis"))
+        """The registered analyses of a stack, without those on demand."""
+        return registry.analyses()
+
+    @cached_property
+    def demands(self) -> dict[str, str]:
+        """The analysis on demand that a figure reads, of each figure that reads one."""
+        found = {figure: configuration.section_of(self.drawn(figure), "reads") for figure in self.figures}
+        return {figure: name for figure, name in found.items() if name}
 
     @cached_property
     def tables(self) -> list[str]:
@@ -194,9 +200,9 @@ class Workflow:
         code = fingerprint("analysis", analysis=analysis, **used)
         return _identity(job=self.job_hashes[stack], settings=settings, code=code)
 
-    def analysis_identities(self, stack: str) -> str:
-        """Of all analyses of a stack, by name, as JSON."""
-        return canonical({analysis: self.analysis_identity(analysis, stack) for analysis in self.analyses})
+    def analysis_identities(self, stack: str, *names: str) -> str:
+        """Of these analyses of a stack, or all but those on demand, by name, as JSON."""
+        return canonical({name: self.analysis_identity(name, stack) for name in names or self.analyses})
 
     @cached_property
     def analysis_settings(self) -> str:
@@ -280,6 +286,7 @@ class Workflow:
         """
         rules: dict[str, tuple[str, Callable[[Any], str]]] = {
             "dataset": ("datasets/{dataset}.safetensors", lambda w: self.dataset_identity(w.dataset)),
+            "on_demand": ("{analysis}/{stack}.parquet", lambda w: self.analysis_identity(w.analysis, w.stack)),
             "train": ("runs/{stack}/history.parquet", lambda w: self.training_identity(w.stack)),
             "optimum": ("optima/{dataset}.parquet", lambda w: self.optimum_identity(w.dataset)),
             "gaps": ("gaps.parquet", lambda w: self.gaps_identity),

@@ -126,9 +126,9 @@ class Family:
 
     def of_matrix(self, matrix: str, rows: pandas.DataFrame) -> "Family":
         """The same cells with what `rows` of layers.parquet, one for each cell, say of a matrix for what is V's."""
-        values = rows.set_index("cell").reindex(self.cells["cell"])
-        own = [name for name in values if name not in CELL_COLUMNS and name not in ENDS]
-        cells = self.cells.assign(**{name: values[name].to_numpy() for name in own})
+        values = rows.set_index("cell").reindex(self.cells["cell"]).set_index(self.cells.index)
+        values = values.drop(columns=[*CELL_COLUMNS, *ENDS], errors="ignore")
+        cells = pandas.concat([self.cells.drop(columns=values.columns, errors="ignore"), values], axis=1)
         return Family(cells, self.name, main=False, matrix=matrix, by_layer=True)
 
 

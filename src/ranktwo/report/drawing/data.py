@@ -14,7 +14,7 @@ from ranktwo.report.drawing.style import ZERO_COLOUR, ZERO_DASHES, Width, decay_
 from ranktwo.report.drawing.titles import unbroken
 from ranktwo.study.axes import FAMILY, REPLICATE, title_part
 
-TABLES = ("layers", "spectra", "certificates", "truncation", "optimality", "optimum", "measure")
+TABLES = ("layers", "neural-collapse", "spectra", "certificates", "truncation", "optimality", "optimum", "measure")
 """Tables that a figure may read beside gaps.parquet."""
 RELATIVE = ["d_1", "d_2", "sample_min", "sample_max", "bound_lower", "bound_upper", "mean_residual_2", "pair_bound"]
 """Columns of certificates that figures show relative to ||V||."""
@@ -63,6 +63,12 @@ class Data:
     def optimality(self) -> pandas.DataFrame:
         """Duality gaps: a row for each cell and snapshot."""
         return self._rows("optimality")
+
+    @cached_property
+    def neural_collapse(self) -> pandas.DataFrame:
+        """Features of every matrix after training: a row for each cell and matrix."""
+        rows = self._rows("neural-collapse")
+        return rows[rows["step"] == rows["steps"]]
 
     @cached_property
     def optima(self) -> pandas.DataFrame:
@@ -134,13 +140,16 @@ Draw = Callable[[Data], Figure]
 @overload
 def figure(draw: Draw) -> Draw: ...
 @overload
-def figure(*, needs: str = "", settings: str = "") -> Callable[[Draw], Draw]: ...
-def figure(draw: Draw | None = None, *, needs: str = "", settings: str = "") -> Draw | Callable[[Draw], Draw]:
+def figure(*, needs: str = "", settings: str = "", reads: str = "") -> Callable[[Draw], Draw]: ...
+def figure(
+    draw: Draw | None = None, *, needs: str = "", settings: str = "", reads: str = ""
+) -> Draw | Callable[[Draw], Draw]:
     """Register a figure under its function's name with hyphens.
 
     The registry reads the mark from the source. The first line of the function's docstring is the figure's title,
     and the rest is its caption: what is seen, what it means for the claim, and its limits. `needs` names a section of
-    the config: only a study that has it draws the figure. `settings` names one that the figure reads.
+    the config: only a study that has it draws the figure. `settings` names one that the figure reads. `reads` names an
+    analysis on demand: it is made because the study draws the figure.
     """
     return draw or (lambda drawing: drawing)
 
