@@ -50,7 +50,9 @@ use rule analysis as on_demand with:
         f"{RESULTS}/benchmarks/{{analysis}}/{{stack}}.tsv"
     params:
         study=RUN.label,
-        identity=lambda wildcards: RUN.analysis_identities(wildcards.stack, wildcards.analysis),
+        identity=lambda wildcards: RUN.analysis_identities(
+            wildcards.stack, wildcards.analysis
+        ),
         job=RUN.job_file,
         job_hash=RUN.job_hash,
         results=lambda wildcards, output: RESULTS,

@@ -8,7 +8,8 @@ rule figure:
         analyses=every("{results}/{analysis}/{stack}.parquet"),
         optima=OPTIMA,
         on_demand=lambda wildcards: every(
-            "{results}/{analysis}/{stack}.parquet", RUN.demands.get(wildcards.figure, [])
+            "{results}/{analysis}/{stack}.parquet",
+            RUN.demands.get(wildcards.figure, []),
         ),
         weights=lambda wildcards: RUN.measured(wildcards.figure),
         asked=RUN.asked("figure"),
