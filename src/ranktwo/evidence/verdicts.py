@@ -92,11 +92,12 @@ def verdicts(cells: Cells, layers: pandas.DataFrame, limits: Limits) -> pandas.D
     """
     judged = _counted_as_real(cells.rows).drop_duplicates(list(AXES))
     own_matrices = _counted_as_real(layers.dropna(subset=["depth"]))
-    architectures = dict(_architectures(judged))
+    architectures = {
+        name: [DataSet(part, cells.kinds, own_matrices) for part in parts] for name, parts in _architectures(judged)
+    }
     rows: list[dict[str, object]] = []
     for one in claims().values():
-        for number, (name, parts) in enumerate(architectures.items()):
-            datasets = [DataSet(part, cells.kinds, own_matrices) for part in parts]
+        for number, (name, datasets) in enumerate(architectures.items()):
             findings = [(data, finding) for data in datasets for finding in one.judge(data, limits)]
             first = findings[0][1].rule
             own = pandas.DataFrame([_row(one, data, finding) for data, finding in findings]).assign(architecture=name)
