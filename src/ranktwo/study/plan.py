@@ -381,8 +381,9 @@ def report(stacks: list[Stack], device: str, sought: list[Minimisers]) -> str:
         "",
         table,
         "",
-        f"In all {_time(total)} of CPU cores (hours:minutes:seconds) without figures and verdicts; on the core",
-        f"of the calibration, within a factor of {WITHIN['training']} (training) and {WITHIN['analyses']} (analyses).",
+        f"In all {_time(total)} of CPU cores (hours:minutes:seconds) without verdicts, figures and what is made for",
+        f"them alone; on the core of the calibration, within a factor of {WITHIN['training']} (training) and",
+        f"{WITHIN['analyses']} (analyses).",
     ]
     if device != "cpu" and new:
         lines.append(gpu_sentence(stacks))
