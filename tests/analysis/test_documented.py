@@ -88,6 +88,16 @@ NOT_HERE = {
         *("dual_curve", "neuron_angles", "neuron_heights", "neuron_shares"),
     },
     "analysis/optimum/test_table.py": {"decay_ratio", "rounds", "atoms", "atom_directions", "atom_weights"},
+    "analysis/test_neural_collapse.py": {
+        *("nc1", "within_over_between", "nc2_norms", "nc2_angles", "nc3", "feature_effective_rank"),
+        *("feature_stable_rank", "no_neural_collapse"),
+    },
+    "evidence/test_timing.py": {
+        *("fit_step", "generalization_step", "rank_fall_step", "residual_fall_step", "initial_effective_rank"),
+        *("output_rank_fall_step", "output_residual_fall_step", "output_initial_effective_rank"),
+        "output_effective_rank",
+    },
+    "evidence/test_layers.py and test_by_layer.py": {"depth", "residual_sample_rank", "architecture"},
     "analysis/test_baseline.py": {"input_rank", "chance_score", "linear_train_score", "linear_test_score"},
     "analysis/test_measured.py": {"file", "tensor", "shape", "remark", "spectral_norm"},
     "evidence/test_gaps.py": {

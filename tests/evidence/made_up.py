@@ -108,9 +108,13 @@ def effect_of(values, splits=False):
     return Effect.of(pandas.Series(values, index=pandas.MultiIndex.from_tuples(places, names=["split", "seed"])))
 
 
-def judge(*parts, kinds=KINDS):
+NO_LAYERS = pandas.DataFrame({"cell": [], "matrix": [], "depth": []})
+"""Rows of layers.parquet where no test asks for more."""
+
+
+def judge(*parts, kinds=KINDS, layers=NO_LAYERS):
     """The verdicts on these rows of gaps.parquet."""
-    return verdicts.verdicts(Cells(pandas.concat(parts, ignore_index=True), kinds), LIMITS)
+    return verdicts.verdicts(Cells(pandas.concat(parts, ignore_index=True), kinds), layers, LIMITS)
 
 
 def one(rows, claim, dataset="toy", rule=None, family=""):

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pandas
+import pyarrow
 import pytest
 import scipy.stats
 from evidence.made_up import (
@@ -15,6 +16,7 @@ from evidence.made_up import (
     KINDS,
     LIMITS,
     MANY,
+    NO_LAYERS,
     RANK_RULES,
     as_table,
     by_rank,
@@ -218,7 +220,7 @@ def test_the_best_decay_is_chosen_by_the_other_seeds():
     decays = [0.0, *np.geomspace(1e-3, 1, 20)]
     gains = []
     for _ in range(20):
-        data = DataSet(study(decays=decays, seeds=4, test_loss=lambda mu, s: 10 + random.normal()), KINDS)
+        data = DataSet(study(decays=decays, seeds=4, test_loss=lambda mu, s: 10 + random.normal()), KINDS, NO_LAYERS)
         findings = CLAIMS["C5a"].judge(data, LIMITS)
         gains += [finding.effect.value for finding in findings if finding.rule == "test_loss any rank"]
     assert len(gains) == 20
@@ -321,6 +323,10 @@ def command(name, stage, tmp_path, monkeypatch, cells, *kinds, **options):
     source = tmp_path / "gaps.parquet"
     files.write_parquet(source, as_table(cells), {"provenance": {"stage": "gaps"}})
     made = {kind: tmp_path / f"made.{kind}" for kind in ("parquet", *kinds)}
+    if name == "verdicts":
+        options["layers"] = tmp_path / "layers.parquet"
+        table = pyarrow.Table.from_pandas(NO_LAYERS, preserve_index=False)
+        files.write_parquet(options["layers"], table, {"provenance": {"stage": "layers"}})
     arguments = [f"--gaps={source}", f"--output={made['parquet']}", *(f"--{kind}={made[kind]}" for kind in kinds)]
     monkeypatch.setattr("sys.argv", ["command", *arguments, *(f"--{name}={value}" for name, value in options.items())])
     stage.main()
@@ -375,13 +381,14 @@ def nets(data, limits):
 ASKED = """
 import json, sys
 from pathlib import Path
+import pandas
 from ranktwo.evidence import gaps, verdicts
 from ranktwo.study.limits import Limits
 from ranktwo.report import numbers, pages
 from ranktwo.report.verdicts import page
 
 cells = gaps.read_cells(Path(sys.argv[1]))
-rows = verdicts.verdicts(cells, Limits())
+rows = verdicts.verdicts(cells, pandas.DataFrame({"cell": [], "depth": []}), Limits())
 macros = [macro[:2] for macro in numbers.macros(rows, cells.rows)]
 found = {"claims": list(verdicts.claims()), "rows": rows[["claim", "dataset", "verdict", "note"]].to_dict("records")}
 found |= {"page": pages.to_markdown("", *page(rows, cells.rows)), "macros": macros}

@@ -49,7 +49,7 @@ def make_gaps() -> Callable[..., pandas.DataFrame]:
 def verdict_rows() -> pandas.DataFrame:
     """Rows of two claims on two data sets, with rows of ranks and of another family."""
     facts = {"family": "", "headline": True, "effect": np.nan, "low": np.nan, "high": np.nan, "cells": 6}
-    facts |= {"splits": 1, "replicates": 3}
+    facts |= {"splits": 1, "replicates": 3, "architecture": "mlp", "matrix": "V", "sample_rank": pandas.NA}
     facts |= {"rule": "residual_2", "effect_name": "d_2/||V||", "criterion": "Supported if below 0.1.", "note": ""}
     good = {"verdict": "supported", "effect": 1.21e-7, "low": 1.1e-7, "high": 1.3e-7}
     bad = {"verdict": "contradicted", "effect": 0.789, "low": 0.7, "high": 0.8}

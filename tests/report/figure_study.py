@@ -51,6 +51,7 @@ OF_CERTIFICATES = [
     *("norm", "d_1", "d_2", "sample_min", "sample_max", "bound_lower", "bound_upper", "mean_residual_2", "pair_bound"),
     *("data_floor", "eps_lower", "eps_upper"),
 ]
+OF_COLLAPSE = ["nc1", "nc2_norms", "nc2_angles", "nc3", "feature_effective_rank"]
 SCORES = ["truncated_test_score", "shrunk_test_score"]
 NEURONS = ["plane_1", "plane_2", "outgoing"]
 DUAL = ["dual_curve", "neuron_angles", "neuron_heights", "neuron_shares"]
@@ -60,29 +61,20 @@ NULLABLE = {
     "gaps": ["critical_decay", "decay_ratio", "relative_gap", *MOMENTS],
     "train": ["train_accuracy", "test_accuracy"],
     "certificates": OF_CERTIFICATES,
+    "layers": ["residual_2", "effective_rank", "vacuity_lower"],
+    "neural-collapse": OF_COLLAPSE,
     "truncation": [*SCORES, *NEURONS, "truncation_ranks", "mean_1", "mean_2", "functional_rank"],
     "optimality": ["relative_gap", *DUAL],
     "optimum": OF_OPTIMA,
 }
 """Columns that figures read and that may be null in all rows of a study's tables."""
-WHOLE = [
-    "outputs",
-    "train_size",
-    "split",
-    "batch_size",
-    "steps",
-    "seed",
-    "step",
-    "functional_rank",
-    "atoms",
-    *RANKS,
-    *MOMENTS,
-]
+WHOLE = ["outputs", "train_size", "split", "batch_size", "steps", "seed", "step", "depth", "functional_rank", "atoms"]
+WHOLE += [*RANKS, *MOMENTS]
 
 
 def study(**statuses: str) -> Data:
     """Two families of four weight decays and three seeds; `mu1="unfit"` sets the status of a weight decay's cells."""
-    gaps, history, spectra, certificates, truncation, optimality = [], [], [], [], [], []
+    gaps, history, spectra, certificates, truncation, optimality, layers, collapse = [], [], [], [], [], [], [], []
     random = np.random.default_rng(0)
     for batch_size in (16, 50):
         for mu in (0.0, 1e-3, 1e-2, 1.0):
@@ -124,6 +116,11 @@ def study(**statuses: str) -> Data:
                     one |= {"norm": 2.0, "bound_upper": 900.0, "data_floor": FLOOR}
                     for matrix in ("V", "U"):
                         certificates.append(cell | one | {"step": step, "matrix": matrix})
+                        if step == 10:
+                            ended = {"matrix": matrix, "depth": 1 if matrix == "V" else 2, "status": status}
+                            layers.append(cell | one | ranks | ended)
+                        features = {name: random.uniform(0, 1) for name in OF_COLLAPSE}
+                        collapse.append(cell | features | {"step": step, "matrix": matrix})
                     certified = {"step": step, "relative_gap": 0.5 / (1 + step), **dict.fromkeys(DUAL)}
                     if step == 10:
                         certified |= {name: list(random.uniform(0.5, 1, 5)) for name in DUAL}
@@ -134,7 +131,15 @@ def study(**statuses: str) -> Data:
         | {name: random.uniform(0.1, 1) for name in OF_OPTIMA}
         for share in (0.01, 0.1, 0.5)
     ]
-    rows = {"gaps": gaps, "train": history, "spectra": spectra, "certificates": certificates, "truncation": truncation}
+    rows = {
+        "gaps": gaps,
+        "train": history,
+        "layers": layers,
+        "neural-collapse": collapse,
+        "spectra": spectra,
+        "certificates": certificates,
+        "truncation": truncation,
+    }
     measured = [
         {"weights": "lab", "tensor": tensor, "norm": 1.5, "remark": None, "effective_rank": 2.5, "residual_2": 0.25}
         | {"singular_values": np.array(values)}
@@ -148,7 +153,9 @@ def study(**statuses: str) -> Data:
 
 def as_read(rows: pandas.DataFrame) -> pandas.DataFrame:
     """Rows with the types of a file's columns: whole numbers that may be null, and numbers where all are null."""
-    types = dict.fromkeys(WHOLE, "Int64") | dict.fromkeys([*OF_GAPS, *OF_CERTIFICATES, *OF_OPTIMA], "float64")
+    types = dict.fromkeys(WHOLE, "Int64") | dict.fromkeys(
+        [*OF_GAPS, *OF_CERTIFICATES, *OF_COLLAPSE, *OF_OPTIMA], "float64"
+    )
     return rows.astype({name: kind for name, kind in types.items() if name in rows})
 
 
@@ -185,7 +192,7 @@ def write(data: Data, results: Path) -> list[str]:
     (results / "jobs" / "all.json").write_text('{"stacks": ["one"]}')
     assert columns.kinds(pyarrow.schema(fields)) == KINDS
     files_of = {"gaps": "gaps.parquet", "results": "", "stacks": "jobs/all.json", "optima": "optimum/one.parquet"}
-    files_of |= {"weights": "measure/one.parquet"}
+    files_of |= {"layers": "layers/one.parquet", "weights": "measure/one.parquet"}
     return [f"--{option}={results / name}" for option, name in files_of.items()]
 
 

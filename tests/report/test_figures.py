@@ -53,7 +53,7 @@ def with_two_splits(rows: pandas.DataFrame) -> pandas.DataFrame:
 def test_a_second_split_of_the_same_numbers_changes_no_panel_but_its_count(name):
     data = study()
     once = [plain(axes.get_title()) for axes in panels_of(draw(name, data))]
-    for table in ("gaps", "train", "spectra", "certificates", "truncation", "optimality"):
+    for table in ("gaps", "train", "layers", "neural-collapse", "spectra", "certificates", "truncation", "optimality"):
         data = changed(data, table, with_two_splits)
     twice = [plain(axes.get_title()) for axes in panels_of(draw(name, data))]
     if name in ("dual", "neurons"):

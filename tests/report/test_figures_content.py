@@ -76,13 +76,37 @@ def test_layers_shows_every_matrix_in_its_order_and_the_bound_in_units_of_the_fl
     def floor(rows: pandas.DataFrame) -> pandas.DataFrame:
         return rows.assign(vacuity_lower=(2 * rows["batch_size"] - 1) * np.where(rows["matrix"] == "U", 0.5, 3.0))
 
-    drawn = draw("layers", changed(changed(study(), "spectra", of_u), "certificates", floor))
+    drawn = draw("layers", changed(changed(study(), "layers", of_u), "layers", floor))
     left, _, right = drawn.axes[:3]
     assert labelled(left) == ["V", "U"]
     for axes, values in ((left, [0.05, 0.25]), (right, [3.0, 0.5])):
         lines = [line for line in axes.lines if line.get_label().startswith("$\\mu$")]
         assert len(lines) == 4
         assert all(list(line.get_ydata()) == pytest.approx(values) for line in lines)
+
+
+def test_neural_collapse_is_of_the_last_matrix_and_of_every_layer():
+    def of_u(rows: pandas.DataFrame) -> pandas.DataFrame:
+        last = (rows["matrix"] == "U") & (rows["step"] == 10)
+        return rows.assign(nc1=np.where(last, 0.25, 0.5), nc2_angles=np.where(last, 0.125, 0.5))
+
+    data = changed(study(), "neural-collapse", of_u)
+    left, middle, _ = draw("neural-collapse", data).axes[:3]
+
+    def drawn(axes: Axes, label: str) -> set[float]:
+        return {y for line in axes.lines if line.get_label() == label for y in line.get_ydata()}
+
+    assert drawn(left, "NC1") == {0.25} and drawn(left, "$d_2/\\|V\\|$") == {0.05}
+    # Of two classes these are 0 whatever the net.
+    assert not drawn(left, "NC2, angles") and not drawn(left, "NC2, norms") and drawn(left, "NC3")
+    lines = [line for line in middle.lines if line.get_label().startswith("$\\mu$")]
+    assert len(lines) == 4 and all(list(line.get_ydata()) == [0.5, 0.25] for line in lines)
+    ten = data
+    for table in ("gaps", "layers", "neural-collapse"):
+        ten = changed(ten, table, lambda rows: rows.assign(outputs=10, task="multiclass"))
+    assert drawn(draw("neural-collapse", ten).axes[0], "NC2, angles") == {0.125}
+    numbers = changed(data, "gaps", lambda rows: rows.assign(task="regression"))
+    assert [text.get_text() for text in draw("neural-collapse", numbers).texts] == ["no data set with classes"]
 
 
 def labelled(axes: Axes) -> list[str]:

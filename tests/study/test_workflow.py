@@ -1,9 +1,15 @@
 """What the Snakefile is told of a study: the splits of its data sets, and what captions say of them."""
 
+import json
+
 import pytest
 from support import SMALL, with_axis
 
+from ranktwo.evidence import gaps
 from ranktwo.study.workflow import Workflow
+
+OWN = {"neural-collapse": None, "collapse-again": {"draws": "neural-collapse"}}
+"""Figures that read an analysis on demand."""
 
 
 def test_the_splits_of_a_data_set_are_those_of_its_cells(tmp_path, monkeypatch):
@@ -27,6 +33,17 @@ def test_a_caption_counts_the_runs_behind_a_line(splits, said, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     caption = Workflow(with_axis("split", splits), "test").caption("spectrum")
     assert all(words in caption for words in said)
+
+
+def test_an_analysis_on_demand_is_made_for_the_figures_that_read_it_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plain, asked = (Workflow(SMALL | {"figures": figures}, "test") for figures in ({"ranks": None}, OWN))
+    assert plain.demands == {} and asked.demands == dict.fromkeys(OWN, "neural-collapse")
+    assert "neural-collapse" not in plain.analyses == asked.analyses
+    [stack] = asked.stacks
+    assert plain.analysis_identities(stack) == asked.analysis_identities(stack)
+    assert list(json.loads(asked.analysis_identities(stack, "neural-collapse"))) == ["neural-collapse"]
+    assert "neural-collapse" not in gaps.stages()
 
 
 def test_minimisers_are_found_for_as_many_splits_as_the_config_says(tmp_path, monkeypatch):

@@ -51,7 +51,7 @@ def test_a_split_that_is_added_is_trained_and_the_old_one_stays(checkout):
 
 
 PACKAGE = Path("src") / "ranktwo"
-AFTER_GAPS = {"verdicts": 1, "predictors": 1, "figure": 1, "numbers": 1, "study": 1, "page": 1, "table": 2}
+AFTER_GAPS = {"layers": 1, "verdicts": 1, "predictors": 1, "figure": 1, "numbers": 1, "study": 1, "page": 1, "table": 3}
 AFTER_TRAINING = {"analysis": 1, "gaps": 1, **AFTER_GAPS}
 OPTIMIZER = """from ranktwo.training.optimizers.base import optimizer
 
@@ -171,6 +171,10 @@ CONFIGS = {
         {"figure": 1, "study": 1, "page": 1},
     ),
     "a figure more": (SMALL | {"figures": {"spectrum": None, "ranks": None}}, {"figure": 1, "study": 1, "page": 1}),
+    "a figure with an analysis of its own": (
+        SMALL | {"figures": {"spectrum": None, "neural-collapse": None}},
+        {"on_demand": 1, "figure": 1, "study": 1, "page": 1},
+    ),
     "a threshold of status": (SMALL | {"status": {"fit_linear": 0.8}}, {"gaps": 1, **AFTER_GAPS}),
     "a threshold of verdicts": (
         SMALL | {"verdicts": {"low_rank": 0.2}},

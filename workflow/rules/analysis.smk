@@ -33,3 +33,27 @@ rule analysis:
         " --identities {params.identity:q}"
         " --study {params.study:q}"
         " --log {log:q}"
+
+
+# An analysis that a figure of the study reads and nothing else.
+use rule analysis as on_demand with:
+    input:
+        dataset=lambda wildcards: f"{RESULTS}/datasets/{RUN.dataset_of(wildcards.stack)}.safetensors",
+        weights=f"{RESULTS}/runs/{{stack}}/weights.safetensors",
+        history=f"{RESULTS}/runs/{{stack}}/history.parquet",
+        asked=RUN.asked("on_demand"),
+    output:
+        f"{RESULTS}/{{analysis}}/{{stack}}.parquet",
+    log:
+        f"{RESULTS}/logs/{{analysis}}/{{stack}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{analysis}}/{{stack}}.tsv"
+    params:
+        study=RUN.label,
+        identity=lambda wildcards: RUN.analysis_identities(
+            wildcards.stack, wildcards.analysis
+        ),
+        job=RUN.job_file,
+        job_hash=RUN.job_hash,
+        results=lambda wildcards, output: RESULTS,
+        settings=lambda wildcards, output: RUN.analysis_settings,

@@ -50,11 +50,12 @@ wildcard_constraints:
     figure=pattern(RUN.figures),
     table=pattern(RUN.tables),
     weights=pattern(RUN.study["weights"]),
+    analysis=pattern(set(RUN.demands.values())),
 
 
-def every(template: str) -> list[str]:
-    """The file of each stack, and of each analysis where the template names one."""
-    return expand(template, results=RESULTS, stack=RUN.stacks, analysis=RUN.analyses)
+def every(template: str, analyses: list[str] = RUN.analyses) -> list[str]:
+    """The file of each stack, and of each of these analyses where the template names one."""
+    return expand(template, results=RESULTS, stack=RUN.stacks, analysis=analyses)
 
 
 # The minimisers of each data set that has two-layer nets whose decay is a penalty.

@@ -1,12 +1,17 @@
-"""Needs gaps.parquet and the analyses. Makes each figure as PDF, PNG and SVG, and as CSV of the numbers that it shows."""
+"""Needs gaps.parquet, layers.parquet and the analyses. Makes each figure as PDF, PNG and SVG, and as CSV of the numbers that it shows."""
 
 
 rule figure:
     input:
         gaps=f"{RESULTS}/gaps.parquet",
         history=every("{results}/runs/{stack}/history.parquet"),
+        layers=f"{RESULTS}/layers.parquet",
         analyses=every("{results}/{analysis}/{stack}.parquet"),
         optima=OPTIMA,
+        on_demand=lambda wildcards: every(
+            "{results}/{analysis}/{stack}.parquet",
+            RUN.demands.get(wildcards.figure, []),
+        ),
         weights=lambda wildcards: RUN.measured(wildcards.figure),
         asked=RUN.asked("figure"),
     output:
@@ -42,6 +47,7 @@ rule figure:
         " --results {params.results:q}"
         " --stacks {params.stacks:q}"
         " --stacks-hash {params.stacks_hash}"
+        " --layers {input.layers:q}"
         " --optima {input.optima:q}"
         " --weights {input.weights:q}"
         " --where {params.where:q}"

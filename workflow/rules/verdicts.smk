@@ -1,9 +1,10 @@
-"""Needs gaps.parquet. Gives every claim of the paper its verdict: as rows, and as the page that a person reads first."""
+"""Needs gaps.parquet and layers.parquet. Gives every claim of the paper its verdict: as rows, and as the page that a person reads first."""
 
 
 rule verdicts:
     input:
         gaps=f"{RESULTS}/gaps.parquet",
+        layers=f"{RESULTS}/layers.parquet",
         asked=RUN.asked("verdicts"),
     output:
         parquet=f"{RESULTS}/verdicts.parquet",
@@ -27,6 +28,7 @@ rule verdicts:
     shell:
         "python -m ranktwo verdicts"
         " --gaps {input.gaps:q}"
+        " --layers {input.layers:q}"
         " --thresholds {params.thresholds:q}"
         " --output {output.parquet:q}"
         " --md {output.md:q}"

@@ -67,15 +67,16 @@ ANALYSES: dict[str, Analysis] = {}
 
 
 def analysis(
-    *, rows: str, schema: Callable[[], pyarrow.Schema], data: bool = True, settings: str = ""
+    *, rows: str, schema: Callable[[], pyarrow.Schema], data: bool = True, settings: str = "", on_demand: bool = False
 ) -> Callable[[Make], Make]:
     """Register an analysis under its function's name.
 
     rows: what its table has a row for, such as `cell, snapshot and matrix`. Where there are rows of several matrices
-    or snapshots, gaps.parquet shows V's after training.
+    or snapshots, gaps.parquet shows V's after training, and layers.parquet every matrix's.
     schema: gives the table's schema.
     data: whether it reads the data set.
     settings: the section of the config that it reads, if any.
+    on_demand: whether it is made only where a figure of the study reads it; no column of gaps.parquet comes of it.
     """
 
     def register(make: Make) -> Make:

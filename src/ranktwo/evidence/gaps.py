@@ -124,7 +124,7 @@ def paths(results: Path, stage: str, stacks: list[str]) -> list[Path]:
 
 def stages() -> list[str]:
     """The stages whose headlines gaps.parquet shows, in the order of its columns: training, spectra, other analyses."""
-    return list(dict.fromkeys([TRAINING, SPECTRA, *registry.entries("analysis")]))
+    return list(dict.fromkeys([TRAINING, SPECTRA, *registry.analyses()]))
 
 
 def sources(results: Path, stacks: list[str]) -> list[Path]:

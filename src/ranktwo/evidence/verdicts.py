@@ -1,35 +1,51 @@
-"""A verdict on every registered claim: rows for each data set, and one over all of them."""
+"""A verdict on every registered claim: rows for each data set and architecture, and one over all data sets."""
 
 import re
+from collections.abc import Iterator
 
 import pandas
 
-from ranktwo.evidence.claims.families import DataSet
-from ranktwo.evidence.claims.judging import STATUSES, SUPPORTED, VERDICTS, Claim, Finding
+from ranktwo.evidence.claims.families import SHAPE, DataSet, V, architecture
+from ranktwo.evidence.claims.judging import STATUSES, SUPPORTED, VERDICTS, Claim, Finding, corrected
 from ranktwo.evidence.gaps import Cells
 from ranktwo.evidence.predictors import OVERALL
 from ranktwo.store import registry
 from ranktwo.store.columns import BOOL, REAL, TEXT, TEXTS, WHOLE, column
-from ranktwo.study.axes import AXES, CELL_COLUMNS
+from ranktwo.store.records import MATRIX
+from ranktwo.study.axes import AXES, CELL_COLUMNS, MLP
 from ranktwo.study.limits import Limits
 
 COLUMNS = {
     "claim": column(TEXT, "The claim that the row judges, of arXiv 2410.02176 or ours; verdicts.md has its words."),
     "dataset": CELL_COLUMNS["dataset"],
+    "architecture": column(
+        TEXT,
+        "The nets that are judged: `mlp` is the paper's, with one hidden layer of relu units without biases and "
+        "normalisation; others name what differs. `headline` rows are of one architecture: the paper's if a data set "
+        "has it, or else the one that most data sets have.",
+    ),
+    "matrix": MATRIX["matrix"],
+    "sample_rank": column(
+        WHOLE, "R of the matrix, of whose rank the theorem speaks; null but in rows of layers, of C1 and C2."
+    ),
     "rule": column(
         TEXT, "What the claim was judged by: a column of gaps.parquet, and the statistic if there are several."
     ),
     "family": column(
         TEXT,
         "Cells that differ in weight decay, split and seed only: the values of the axes in which they differ from the "
-        "data set's main family, which is the one with the most cells among those with clean labels, constant decay, "
-        "SGD and mini-batches; empty for that one.",
+        "main family of the data set and architecture, which is the one with the most cells among those with clean "
+        "labels, constant decay, SGD and mini-batches; empty for that one.",
     ),
     "task": CELL_COLUMNS["task"],
     "headline": column(
         BOOL, "Whether the row is the claim's verdict for its data set: by its first rule, main family."
     ),
-    "verdict": column(TEXT, f"{', '.join(f'`{word}`' for word in VERDICTS)}: by `criterion`, at the 5 % level."),
+    "verdict": column(
+        TEXT,
+        f"{', '.join(f'`{word}`' for word in VERDICTS)}: by `criterion`, at the 5 % level; of layers after Holm's "
+        "correction over the matrices of the family.",
+    ),
     "effect": column(REAL, "The number that `effect_name` describes, a mean over splits of means over their seeds."),
     "low": column(
         REAL,
@@ -68,31 +84,59 @@ def _parts(id: str) -> list[str | int]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", id)]
 
 
-def verdicts(cells: Cells, limits: Limits) -> pandas.DataFrame:
-    """Rows of verdicts.parquet, from rows of gaps.parquet: claim by claim, `overall` rows after those of the data sets.
+def verdicts(cells: Cells, layers: pandas.DataFrame, limits: Limits) -> pandas.DataFrame:
+    """Rows of verdicts.parquet, from rows of gaps.parquet and of layers.parquet.
 
-    A run that stands in the study under two names (`full` and the batch size that it means) counts once.
+    They stand claim by claim and architecture by architecture, the `overall` rows after those of the data sets. A run
+    that stands in the study under two names (`full` and the batch size that it means) counts once.
     """
-    counts = {name: float for name, kind in cells.rows.dtypes.items() if kind == "Int64" and name not in AXES}
-    judged = cells.rows.astype(counts).drop_duplicates(list(AXES)).copy()
-    datasets = [DataSet(part, cells.kinds) for _, part in judged.groupby("dataset", sort=False)]
+    judged = _counted_as_real(cells.rows).drop_duplicates(list(AXES))
+    own_matrices = _counted_as_real(layers.dropna(subset=["depth"]))
+    architectures = {
+        name: [DataSet(part, cells.kinds, own_matrices) for part in parts] for name, parts in _architectures(judged)
+    }
     rows: list[dict[str, object]] = []
     for one in claims().values():
-        findings = [(data, finding) for data in datasets for finding in one.judge(data, limits)]
-        first = findings[0][1].rule
-        own = pandas.DataFrame([_row(one, data, finding) for data, finding in findings])
-        own["headline"] = own["main"] & (own["rule"] == first)
-        rows += own.to_dict("records")
-        for rule, main in own[own["main"]].groupby("rule", sort=False):
-            rows.append(_overall(main, one) | {"headline": rule == first})
-    return pandas.DataFrame(rows)[list(COLUMNS)]
+        for number, (name, datasets) in enumerate(architectures.items()):
+            findings = [(data, finding) for data in datasets for finding in one.judge(data, limits)]
+            first = findings[0][1].rule
+            own = pandas.DataFrame([_row(one, data, finding) for data, finding in findings]).assign(architecture=name)
+            for _, of_one_net in own[own["by_layer"]].groupby(["dataset", "family", "rule"]):
+                own.loc[of_one_net.index, "verdict"] = corrected(of_one_net)["verdict"]
+            own["headline"] = own["main"] & (own["rule"] == first) & (number == 0)
+            rows += own.to_dict("records")
+            for rule, main in own[own["main"]].groupby("rule", sort=False):
+                headline = rule == first and number == 0
+                rows.append(_overall(main, one) | {"architecture": name, "headline": headline})
+    return pandas.DataFrame(rows)[list(COLUMNS)].astype({"sample_rank": "Int64"})
+
+
+def _counted_as_real(rows: pandas.DataFrame) -> pandas.DataFrame:
+    """The rows with whole numbers that are no axes as numbers of any kind, of which there are means."""
+    return rows.astype({name: float for name, kind in rows.dtypes.items() if kind == "Int64" and name not in AXES})
+
+
+def _architectures(rows: pandas.DataFrame) -> Iterator[tuple[str, list[pandas.DataFrame]]]:
+    """Each architecture with its rows by data set: the paper's first, then those of most data sets."""
+    shapes = rows[list(SHAPE)]
+    known = {
+        tuple(shape): architecture(dict(zip(SHAPE, shape, strict=True)))
+        for shape in set(shapes.itertuples(index=False))
+    }
+    names = [known[shape] for shape in map(tuple, shapes.itertuples(index=False))]
+    found = {
+        name: [part for _, part in own.groupby("dataset", sort=False)]
+        for name, own in rows.groupby(pandas.Series(names, rows.index), sort=False)
+    }
+    yield from sorted(found.items(), key=lambda one: (one[0] != MLP, -len(one[1])))
 
 
 def _row(one: Claim, data: DataSet, finding: Finding) -> dict[str, object]:
     return {
         "claim": one.id,
         **data.rows[["dataset", "task"]].iloc[0],
-        **{name: getattr(finding, name) for name in ("family", "main", "rule", "verdict")},
+        **{name: getattr(finding, name) for name in ("family", "main", "matrix", "by_layer", "sample_rank")},
+        **{name: getattr(finding, name) for name in ("rule", "verdict")},
         **{name: getattr(finding.effect, name) for name in ("low", "high", "splits", "replicates")},
         "effect": finding.effect.value,
         **{
@@ -112,11 +156,12 @@ def _judged(finding: Finding, p_value: float) -> float | None:
 
 
 def _overall(rows: pandas.DataFrame, one: Claim) -> dict[str, object]:
-    """The row over all data sets of one claim and rule, from the rows of their main families."""
+    """The row over all data sets of one claim, architecture and rule, from the rows of their main families."""
     verdict, note = one.combine.judge(rows)
     return {
         "claim": one.id,
         "dataset": OVERALL,
+        "matrix": V,
         "family": "",
         "rule": rows["rule"].iloc[0],
         "verdict": verdict,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas
 
+from ranktwo.evidence.claims.families import V
 from ranktwo.evidence.claims.judging import VERDICTS
 from ranktwo.evidence.predictors import OVERALL
 from ranktwo.evidence.wording import bracket, number, short
@@ -16,6 +17,14 @@ EFFECTS = (
     "data set has one split, they are over its seeds, and say nothing of other splits. Fewer than three: no interval, "
     "and inconclusive. S counts splits, n replicates (pairs of split and seed). Over data sets p-values are corrected "
     "by Holm's method at the level of 5 %."
+)
+
+
+ARCHITECTURES = (
+    "Each architecture is judged by itself. Beside V, other matrices are judged as V is, by their own distance from "
+    "rank two; those of a family are a family of tests of their own, corrected by Holm's method, and count for nothing "
+    "over data sets. R bounds the rank of a sample's gradient: the theorem speaks of rank R, and of nothing where R is "
+    "the full rank of the matrix."
 )
 
 
@@ -96,7 +105,7 @@ def details(rows: pandas.DataFrame) -> pandas.DataFrame:
     lines = [
         {
             "claim": row.claim,
-            "data set": f"{row.dataset} ({row.family})" if row.family else row.dataset,
+            "data set": _place(row),
             "verdict": row.verdict,
             "effect": number(row.effect),
             "95 % interval": bracket(row.low, row.high),
@@ -106,6 +115,30 @@ def details(rows: pandas.DataFrame) -> pandas.DataFrame:
         for row in rows.itertuples()
     ]
     return pandas.DataFrame(lines)
+
+
+def architectures(rows: pandas.DataFrame) -> pandas.DataFrame:
+    """A line for each claim that is judged by layer, architecture, data set and family; none without rows of layers."""
+    lines = []
+    for claim in rows.loc[rows["sample_rank"].notna(), "claim"].unique():
+        own = rows[rows["claim"] == claim]
+        own = own[own["rule"] == own["rule"].iloc[0]]
+        for (name, *_), family in own.groupby(["architecture", "dataset", "family"], sort=False):
+            [of_v] = family[family["matrix"] == V].itertuples()
+            line = {"claim": claim, "architecture": name, "data set": _place(of_v), "V": of_v.verdict}
+            line |= {"effect": number(of_v.effect), "95 % interval": bracket(of_v.low, of_v.high)}
+            named = {
+                word: ", ".join(f"{one.matrix} (R = {one.sample_rank})" for one in part.itertuples())
+                for word, part in family[family["matrix"] != V].groupby("verdict")
+            }
+            line["other matrices"] = "; ".join(f"{word}: {named[word]}" for word in VERDICTS if word in named) or "-"
+            lines.append(line)
+    return pandas.DataFrame(lines)
+
+
+def _place(row: Any) -> str:
+    """The data set of a row, and its family unless that is the main one."""
+    return f"{row.dataset} ({row.family})" if row.family else row.dataset
 
 
 def ranks(rows: pandas.DataFrame) -> pandas.DataFrame:
@@ -130,7 +163,12 @@ def excluded(cells: pandas.DataFrame) -> list[str]:
 
 
 def page(rows: pandas.DataFrame, cells: pandas.DataFrame) -> list[Part]:
-    """The page: the verdicts first; then the numbers, the criteria, and the cells that were left out."""
+    """The page: the verdicts first; then the numbers, the criteria, and the cells that were left out.
+
+    All but the table by architecture and layer is of the headlines' architecture, which stands first in the rows.
+    """
+    by_architecture = architectures(rows)
+    rows = rows[(rows["architecture"] == rows["architecture"].iloc[0]) & (rows["matrix"] == V)]
     overall = rows["dataset"] == OVERALL
     first_rule = {claim: judged["rule"].iloc[0] for claim, judged in rows.groupby("claim")}
     others = rows[(rows["family"] != "") & (rows["rule"] == rows["claim"].map(first_rule))]
@@ -144,6 +182,7 @@ def page(rows: pandas.DataFrame, cells: pandas.DataFrame) -> list[Part]:
         "By data set:",
         details(rows[~overall & rows["headline"]]),
         *(["In the other families of cells:", details(others)] if len(others) else []),
+        *(["By architecture and layer:", ARCHITECTURES, by_architecture] if len(by_architecture) else []),
         *(["Rank of V at C1's setting, by rule, mean over splits:", ranks(rows)] if len(ranks(rows)) else []),
         "Effects and criteria:",
         "\n".join(f"- {row.claim}: {row.effect_name}. {row.criterion}" for row in criteria.itertuples()),

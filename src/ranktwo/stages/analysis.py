@@ -20,7 +20,7 @@ from ranktwo.study import jobs
 
 def main() -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("names", nargs="*", help="analyses to make, all if none is named")
+    arguments.add_argument("names", nargs="*", help="analyses to make; if none is named those of --identities, or all")
     jobs.add_argument(arguments)
     arguments.add_argument("--weights", type=Path, required=True, help="safetensors file of the stack")
     arguments.add_argument("--history", type=Path, required=True, help="Parquet file of the stack")
@@ -38,7 +38,7 @@ def main() -> None:
     torch.set_num_threads(1)
     job = jobs.of(given)
     read = {path: provenance.file_hash(path) for path in (given.weights, given.history, given.dataset)}
-    asked = {name: given.identities.get(name) for name in given.names or known}
+    asked = {name: given.identities.get(name) for name in given.names or given.identities or known}
     paths = {name: given.results / name / f"{job.stack}.parquet" for name in asked}
     stale = [
         name

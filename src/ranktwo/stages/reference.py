@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ranktwo.analysis import measured
 from ranktwo.analysis.inputs import ANALYSES
 from ranktwo.analysis.optimum import table as optima
-from ranktwo.evidence import gaps, predictors, timing, verdicts
+from ranktwo.evidence import gaps, layers, predictors, timing, verdicts
 from ranktwo.report.reference import File, of_columns, of_config
 from ranktwo.stages import parser
 from ranktwo.store import registry
@@ -36,6 +36,9 @@ def _files() -> Iterator[File]:
     yield File(heading, measured.schema())
     after = schema({**gaps.COLUMNS, **timing.COLUMNS, **gaps.PREDICTED})
     yield File("`results/gaps.parquet`: a row for each cell, after training", after)
+    heading = "`results/layers.parquet`: a row for each cell and matrix, after training; with all single values of "
+    heading += "`spectra` and `certificates`"
+    yield File(heading, schema(layers.COLUMNS))
     rows = "data set, measure, statistic and axis"
     yield File(f"`results/predictors.parquet`: a row for each {rows}", schema(predictors.COLUMNS))
     rows = "claim, data set, family of cells and rule"

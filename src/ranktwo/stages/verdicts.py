@@ -1,6 +1,6 @@
 """Give every claim its verdict: rows, and the page that a person reads first.
 
-Reads gaps.parquet. Writes the verdicts as Parquet, and pages for people.
+Reads gaps.parquet and layers.parquet. Writes the verdicts as Parquet, and pages for people.
 """
 
 import json
@@ -21,15 +21,18 @@ from ranktwo.study.limits import Limits
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--gaps", type=Path, required=True, help="gaps.parquet")
+    arguments.add_argument("--layers", type=Path, required=True, help="layers.parquet")
     arguments.add_argument("--thresholds", type=json.loads, default={}, help="JSON: the config's section `verdicts`")
     arguments.add_argument("--output", type=Path, required=True, help="Parquet file to write")
     for kind in ("md", "tex", "html"):
         arguments.add_argument(f"--{kind}", type=Path, required=True, help=f"{kind} file to write")
     given = arguments.parse_args()
     cells = gaps.read_cells(given.gaps)
-    rows = verdicts.verdicts(cells, Limits(**given.thresholds))
+    rows = verdicts.verdicts(cells, gaps.read("layers", given.layers), Limits(**given.thresholds))
     table = pyarrow.Table.from_pandas(rows, schema=schema(verdicts.COLUMNS), preserve_index=False)
-    files.write_parquet(given.output, table, {"provenance": provenance.circumstances("verdicts", [given.gaps])})
+    files.write_parquet(
+        given.output, table, {"provenance": provenance.circumstances("verdicts", [given.gaps, given.layers])}
+    )
     origin, parts = gaps.origin(cells.rows), page(rows, cells.rows)
     by_dataset = rows[rows["headline"] & (rows["dataset"] != OVERALL)]
     pages.write(

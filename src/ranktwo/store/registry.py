@@ -56,6 +56,11 @@ def entries(mark: str) -> dict[str, Entry]:
     return found
 
 
+def analyses(*, on_demand: bool = False) -> list[str]:
+    """The registered analyses that every study makes, or those that are made only where a figure reads them."""
+    return [name for name, entry in entries("analysis").items() if bool(entry.settings.get("on_demand")) == on_demand]
+
+
 def names(node: ast.stmt, mark: str) -> list[str]:
     """The names under which a statement registers a function: the decorator's texts, else the function's own name.
 

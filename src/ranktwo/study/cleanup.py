@@ -78,7 +78,11 @@ def unwanted(results: Path, wanted: Wanted) -> Iterator[tuple[Path, str]]:
         if path.stem not in wanted.stacks and _is_job(path):
             yield path, "stack"
     for path in sorted([*(results / "logs").glob("*/*.log"), *(results / "benchmarks").glob("*/*.tsv")]):
-        if path.parent.name in ("train", "analysis") and STACK.search(path.stem) and path.stem not in wanted.stacks:
+        if (
+            path.parent.name in ("train", "analysis", *analyses)
+            and STACK.search(path.stem)
+            and path.stem not in wanted.stacks
+        ):
             yield path, "stack"
     for path in sorted(results.rglob("*.damaged")):
         yield path, "put aside as damaged"

@@ -290,7 +290,7 @@ def read(job: Job, results: Path) -> Stack | None:
     identities, on_gpu, gpu_runs = _trained(results / "runs" / job.stack)
     wanted = {cell: grid.identity(cell, data.checksums.get(cell.split, ""), job.snapshots) for cell in job.cells}
     new = [cell for cell in job.cells if identities.get(grid.cell_name(cell, job.options)) != wanted[cell]]
-    names = registry.entries("analysis")
+    names = registry.analyses()
     steps = schedules.snapshot_steps(job.cells[0].steps, job.snapshots)
     return Stack(
         name=job.stack,
@@ -359,7 +359,7 @@ def report(stacks: list[Stack], device: str, sought: list[Minimisers]) -> str:
     """The plan of some stacks, and of minimisers, as text."""
     cells, new = sum(len(stack.cells) for stack in stacks), sum(len(stack.new) for stack in stacks)
     rows, total = [], 0.0
-    for stage in ("train", *registry.entries("analysis")):
+    for stage in ("train", *registry.analyses()):
         if stage == "train":
             todo = {s.name: training_seconds(s) for s in stacks if s.new}
         else:
@@ -381,8 +381,9 @@ def report(stacks: list[Stack], device: str, sought: list[Minimisers]) -> str:
         "",
         table,
         "",
-        f"In all {_time(total)} of CPU cores (hours:minutes:seconds) without figures and verdicts; on the core",
-        f"of the calibration, within a factor of {WITHIN['training']} (training) and {WITHIN['analyses']} (analyses).",
+        f"In all {_time(total)} of CPU cores (hours:minutes:seconds) without verdicts, figures and what is made for",
+        f"them alone; on the core of the calibration, within a factor of {WITHIN['training']} (training) and",
+        f"{WITHIN['analyses']} (analyses).",
     ]
     if device != "cpu" and new:
         lines.append(gpu_sentence(stacks))

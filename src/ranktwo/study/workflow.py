@@ -83,8 +83,14 @@ class Workflow:
 
     @cached_property
     def analyses(self) -> list[str]:
-        """The registered analyses of a stack."""
-        return list(registry.entries("analysis"))
+        """The registered analyses of a stack, without those on demand."""
+        return registry.analyses()
+
+    @cached_property
+    def demands(self) -> dict[str, str]:
+        """The analysis on demand that a figure reads, of each figure that reads one."""
+        found = {figure: configuration.section_of(self.drawn(figure), "reads") for figure in self.figures}
+        return {figure: name for figure, name in found.items() if name}
 
     @cached_property
     def tables(self) -> list[str]:
@@ -194,9 +200,9 @@ class Workflow:
         code = fingerprint("analysis", analysis=analysis, **used)
         return _identity(job=self.job_hashes[stack], settings=settings, code=code)
 
-    def analysis_identities(self, stack: str) -> str:
-        """Of all analyses of a stack, by name, as JSON."""
-        return canonical({analysis: self.analysis_identity(analysis, stack) for analysis in self.analyses})
+    def analysis_identities(self, stack: str, *names: str) -> str:
+        """Of these analyses of a stack, or all but those on demand, by name, as JSON."""
+        return canonical({name: self.analysis_identity(name, stack) for name in names or self.analyses})
 
     @cached_property
     def analysis_settings(self) -> str:
@@ -225,6 +231,11 @@ class Workflow:
         return _identity(
             stacks=short_hash(self.job_hashes), status=short_hash(self.study["status"]), code=fingerprint("gaps")
         )
+
+    @property
+    def layers_identity(self) -> str:
+        """Of layers.parquet: the stacks that it reads."""
+        return self.identity("layers", list(self.stacks))
 
     def figure_identity(self, figure: str) -> str:
         """Of a figure: its settings, the stacks that it reads, its caption and its code."""
@@ -275,9 +286,11 @@ class Workflow:
         """
         rules: dict[str, tuple[str, Callable[[Any], str]]] = {
             "dataset": ("datasets/{dataset}.safetensors", lambda w: self.dataset_identity(w.dataset)),
+            "on_demand": ("{analysis}/{stack}.parquet", lambda w: self.analysis_identity(w.analysis, w.stack)),
             "train": ("runs/{stack}/history.parquet", lambda w: self.training_identity(w.stack)),
             "optimum": ("optima/{dataset}.parquet", lambda w: self.optimum_identity(w.dataset)),
             "gaps": ("gaps.parquet", lambda w: self.gaps_identity),
+            "layers": ("layers.parquet", lambda w: self.layers_identity),
             "verdicts": ("verdicts.parquet", lambda w: self.verdicts_identity),
             "predictors": ("predictors.parquet", lambda w: self.identity("predictors")),
             "measure": ("weights/{weights}.parquet", lambda w: self.weights_identity(w.weights)),

@@ -1,10 +1,11 @@
 """Claim C1: nets trained with weight decay have a weight matrix of about rank two. Three settings, side by side."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pandas
 
-from ranktwo.evidence.claims.families import DataSet, Family
+from ranktwo.evidence.claims.families import DataSet, Family, V
 from ranktwo.evidence.claims.judging import Finding, claim, decay_words, known_cells, predicted
 from ranktwo.evidence.effects import Effect
 from ranktwo.evidence.wording import number
@@ -43,6 +44,36 @@ def approximately_rank_two(data: DataSet, limits: Limits) -> Iterator[Finding]:
                 looked_at=family.decayed,
                 **family.place,
             )
+    for layer in data.by_layer:
+        yield from _of_layer(layer, limits)
+
+
+def _of_layer(layer: Family, limits: Limits) -> Iterator[Finding]:
+    """The rank-two residual of a matrix other than V, and where R > 1 the distance from the rank of the theorem."""
+    cells, (rank, full) = layer.strongest, layer.shape
+    where = "at the greatest weight decay with every replicate ok"
+    theorem = f"the theorem is of rank R = {rank}" + (", the full rank: it says nothing" if rank == full else "")
+    if layer.matrix != V:
+        note = f"{theorem}; weight decay {decay_words(cells)}" if len(cells) else theorem
+        yield replace(_low_rank(layer, cells, limits, where, note), sample_rank=rank)
+    if rank > 1:
+        residual = Effect.of(cells["residual_sample_rank"])
+        yield Finding(
+            rule="residual_sample_rank",
+            effect=residual,
+            effect_name=f"d_R/{layer.norm}, relative distance to rank R = {rank}, {where}",
+            criterion=f"Supported if the interval lies below {limits.low_rank:g}, contradicted if above; trivial if R "
+            "is the full rank.",
+            threshold=limits.low_rank,
+            support=residual.below(limits.low_rank),
+            against=residual.above(limits.low_rank),
+            trivial=rank == full,
+            cells=known_cells(cells, "residual_sample_rank"),
+            looked_at=layer.decayed,
+            note=theorem,
+            sample_rank=rank,
+            **layer.place,
+        )
 
 
 @claim(
@@ -80,9 +111,9 @@ def _low_rank(family: Family, cells: pandas.DataFrame, limits: Limits, where: st
     return Finding(
         rule="residual_2",
         effect=residual,
-        effect_name=f"d_2/||V||, relative distance to rank two, {where}",
-        criterion=f"Supported if the interval lies below {limits.low_rank:g}, contradicted if above; trivial if V has "
-        "two rows, or inputs of rank two, or fewer.",
+        effect_name=f"d_2/{family.norm}, relative distance to rank two, {where}",
+        criterion=f"Supported if the interval lies below {limits.low_rank:g}, contradicted if above; trivial if "
+        f"{family.trivial_if}.",
         threshold=limits.low_rank,
         support=residual.below(limits.low_rank),
         against=residual.above(limits.low_rank),

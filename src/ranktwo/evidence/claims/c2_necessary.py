@@ -1,10 +1,11 @@
 """Claim C2: without weight decay there is no low rank."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pandas
 
-from ranktwo.evidence.claims.families import DataSet
+from ranktwo.evidence.claims.families import DataSet, Family, V
 from ranktwo.evidence.claims.judging import INCONCLUSIVE, SUPPORTED, Combination, Finding, claim, for_all, predicted
 from ranktwo.evidence.effects import Effect, every
 from ranktwo.evidence.wording import number
@@ -29,27 +30,34 @@ def _both_tasks(own: pandas.DataFrame) -> tuple[str, str]:
 )
 def necessary(data: DataSet, limits: Limits) -> Iterator[Finding]:
     """The rank-two residual and the effective rank, without decay minus at the strongest decay, by replicate."""
-    low = limits.low_rank
     for family in data.families:
-        without, decayed = family.at(0), family.strongest
-        free, bound = Effect.of(without["residual_2"]), Effect.of(decayed["residual_2"])
-        for rule, words in (("residual_2", "d_2/||V||"), ("effective_rank", "effective rank of V")):
-            drop = (without[rule] - decayed[rule]).dropna()
-            effect = Effect.of(drop)
-            yield Finding(
-                rule=rule,
-                effect=effect,
-                effect_name=f"{words} without weight decay minus at the greatest weight decay with every replicate ok",
-                criterion=f"Supported if it is above 0 and d_2/||V|| above {low:g} without decay and below {low:g} "
-                f"with it; contradicted if d_2/||V|| is below {low:g} without decay. Inconclusive if V is not of low "
-                "rank with decay either.",
-                threshold=low,
-                support=every(effect.above(0), free.above(low), bound.below(low)),
-                against=free.below(low) if effect.known else 1.0,
-                trivial=family.trivial,
-                cells=[*without.loc[drop.index, "cell"], *decayed.loc[drop.index, "cell"]],
-                looked_at=family.cells,
-                note=f"without decay d_2/||V|| is {number(free.value)}, with it {number(bound.value)}"
-                f"{predicted(decayed)}",
-                **family.place,
-            )
+        yield from _falls(family, limits)
+    for layer in data.by_layer:
+        if layer.matrix != V:
+            yield from (replace(finding, sample_rank=layer.shape[0]) for finding in _falls(layer, limits))
+
+
+def _falls(family: Family, limits: Limits) -> Iterator[Finding]:
+    """The two findings of a family, or of one matrix of its nets."""
+    low, matrix, residual = limits.low_rank, family.matrix, f"d_2/{family.norm}"
+    without, decayed = family.at(0), family.strongest
+    free, bound = Effect.of(without["residual_2"]), Effect.of(decayed["residual_2"])
+    for rule, words in (("residual_2", residual), ("effective_rank", f"effective rank of {matrix}")):
+        drop = (without[rule] - decayed[rule]).dropna()
+        effect = Effect.of(drop)
+        yield Finding(
+            rule=rule,
+            effect=effect,
+            effect_name=f"{words} without weight decay minus at the greatest weight decay with every replicate ok",
+            criterion=f"Supported if it is above 0 and {residual} above {low:g} without decay and below {low:g} "
+            f"with it; contradicted if {residual} is below {low:g} without decay. Inconclusive if {matrix} is not of "
+            "low rank with decay either.",
+            threshold=low,
+            support=every(effect.above(0), free.above(low), bound.below(low)),
+            against=free.below(low) if effect.known else 1.0,
+            trivial=family.trivial,
+            cells=[*without.loc[drop.index, "cell"], *decayed.loc[drop.index, "cell"]],
+            looked_at=family.cells,
+            note=f"without decay {residual} is {number(free.value)}, with it {number(bound.value)}{predicted(decayed)}",
+            **family.place,
+        )

@@ -1,4 +1,7 @@
-"""The cells that a claim looks at: those of one data set, and its families of weight decays and replicates."""
+"""The cells that a claim looks at: those of one data set and architecture, and their families.
+
+An *architecture* is a kind of net whatever the numbers of its widths are. No verdict is made of two of them.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,8 +11,23 @@ import numpy as np
 import pandas
 
 from ranktwo.evidence.gaps import Cells
+from ranktwo.evidence.layers import ENDS
 from ranktwo.evidence.wording import short
-from ranktwo.study.axes import CONSTANT, FAMILY, REPLICATE, heading
+from ranktwo.study import theory
+from ranktwo.study.axes import AXES, CELL_COLUMNS, CONSTANT, FAMILY, REPLICATE, heading, title_part
+from ranktwo.study.theory import Axes
+
+SHAPE = ("net", "widths", "activation", "bias", "normalisation")
+"""Axes that an architecture follows from."""
+V = "V"
+"""The matrix that claims are of."""
+
+
+def architecture(cell: Axes) -> str:
+    """The kind of a net and all in which it differs from the paper's: `mlp`, or `mlp, 3 widths, gelu, norm layer`."""
+    deep = [f"{count} widths"] if (count := theory.layers(cell) - 1) > 1 else []
+    others = [title_part(axis, cell[axis]) for axis in SHAPE[2:] if cell[axis] != AXES[axis].default]
+    return ", ".join([cell["net"], *deep, *others])
 
 
 @dataclass(frozen=True)
@@ -20,6 +38,10 @@ class Family:
     name: str
     """Its values on the axes in which it differs from the data set's main family; empty for that one."""
     main: bool
+    matrix: str = V
+    """The matrix whose ranks and residuals the cells have."""
+    by_layer: bool = False
+    """Whether the cells have all that layers.parquet says of the matrix."""
 
     @cached_property
     def decays(self) -> list[float]:
@@ -72,18 +94,50 @@ class Family:
     @property
     def place(self) -> dict[str, Any]:
         """What a Finding says of the family."""
-        return {"family": self.name, "main": self.main}
+        return {"family": self.name, "main": self.main, "matrix": self.matrix, "by_layer": self.by_layer}
+
+    @property
+    def norm(self) -> str:
+        """||V||, or that of another matrix."""
+        return f"||{self.matrix}||"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """By layer, R of the matrix (column `sample_rank`) and its full rank min(rows, columns)."""
+        cell = self.cells.iloc[0]
+        return int(cell["sample_rank"]), int(min(cell["rows"], cell["columns"]))
 
     @property
     def trivial(self) -> bool:
-        """Whether V could be of no rank above two: two inputs, inputs of rank two, or two hidden units, or fewer."""
+        """Whether V could be of no rank above two: two inputs, inputs of rank two, or two hidden units, or fewer.
+
+        Another matrix: whether it has two rows or columns, or fewer.
+        """
+        if self.matrix != V:
+            return self.shape[1] <= 2
         hidden = int(self.cells["widths"].iloc[0].partition("-")[0])
         return bool(min(hidden, self.cells[["inputs", "input_rank"]].min(axis=None)) <= 2)
+
+    @property
+    def trivial_if(self) -> str:
+        """When `trivial` holds, in words."""
+        shape = "two rows, or inputs of rank two" if self.matrix == V else "two rows or columns"
+        return f"{self.matrix} has {shape}, or fewer"
+
+    def of_matrix(self, matrix: str, rows: pandas.DataFrame) -> "Family":
+        """The same cells with what `rows` of layers.parquet, one for each cell, say of a matrix for what is V's."""
+        values = rows.set_index("cell").reindex(self.cells["cell"]).set_index(self.cells.index)
+        values = values.drop(columns=[*CELL_COLUMNS, *ENDS], errors="ignore")
+        cells = pandas.concat([self.cells.drop(columns=values.columns, errors="ignore"), values], axis=1)
+        return Family(cells, self.name, main=False, matrix=matrix, by_layer=True)
 
 
 @dataclass(frozen=True)
 class DataSet(Cells):
-    """All cells of one data set, and its families."""
+    """All cells of one data set and architecture, and their families."""
+
+    layers: pandas.DataFrame
+    """The rows of layers.parquet that are net's own matrices; of any cells."""
 
     @cached_property
     def families(self) -> list[Family]:
@@ -100,6 +154,17 @@ class DataSet(Cells):
         return [
             Family(cells, name, main=not index) for index, (cells, name) in enumerate(zip(parts, names, strict=True))
         ]
+
+    @cached_property
+    def by_layer(self) -> list[Family]:
+        """Each family once for every matrix of its nets, from the input on; none of the paper's two-layer nets."""
+        found = []
+        for family in self.families:
+            if theory.why_not_two_layers(family.cells.iloc[0]):
+                own = self.layers[self.layers["cell"].isin(family.cells["cell"])].sort_values("depth", kind="stable")
+                # A diverged cell has its matrices, too.
+                found += [family.of_matrix(matrix, rows) for matrix, rows in own.groupby("matrix", sort=False)]
+        return found
 
 
 def _plain(cell: pandas.Series) -> bool:

@@ -2,7 +2,13 @@
 
 A *setting* is all axes but split and seed, a *family* all axes but these and weight decay. Every family is judged; a
 data set's verdict is that of its main family: the one with the most cells among those with clean labels, constant
-decay, SGD and mini-batches, or among all if none is such.
+decay, SGD and mini-batches, or among all if none is such. Every architecture (`families.py`) is judged by itself, over
+data sets too. What headlines show is the paper's, or, without it, the one that most data sets have.
+
+Claims C1 and C2 are judged of the other matrices of a net, too, where it is not the paper's two-layer net. The matrices
+of a family are a family of tests of their own, corrected by Holm's method: they ask of one net which of its layers are
+of low rank, and a deep net shall not have more chances than a shallow one that luck makes one of them count. They count
+over data sets for nothing.
 
 Only cells with status `ok` are evidence; the others are counted in the row. Where low rank is to be seen at its best
 the setting is the *strongest decay*: the greatest weight decay at which every replicate is ok, whatever its rank is.
@@ -30,7 +36,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas
 
-from ranktwo.evidence.claims.families import DataSet
+from ranktwo.evidence.claims.families import DataSet, V
 from ranktwo.evidence.effects import LEVEL, Effect, holm
 from ranktwo.evidence.wording import number
 from ranktwo.study.limits import Limits
@@ -63,6 +69,12 @@ class Finding:
     family: str = ""
     main: bool = True
     """Whether the family is its data set's main one."""
+    matrix: str = V
+    """The matrix that is judged."""
+    by_layer: bool = False
+    """Whether it is one of a net's layers, which are a family of tests of their own."""
+    sample_rank: int | None = None
+    """By layer, R of the matrix."""
     note: str = ""
 
     @property
@@ -106,15 +118,18 @@ class Claim:
     combine: Combination
 
 
+def corrected(own: pandas.DataFrame) -> pandas.DataFrame:
+    """The rows with the verdict that each has after Holm's correction over those that are a test."""
+    rows = own.copy()
+    judged = rows.index[~rows["verdict"].isin([VACUOUS, TRIVIAL])]
+    nearest = rows.loc[judged, ["p_supported", "p_contradicted"]].min(axis=1).fillna(1.0)
+    rows.loc[judged[~np.array(holm(list(nearest)), dtype=bool)], "verdict"] = INCONCLUSIVE
+    return rows
+
+
 def counted(own: pandas.DataFrame) -> tuple[pandas.DataFrame, str]:
     """The rows that count over data sets, with the verdict that each has after Holm's correction, and words on them."""
-    rows = own[own["verdict"] != TRIVIAL].copy()
-    judged = rows.index[rows["verdict"] != VACUOUS]
-    nearest = rows.loc[judged, ["p_supported", "p_contradicted"]].min(axis=1).fillna(1.0)
-    held = dict(zip(judged, holm(list(nearest)), strict=True))
-    for row in judged:
-        if not held[row]:
-            rows.loc[row, "verdict"] = INCONCLUSIVE
+    rows = corrected(own[own["verdict"] != TRIVIAL])
     names = {word: dataset_names(part) for word, part in rows.groupby("verdict")}
     named = [f"{word} on {names[word]}" for word in VERDICTS if word in names]
     left_out = own[own["verdict"] == TRIVIAL]

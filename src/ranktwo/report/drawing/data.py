@@ -14,7 +14,8 @@ from ranktwo.report.drawing.style import ZERO_COLOUR, ZERO_DASHES, Width, decay_
 from ranktwo.report.drawing.titles import unbroken
 from ranktwo.study.axes import FAMILY, REPLICATE, title_part
 
-TABLES = ("train", "spectra", "certificates", "truncation", "optimality", "optimum", "measure")
+TABLES = ("train", "layers", "neural-collapse", "spectra", "certificates", "truncation", "optimality")
+TABLES += ("optimum", "measure")
 """Tables that a figure may read beside gaps.parquet."""
 RELATIVE = ["d_1", "d_2", "sample_min", "sample_max", "bound_lower", "bound_upper", "mean_residual_2", "pair_bound"]
 """Columns of certificates that figures show relative to ||V||."""
@@ -36,6 +37,11 @@ class Data:
     """The axes and columns of a phase diagram, as in the config."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The section of the config that the figure reads."""
+
+    @cached_property
+    def layers(self) -> pandas.DataFrame:
+        """Every matrix after training: a row for each cell and matrix."""
+        return self._rows("layers")
 
     @cached_property
     def spectra(self) -> pandas.DataFrame:
@@ -70,6 +76,12 @@ class Data:
         return self._rows("optimality")
 
     @cached_property
+    def neural_collapse(self) -> pandas.DataFrame:
+        """Features of every matrix after training: a row for each cell and matrix."""
+        rows = self._rows("neural-collapse")
+        return rows[rows["step"] == rows["steps"]]
+
+    @cached_property
     def optima(self) -> pandas.DataFrame:
         """Minimisers of the decayed loss: a row for each data set's labels and each weight decay."""
         return self.read("optimum").sort_values("weight_decay")
@@ -95,11 +107,6 @@ class Data:
     def _rows_of_v(self, table: str) -> pandas.DataFrame:
         rows = self._rows(table)
         return rows[rows["matrix"] == "V"]
-
-    def after_training(self, table: str) -> pandas.DataFrame:
-        """The rows of a table at the last snapshot: one for each cell and matrix, from the input to the output."""
-        rows = self._rows(table)
-        return rows[rows["step"] == rows["steps"]]
 
     def columns(self, kind: str) -> list[str]:
         """The columns of `gaps` of a kind, in the order of the file."""
@@ -144,13 +151,16 @@ Draw = Callable[[Data], Figure]
 @overload
 def figure(draw: Draw) -> Draw: ...
 @overload
-def figure(*, needs: str = "", settings: str = "") -> Callable[[Draw], Draw]: ...
-def figure(draw: Draw | None = None, *, needs: str = "", settings: str = "") -> Draw | Callable[[Draw], Draw]:
+def figure(*, needs: str = "", settings: str = "", reads: str = "") -> Callable[[Draw], Draw]: ...
+def figure(
+    draw: Draw | None = None, *, needs: str = "", settings: str = "", reads: str = ""
+) -> Draw | Callable[[Draw], Draw]:
     """Register a figure under its function's name with hyphens.
 
     The registry reads the mark from the source. The first line of the function's docstring is the figure's title,
     and the rest is its caption: what is seen, what it means for the claim, and its limits. `needs` names a section of
-    the config: only a study that has it draws the figure. `settings` names one that the figure reads.
+    the config: only a study that has it draws the figure. `settings` names one that the figure reads. `reads` names an
+    analysis on demand: it is made because the study draws the figure.
     """
     return draw or (lambda drawing: drawing)
 

@@ -1,18 +1,12 @@
 """The figure `layers`: every matrix of a net after training, from the input to the output."""
 
-import pandas
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from ranktwo.report.drawing.data import Data, figure
-from ranktwo.report.drawing.marks import legend, line, over_seeds
+from ranktwo.report.drawing.depths import depth_entries, over_depth
+from ranktwo.report.drawing.marks import legend
 from ranktwo.report.drawing.panels import panels
-from ranktwo.report.drawing.scales import STANDS_FOR, rank_ticks
-
-SHORT, MOST = 3, 8
-"""Characters of a name, and names, that fit below a panel; longer or more of them are numbered."""
-DASHES = (0, (4, 1.5))
+from ranktwo.report.drawing.scales import rank_ticks
 
 
 @figure
@@ -26,41 +20,21 @@ def layers(data: Data) -> Figure:
     in a layer with normalised outputs no training can take it below 1, the grey line. Dashed lines include nets that do
     not fit, collapsed or diverged. Where the names of matrices are long, matrices are numbered.
     """
-    spectra, certificates = data.after_training("spectra"), data.after_training("certificates")
-    share = certificates["vacuity_lower"] / (2 * certificates["batch_size"] - 1)
+    matrices = data.layers.dropna(subset=["depth"])
+    matrices = matrices.assign(share=matrices["vacuity_lower"] / (2 * matrices["batch_size"] - 1))
     drawn, parts = panels(data, 3)
     for title, rows, (left, middle, right) in parts:
-        status = rows.groupby("weight_decay")["status"].agg(lambda status: sorted(set(status)))
-        for axes, table, column, label in (
-            (left, spectra, "residual_2", "$d_2/\\|W\\|$"),
-            (middle, spectra, "effective_rank", "effective rank"),
-            (right, certificates.assign(share=share), "share", "vacuity/$(2B-1)$"),
+        own = matrices[matrices["cell"].isin(rows["cell"])]
+        for axes, column, label in (
+            (left, "residual_2", "$d_2/\\|W\\|$"),
+            (middle, "effective_rank", "effective rank"),
+            (right, "share", "vacuity/$(2B-1)$"),
         ):
-            own = table[table["cell"].isin(rows["cell"])]
-            _draw(axes, data, own, column, status)
+            over_depth(axes, data, own, column)
             axes.set(title=title, xlabel="matrix", ylabel=label)
         left.set_ylim(-0.02, 1.02)
         rank_ticks(middle.yaxis)
         right.set_yscale("log")
         right.axhline(1, color="0.3", linewidth=0.9)
-    decays = [Line2D([], [], **data.line_style(mu)) for mu in sorted(data.gaps["weight_decay"].unique())]
-    dashed = Line2D([], [], color="0.2", linestyle=DASHES, label="some nets unfit, collapsed or diverged")
-    legend(drawn, data, [*decays, dashed], statuses=())
+    legend(drawn, data, depth_entries(data), statuses=())
     return drawn
-
-
-def _draw(axes: Axes, data: Data, rows: pandas.DataFrame, column: str, status: pandas.Series) -> None:
-    """A line for each weight decay over the matrices, which stand in the order of the rows."""
-    names = list(dict.fromkeys(rows["matrix"]))
-    places = {name: place for place, name in enumerate(names, start=1)}
-    rows = rows.assign(place=rows["matrix"].map(places))
-    for weight_decay, cells in rows.groupby("weight_decay"):
-        seeds = over_seeds(cells, "place", column)
-        dashes = {} if status[weight_decay] == ["ok"] else {"linestyle": DASHES}
-        if len(seeds):
-            line(axes, seeds.index, seeds, marker=".", **data.line_style(weight_decay) | dashes)
-    STANDS_FOR[axes] = lambda x: names[round(x) - 1] if 1 <= x <= len(names) else x
-    if len(names) <= MOST:
-        fit = all(len(name) <= SHORT for name in names)
-        axes.set_xticks(range(1, len(names) + 1), names if fit else list(map(str, places.values())))
-    axes.set_xlim(0.5, max(len(names), 1) + 0.5)
