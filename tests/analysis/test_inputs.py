@@ -85,6 +85,7 @@ def test_the_marks_say_what_each_analysis_reads_and_has_rows_of():
         "baseline": "cell",
         "bounds": "cell",
         "certificates": "cell, snapshot and matrix",
+        "neural-collapse": "cell, snapshot and matrix",
         "optimality": "cell and snapshot",
         "spectra": "cell, snapshot and matrix",
         "truncation": "cell",

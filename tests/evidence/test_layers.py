@@ -36,7 +36,8 @@ def test_a_row_is_a_matrix_after_training_beside_how_its_cell_ended(tmp_path, kn
     assert {(row["step"], row["status"], row["test_accuracy"], row["nuclear_norm"]) for row in rows} == {
         (7, "collapsed", 0.9, 1.0)
     }
-    shown = ["step", "norm", "nuclear_norm", "rank_numpy", "critical_decay", "vacuity_upper", "d_sample_rank"]
+    shown = ["step", "norm", "nuclear_norm", "effective_rank", "residual_2", "rank_numpy", "critical_decay"]
+    shown += ["vacuity_upper", "d_sample_rank"]
     assert table.column_names == [*CELL_COLUMNS, *MATRIX, *layers.COLUMNS, *layers.ENDS, *shown]
     declared = {**layers.COLUMNS, **MADE["spectra"]}
     for name in ("depth", "residual_sample_rank", "rank_numpy"):
