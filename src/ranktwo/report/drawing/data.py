@@ -14,8 +14,17 @@ from ranktwo.report.drawing.style import ZERO_COLOUR, ZERO_DASHES, Width, decay_
 from ranktwo.report.drawing.titles import unbroken
 from ranktwo.study.axes import FAMILY, REPLICATE, title_part
 
-TABLES = ("train", "layers", "neural-collapse", "spectra", "certificates", "truncation", "optimality")
-TABLES += ("optimum", "measure")
+TABLES = (
+    "train",
+    "layers",
+    "neural-collapse",
+    "spectra",
+    "certificates",
+    "truncation",
+    "optimality",
+    "optimum",
+    "measure",
+)
 """Tables that a figure may read beside gaps.parquet."""
 RELATIVE = ["d_1", "d_2", "sample_min", "sample_max", "bound_lower", "bound_upper", "mean_residual_2", "pair_bound"]
 """Columns of certificates that figures show relative to ||V||."""
