@@ -77,14 +77,17 @@ LOCKED = "Directory cannot be locked"
 # ---- What is compared ------------------------------------------------------------------------------------------------
 
 
-def contents(results: Path) -> dict[str, bytes]:
+def contents(results: Path, like: Path) -> dict[str, bytes]:
     """What a results folder holds, by name: bytes of files, of Parquet files' tables, of each cell's tensors and rows.
 
+    Files that the folder `like` does not have are another study's, and left out.
     Left out is what tells of the run and not of numbers: logs, times, provenance.
     """
     found: dict[str, bytes] = {}
     for path in sorted(results.rglob("*.*")):
         name = str(path.relative_to(results))
+        if not (like / name).exists():
+            continue
         if path.name == "history.parquet":
             table = pyarrow.parquet.read_table(path)
             for cell in pyarrow.compute.unique(table["cell"]).to_pylist():
@@ -278,7 +281,7 @@ def deleted(path: Path, others: list[Path], random: random.Random) -> None:
 
 def replaced(path: Path, others: list[Path], random: random.Random) -> None:
     """By another file of the same kind, of this study or the other."""
-    shutil.copyfile(random.choice([other for other in others if other.suffix == path.suffix]), path)
+    shutil.copyfile(random.choice([other for other in others if other.suffix == path.suffix and other != path]), path)
 
 
 DAMAGES = (truncated, flipped, emptied, deleted, replaced)
@@ -286,11 +289,12 @@ READ = ("datasets/*.safetensors", "runs/*/*.*", "*/*.parquet", "gaps.parquet", "
 """Files that stages read. Others are for people: nothing can tell that one was damaged, only that it is gone."""
 
 
-def victims(results: Path) -> dict[Path, bool]:
-    """The files that may be damaged, and whether a stage reads them."""
+def victims(results: Path, like: Path) -> dict[Path, bool]:
+    """A study's files that may be damaged, those that the folder `like` has too, and whether a stage reads them."""
     found = {path: True for pattern in READ for path in results.glob(pattern)}
     pages = [*results.glob("figures/*"), *results.glob("tables/*"), *results.glob("*.*")]
-    return found | {path: False for path in pages if path not in found and path.is_file()}
+    found |= {path: False for path in pages if path not in found and path.is_file()}
+    return {path: read for path, read in found.items() if (like / path.relative_to(results)).exists()}
 
 
 # ---- Random configs --------------------------------------------------------------------------------------------------
@@ -401,7 +405,7 @@ class Soak:
             run = Run(self.undisturbed, "--configfile", self.write_study(self.undisturbed, name, results.name))
             if run.end() != 0:
                 sys.exit(f"the undisturbed run of study {name} failed:\n{run.text()}")
-            self.references[name] = contents(results)
+            self.references[name] = contents(results, results)
         return self.references[name]
 
     def fresh(self) -> None:
@@ -419,6 +423,11 @@ class Soak:
     def results(self) -> Path:
         return self.project / self.results_of(self.study)
 
+    @property
+    def like(self) -> Path:
+        """The results of the undisturbed run of the study."""
+        return self.undisturbed / f"results-{self.study}"
+
     def start(self, *words: str) -> Run:
         """Snakemake with these words, in a copy of the project.
 
@@ -430,9 +439,8 @@ class Soak:
 
     def absent(self) -> list[str]:
         """Files with numbers that an undisturbed run of the study leaves, and that are not there."""
-        results = self.undisturbed / f"results-{self.study}"
-        made = [path for path in results.rglob("*.*") if path.suffix in (".parquet", ".safetensors")]
-        here = [self.results / path.relative_to(results) for path in made]
+        made = [path for path in self.like.rglob("*.*") if path.suffix in (".parquet", ".safetensors")]
+        here = [self.results / path.relative_to(self.like) for path in made]
         return [str(path.relative_to(self.project)) for path in here if not path.exists()]
 
     def unlock(self) -> None:
@@ -470,7 +478,7 @@ class Soak:
         """Whether the study's files are those of an undisturbed run."""
         wanted = self.reference(self.study)
         try:
-            found = contents(self.results)
+            found = contents(self.results, self.like)
         except (OSError, UserError, pyarrow.ArrowException) as error:
             self.fault(f"a file cannot be read {what}: {error}")
             return False
@@ -544,7 +552,7 @@ class Soak:
         if what == "training":
             shutil.rmtree(self.random.choice(list(self.results.glob("runs/*"))))
         if what == "some":
-            for path in victims(self.results):
+            for path in victims(self.results, self.like):
                 if self.random.random() < 0.3:
                     path.unlink()
         if what == "metadata":
@@ -559,13 +567,15 @@ class Soak:
             path for path in (*self.undisturbed.glob("results*/**/*.*"), *self.results.rglob("*.*")) if path.is_file()
         ]
         damaged = []
-        for path, read in self.random.sample(list(victims(self.results).items()), self.random.choice([1, 1, 2, 4])):
+        for path, read in self.random.sample(
+            list(victims(self.results, self.like).items()), self.random.choice([1, 1, 2, 4])
+        ):
             how = self.random.choice(DAMAGES) if read else deleted
             how(path, others, self.random)
-            self.taken |= how is deleted
             damaged.append(f"{path.relative_to(self.results)} {how.__name__}")
             self.counts[f"files {how.__name__}"] += 1
         what = f"after {', '.join(damaged)}"
+        self.taken = True  # a stage puts aside what is damaged
         words: list[str] = []
         for number in range(1, MOST_RUNS + 1):
             run = self.start(*words)
