@@ -48,6 +48,7 @@ OF_CERTIFICATES = [
     *("norm", "d_1", "d_2", "sample_min", "sample_max", "bound_lower", "bound_upper", "mean_residual_2", "pair_bound"),
     *("data_floor", "eps_lower", "eps_upper"),
 ]
+OF_PRODUCTS = ["imbalance", "factor_effective_rank", "aligned_effective_rank"]
 SCORES = ["truncated_test_score", "shrunk_test_score"]
 NEURONS = ["plane_1", "plane_2", "outgoing"]
 DUAL = ["dual_curve", "neuron_angles", "neuron_heights", "neuron_shares"]
@@ -100,8 +101,11 @@ def study(**statuses: str) -> Data:
                     lost = status == "diverged" and step > 0
                     s = None if lost else np.sort(random.uniform(0, 1, 6))[::-1]
                     ranks = {"effective_rank": row["effective_rank"], "residual_2": row["residual_2"]}
-                    for matrix in ("V", "U"):
-                        spectra.append(cell | ranks | {"step": step, "matrix": matrix, "singular_values": s})
+                    product = {"factors": "K, Q"} | {name: random.uniform(0.1, 0.9) for name in OF_PRODUCTS}
+                    for matrix in ("V", "U", "head1.QK", "head2.QK"):
+                        own = product if matrix.endswith("QK") else dict.fromkeys(["factors", *OF_PRODUCTS])
+                        row_of = {"step": step, "matrix": matrix, "singular_values": s}
+                        spectra.append(cell | ranks | own | row_of)
                     one = {name: random.uniform(1, 9) for name in OF_CERTIFICATES}
                     one |= {"norm": 2.0, "bound_upper": 900.0, "data_floor": FLOOR}
                     for matrix in ("V", "U"):
@@ -130,7 +134,9 @@ def study(**statuses: str) -> Data:
 
 def as_read(rows: pandas.DataFrame) -> pandas.DataFrame:
     """Rows with the types of a file's columns: whole numbers that may be null, and numbers where all are null."""
-    types = dict.fromkeys(WHOLE, "Int64") | dict.fromkeys([*OF_GAPS, *OF_CERTIFICATES, *OF_OPTIMA], "float64")
+    types = dict.fromkeys(WHOLE, "Int64") | dict.fromkeys(
+        [*OF_GAPS, *OF_CERTIFICATES, *OF_OPTIMA, *OF_PRODUCTS], "float64"
+    )
     return rows.astype({name: kind for name, kind in types.items() if name in rows})
 
 

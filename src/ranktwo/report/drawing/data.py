@@ -43,6 +43,12 @@ class Data:
         return self._rows_of_v("spectra")
 
     @cached_property
+    def products(self) -> pandas.DataFrame:
+        """Spectra of products of two matrices: a row for each cell, snapshot and product."""
+        rows = self._rows("spectra")
+        return rows[rows["factors"].notna()]
+
+    @cached_property
     def certificates(self) -> pandas.DataFrame:
         """Certificates of V: a row for each cell and snapshot. Distances and bounds are relative to ||V||."""
         rows = self._rows_of_v("certificates")
@@ -89,7 +95,8 @@ class Data:
     def after_training(self, table: str) -> pandas.DataFrame:
         """The rows of a table at the last snapshot: one for each cell and matrix, from the input to the output."""
         rows = self._rows(table)
-        return rows[rows["step"] == rows["steps"]]
+        rows = rows[rows["step"] == rows["steps"]]
+        return rows[rows["factors"].isna()] if "factors" in rows else rows
 
     def columns(self, kind: str) -> list[str]:
         """The columns of `gaps` of a kind, in the order of the file."""
