@@ -95,6 +95,14 @@ def test_matrices_have_short_names_and_every_head_has_its_products():
     assert list(net.matrices) == ["V", *(f"block1.{name}" for name in blocks), "U"]
     assert list(net.products) == ["block1.head1.QK", "block1.head1.OV", "block1.head2.QK", "block1.head2.OV"]
     assert not any(name.startswith(("block1.query", "block1.out")) for name in net.vectors)
+    own = dict(zip(net.matrices, net.initial(0, torch.float64), strict=False))
+    for kind, whole in (
+        ("QK", own["block1.query"].T @ own["block1.key"]),
+        ("OV", own["block1.out"] @ own["block1.value"]),
+    ):
+        products = [product for name, product in net.products.items() if name.endswith(kind)]
+        factors = [product.factors(own[product.left], own[product.right]) for product in products]
+        torch.testing.assert_close(sum(a @ b for a, b in factors), whole)
 
 
 @pytest.mark.parametrize("bias", [False, True])
