@@ -8,9 +8,9 @@ from ranktwo.report.drawing.panels import panels
 from ranktwo.report.drawing.scales import decay_axis, rank_ticks
 
 RANKS = {
-    "effective_rank": "product $AB$",
     "factor_effective_rank": "factors $A$, $B$",
     "aligned_effective_rank": "factors' singular values multiplied",
+    "effective_rank": "product $AB$",
 }
 """Columns of spectra: the effective ranks that are compared, in the order of their colours."""
 
@@ -24,9 +24,9 @@ def products(data: Data) -> Figure:
     s_i(B) of their singular values (left); and the imbalance of the factors, 0 where A^T A = B B^T (right). A line is
     the median over the heads, the blocks and the n nets, a band reaches from the least to the greatest. If decay acts
     on the product, its line falls faster than that of its factors, on the logarithmic axis, and the imbalance falls.
-    Singular values that are multiplied have a lower effective rank than each factor's, whatever the training: the third
-    line shows this part. Where the product lies on it, its factors are aligned. A product of low rank need not make the
-    net's map one of low rank.
+    Singular values that are multiplied have a lower effective rank than each factor's, whatever the training: the
+    middle line shows this part. Where the product lies on it, and covers it, nothing but that part is seen. A product
+    of low rank need not make the net's map one of low rank.
     """
     own = data.products[lambda rows: rows["step"] == rows["steps"]].merge(data.gaps[["cell", "status"]], on="cell")
     own = own.assign(kind=own["matrix"].str.split(".").str[-1])
@@ -38,7 +38,7 @@ def products(data: Data) -> Figure:
     drawn, parts = panels(data, 2, parts=parts, without="no net here has products of two matrices, as attention has")
     for title, rows, (left, right) in parts:
         for axes, columns in ((left, RANKS), (right, {"imbalance": "imbalance"})):
-            against_decay(axes, rows, columns, decay_axis(axes, data.gaps["weight_decay"]))
+            against_decay(axes, rows, columns, decay_axis(axes, rows["weight_decay"]))
             axes.set_title(title)
         left.set_ylabel("effective rank")
         rank_ticks(left.yaxis)
