@@ -30,12 +30,12 @@ def products(data: Data) -> Figure:
     """
     own = data.products[lambda rows: rows["step"] == rows["steps"]].merge(data.gaps[["cell", "status"]], on="cell")
     own = own.assign(kind=own["matrix"].str.split(".").str[-1])
-    parts = [
+    shown = [
         (f"{title}, {kind}", of_kind)
         for title, rows in data.families()
         for kind, of_kind in own[own["cell"].isin(rows["cell"])].groupby("kind", sort=False)
     ]
-    drawn, parts = panels(data, 2, parts=parts, without="no net here has products of two matrices, as attention has")
+    drawn, parts = panels(data, 2, parts=shown, without="no net here has products of two matrices, as attention has")
     for title, rows, (left, right) in parts:
         for axes, columns in ((left, RANKS), (right, {"imbalance": "imbalance"})):
             against_decay(axes, rows, columns, decay_axis(axes, rows["weight_decay"]))
