@@ -27,6 +27,7 @@ KINDS = [
     {"activation": "leaky-relu", "normalisation": "layer", "bias": True, "widths": (9,)},
     {"net": "convnet", "activation": "gelu", "bias": True, "widths": (3, 4)},
     {"net": "resnet", "normalisation": "layer", "widths": (2, 3)},
+    {"net": "transformer", "activation": "gelu", "bias": True, "normalisation": "layer", "widths": (32,)},
 ]
 IMAGE = (3, 5, 1)
 """Of the samples, where a net needs images."""
@@ -146,7 +147,11 @@ def records_of(**axes) -> Inputs:
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_what_the_theory_does_not_cover_is_null_with_a_reason_and_the_rest_is_there(kind):
     inputs = records_of(**kind)
-    for row in certificates.certificates(inputs).to_pylist():
+    [record, _] = inputs.records.values()
+    judged = certificates.certificates(inputs).to_pylist()
+    assert [row["matrix"] for row in judged[: len(record.weights)]] == list(record.weights)
+    assert {row["matrix"] for row in judged} == set(record.weights)
+    for row in judged:
         assert row["not_covered"] and row["critical_decay"] is row["pair_bound"] is row["dead_fraction"] is None
         assert row["null_reason"] is None and row["vacuity_upper"] > 0 and row["sample_rank"] >= 1
         assert (row["memory_rank"] is not None) == (row["matrix"] == "V" and "net" not in kind)
@@ -156,8 +161,11 @@ def test_what_the_theory_does_not_cover_is_null_with_a_reason_and_the_rest_is_th
     for row in optimality.optimality(inputs).to_pylist():
         assert row["dual_ratio"] is None and row["no_certificate"]
     matrices = spectra.spectra(inputs).to_pylist()
-    assert {row["matrix"] for row in matrices} == set(inputs.records["cell 0"].weights)
-    assert all(row["rank_gavish_donoho"] is not None for row in matrices if row["step"] == 0)
+    assert {row["matrix"] for row in matrices} == {*record.weights, *record.products}
+    assert bool(record.products) == (kind.get("net") == "transformer")
+    for row in matrices:
+        if row["step"] == 0:
+            assert (row["rank_gavish_donoho"] is None) == (row["factors"] is not None) == (row["imbalance"] is not None)
 
 
 @pytest.mark.parametrize("kind", KINDS[1:5], ids=str)

@@ -64,6 +64,7 @@ NOT_HERE = {
         *("weight_decay", "decay_rule", "steps", "seed", "step", "matrix"),
         *("rows", "columns", "null_reason", "no_certificate", "in_study"),
     },
+    "analysis/test_products.py": {"factors", "imbalance", "factor_effective_rank", "aligned_effective_rank"},
     "analysis/test_any_net.py": {"not_covered", "no_bounds"},
     "training/test_divergence.py": {"diverged_step"},
     "training/test_evaluation.py": {"noisy_test_loss", "noisy_test_accuracy", "noisy_test_r2"},

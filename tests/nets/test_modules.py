@@ -7,6 +7,7 @@ from torch import nn
 from ranktwo.errors import UserError
 from ranktwo.nets.blueprint import Blueprint
 from ranktwo.nets.modules import ModuleNet
+from ranktwo.nets.products import Product
 
 PLAN = Blueprint(shape=(6,), outputs=2, widths=(5,), activation="tanh", bias=True, normalisation="none")
 
@@ -35,6 +36,21 @@ class Hidden(nn.Module):
 
     def forward(self, x):
         return self.tail(x @ self.inner.weight.T)
+
+
+class Linked(nn.Module):
+    """Three matrices, the last two of which act as one over units 1 to 3, as it declares unless told otherwise."""
+
+    def __init__(self, *declared) -> None:
+        super().__init__()
+        self.a, self.act, self.b, self.c = nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 4, bias=False), nn.Linear(4, 2)
+        self._declared = Product(*declared) if declared else Product("c", "b", (1, 3))
+
+    def forward(self, x):
+        return self.c(self.b(self.act(self.a(x))))
+
+    def products(self):
+        return {"CB": self._declared}
 
 
 def test_matrices_and_vectors_are_named_by_their_modules_and_the_first_and_last_by_the_paper():
@@ -97,3 +113,31 @@ def test_what_has_no_gradient_of_its_own_for_each_sample_is_refused_in_a_sentenc
 def test_a_matrix_that_is_hidden_from_its_module_is_refused():
     with pytest.raises(UserError, match="uses inner.weight in another way than by calling its module"):
         ModuleNet("hidden", PLAN, lambda plan: Hidden())
+
+
+def test_products_are_declared_by_a_module_and_named_by_it_and_the_net_s_matrices():
+    assert of(nn.Linear(6, 5), nn.Linear(5, 2)).products == {}
+    assert ModuleNet("own", PLAN, lambda plan: Linked()).products == {"CB": Product("U", "b", (1, 3))}
+    inner = ModuleNet("own", PLAN, lambda plan: nn.Sequential(Linked(), nn.Linear(2, 2)))
+    assert inner.products == {"0.CB": Product("0.c", "0.b", (1, 3))}
+    u, b = (torch.arange(8.0).view(2, 4), torch.arange(20.0).view(4, 5))
+    [product] = inner.products.values()
+    for one, expected in zip(product.factors(u, b), (u[:, 1:3], b[1:3]), strict=True):
+        assert torch.equal(one, expected)
+    for one, expected in zip(product._replace(turned=True).factors(b, b), (b[1:3].T, b[1:3]), strict=True):
+        assert torch.equal(one, expected)
+
+
+@pytest.mark.parametrize(
+    ("declared", "sentence"),
+    [
+        (("c", "act", (0, 4)), r"product CB of what are not two of its layers: \('c', 'act'\)"),
+        (("c", "d", (0, 4)), "product CB of what are not two"),
+        (("c", "a", (0, 5)), r"has no product CB over the units \(0, 5\) of U and V"),
+        (("c", "b", (2, 5)), r"has no product CB over the units \(2, 5\) of U and b"),
+        (("c", "b", (2, 2)), r"has no product CB over the units \(2, 2\)"),
+    ],
+)
+def test_a_product_that_is_none_is_refused_in_a_sentence(declared, sentence):
+    with pytest.raises(UserError, match=sentence):
+        ModuleNet("own", PLAN, lambda plan: Linked(*declared))

@@ -52,6 +52,7 @@ OF_CERTIFICATES = [
     *("data_floor", "eps_lower", "eps_upper"),
 ]
 OF_COLLAPSE = ["nc1", "nc2_norms", "nc2_angles", "nc3", "feature_effective_rank"]
+OF_PRODUCTS = ["imbalance", "factor_effective_rank", "aligned_effective_rank"]
 SCORES = ["truncated_test_score", "shrunk_test_score"]
 NEURONS = ["plane_1", "plane_2", "outgoing"]
 DUAL = ["dual_curve", "neuron_angles", "neuron_heights", "neuron_shares"]
@@ -110,8 +111,11 @@ def study(**statuses: str) -> Data:
                     history.append({"cell": cell["cell"], "step": step} | (dict.fromkeys(scores) if lost else scores))
                     s = None if lost else np.sort(random.uniform(0, 1, 6))[::-1]
                     ranks = {"effective_rank": row["effective_rank"], "residual_2": row["residual_2"]}
-                    for matrix in ("V", "U"):
-                        spectra.append(cell | ranks | {"step": step, "matrix": matrix, "singular_values": s})
+                    product = {"factors": "K, Q"} | {name: random.uniform(0.1, 0.9) for name in OF_PRODUCTS}
+                    for matrix in ("V", "U", "head1.QK", "head2.QK"):
+                        own = product if matrix.endswith("QK") else dict.fromkeys(["factors", *OF_PRODUCTS])
+                        row_of = {"step": step, "matrix": matrix, "singular_values": s}
+                        spectra.append(cell | ranks | own | row_of)
                     one = {name: random.uniform(1, 9) for name in OF_CERTIFICATES}
                     one |= {"norm": 2.0, "bound_upper": 900.0, "data_floor": FLOOR}
                     for matrix in ("V", "U"):
@@ -154,7 +158,7 @@ def study(**statuses: str) -> Data:
 def as_read(rows: pandas.DataFrame) -> pandas.DataFrame:
     """Rows with the types of a file's columns: whole numbers that may be null, and numbers where all are null."""
     types = dict.fromkeys(WHOLE, "Int64") | dict.fromkeys(
-        [*OF_GAPS, *OF_CERTIFICATES, *OF_COLLAPSE, *OF_OPTIMA], "float64"
+        [*OF_GAPS, *OF_CERTIFICATES, *OF_COLLAPSE, *OF_OPTIMA, *OF_PRODUCTS], "float64"
     )
     return rows.astype({name: kind for name, kind in types.items() if name in rows})
 

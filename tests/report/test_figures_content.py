@@ -109,6 +109,30 @@ def test_neural_collapse_is_of_the_last_matrix_and_of_every_layer():
     assert [text.get_text() for text in draw("neural-collapse", numbers).texts] == ["no data set with classes"]
 
 
+def test_products_are_drawn_beside_their_factors_over_heads_and_nets_after_training():
+    def of_product(rows: pandas.DataFrame) -> pandas.DataFrame:
+        second = rows["matrix"] == "head2.QK"
+        last = rows["factors"].notna() & (rows["step"] == 10)
+        return rows.assign(
+            effective_rank=np.where(last, np.where(second, 4.0, 2.0), 77.0),
+            factor_effective_rank=rows["factor_effective_rank"].mask(last, 8.0),
+            imbalance=rows["imbalance"].mask(last, rows["weight_decay"] / 2),
+        )
+
+    drawn = draw("products", changed(study(mu1="unfit"), "spectra", of_product))
+    assert len(drawn.axes) == 4 and drawn.axes[0].get_title().endswith(", QK")
+    left, right = drawn.axes[:2]
+    drawn_at = {
+        label: [tuple(line.get_ydata()) for line in left.lines if line.get_label() == label]
+        for label in ("product $AB$", "factors $A$, $B$")
+    }
+    assert drawn_at == {"product $AB$": [(3.0,) * 3, (3.0,)], "factors $A$, $B$": [(8.0,) * 3, (8.0,)]}
+    filled, hollow = (line.get_ydata() for line in right.lines if line.get_label() == "imbalance")
+    assert [*filled, *hollow] == pytest.approx([0, 0.0005, 0.005, 0.5])
+    none = changed(study(), "spectra", lambda rows: rows[rows["factors"].isna()])
+    assert "no net here has products" in draw("products", none).texts[0].get_text().replace("\n", " ")
+
+
 def labelled(axes: Axes) -> list[str]:
     return [text.get_text() for text in axes.get_xticklabels()]
 

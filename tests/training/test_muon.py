@@ -50,7 +50,12 @@ def test_a_gradient_of_zero_moves_nothing():
     assert torch.equal(orthogonalised(torch.zeros(2, 3, 4)), torch.zeros(2, 3, 4))
 
 
-@pytest.mark.parametrize("kind", [{"widths": (8, 6)}, {"widths": (8, 6), "activation": "tanh", "bias": True}], ids=str)
+TRANSFORMER = {"net": "transformer", "widths": (6,), "normalisation": "layer", "bias": True}
+
+
+@pytest.mark.parametrize(
+    "kind", [{"widths": (8, 6)}, {"widths": (8, 6), "activation": "tanh", "bias": True}, TRANSFORMER], ids=str
+)
 def test_steps_are_those_of_an_svd_and_autograd(kind):
     """20 steps by singular vectors and the polynomial, whichever backend trains the net; biases by SGD."""
     cell = a_cell(optimizer="muon", batch_size=7, steps=20, weight_decay=0.3, learning_rate=0.02, **kind)
@@ -82,7 +87,7 @@ def _relu(weights: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
     return x @ weights[-1][0].T
 
 
-@pytest.mark.parametrize("kind", [{"widths": (64,)}, {"widths": (7, 9), "activation": "gelu"}], ids=str)
+@pytest.mark.parametrize("kind", [{"widths": (64,)}, {"widths": (7, 9), "activation": "gelu"}, TRANSFORMER], ids=str)
 def test_a_cell_is_bitwise_independent_of_its_stack(kind):
     axes = {"optimizer": "muon", "batch_size": 16, "steps": 20, "learning_rate": 0.02, **kind}
     cells = [a_cell(**axes, seed=seed % 3, weight_decay=0.1 * seed) for seed in range(6)]

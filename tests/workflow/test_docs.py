@@ -54,7 +54,7 @@ def test_what_the_tutorial_adds_is_in_its_results_and_its_report(tutorial):
     assert re.search(r"\| data set +\|.*\| half +\|", verdicts)
     assert r"\newcommand{\rtVerdictCSixMoons}" in (results / "numbers.tex").read_text()
     spectra = [pyarrow.parquet.read_table(path) for path in (results / "spectra").glob("*gated*.parquet")]
-    assert {name for table in spectra for name in table["matrix"].to_pylist()} == {"V", "value", "U"}
+    assert {name for table in spectra for name in table["matrix"].to_pylist()} == {"V", "narrow", "value", "U", "AB"}
     assert {name for table in spectra for name in table["activation"].to_pylist()} == {"softplus"}
     assert "squared_norm" in (results / "predictors.md").read_text()
     assert "$\\|V\\|$" in (results / "figures" / "norms.csv").read_text()

@@ -1,4 +1,4 @@
-"""Singular values of every weight matrix at every snapshot, and the ranks they have under named rules.
+"""Singular values of weight matrices and of products of two at every snapshot, and their ranks under named rules.
 
 Shapes: R matrices of one shape at a time; s [R, q] float64, descending, q = min(rows, columns).
 Everything is undefined, nan here and null in the file, at W = 0 or where a weight is not finite.
@@ -15,8 +15,9 @@ from ranktwo.analysis.inputs import Inputs, analysis
 from ranktwo.analysis.ranks import Array, Spectra, rank_columns, ranks
 from ranktwo.analysis.updates import shrinks_geometrically
 from ranktwo.nets import initial
+from ranktwo.nets.products import Product
 from ranktwo.store import columns
-from ranktwo.store.columns import REAL, REALS, column
+from ranktwo.store.columns import REAL, REALS, TEXT, column
 from ranktwo.store.records import MATRIX, SNAPSHOT, Record
 from ranktwo.study.axes import CELL_COLUMNS, MLP
 from ranktwo.study.schedules import schedule_factor
@@ -42,16 +43,32 @@ COLUMNS = {
     "residual_c": column(REAL, "d_c/||W||, c the number of outputs.", headline=True),
     "residual_c1": column(REAL, "d_(c+1)/||W||.", headline=True),
 }
+PRODUCT = {
+    "factors": column(TEXT, "The two matrices of a product A B, as W_Q^T W_K of a head; null in a matrix's row."),
+    "imbalance": column(
+        REAL,
+        "||A^T A - B B^T||/(||A^T A|| + ||B B^T||) of a product A B: 0 where its factors are balanced, as at a "
+        "stationary point of the decayed loss (methods.md); at most 1. This and the next two are null "
+        "in a matrix's row.",
+    ),
+    "factor_effective_rank": column(REAL, "Geometric mean of the effective ranks of A and B."),
+    "aligned_effective_rank": column(
+        REAL,
+        "exp(-sum p_i ln p_i), p_i = s_i(A) s_i(B)/sum s(A) s(B): the effective rank that A B would have with the "
+        "singular values of its factors, if the singular vectors between them were the same.",
+    ),
+}
+"""Columns of products alone."""
 
 
 def schema() -> pyarrow.Schema:
     """Of the table of `spectra`: the columns above, and one for each rank rule."""
-    return columns.schema({**CELL_COLUMNS, **SNAPSHOT, **MATRIX, **COLUMNS, **rank_columns()})
+    return columns.schema({**CELL_COLUMNS, **SNAPSHOT, **MATRIX, **COLUMNS, **PRODUCT, **rank_columns()})
 
 
-@analysis(rows="cell, snapshot and matrix", schema=schema, data=False)
+@analysis(rows="cell, snapshot, and matrix or product", schema=schema, data=False)
 def spectra(inputs: Inputs) -> pyarrow.Table:
-    """Singular values of every weight matrix at every snapshot, norms, and ranks under named rules."""
+    """Singular values of every weight matrix and product of two at every snapshot, norms, and ranks by named rules."""
     fields = schema()
     tables = [
         pyarrow.table(rows_of(record, cell, fields.names), schema=fields) for cell, record in inputs.cells("spectra")
@@ -60,19 +77,51 @@ def spectra(inputs: Inputs) -> pyarrow.Table:
 
 
 def rows_of(record: Record, cell: str, names: list[str]) -> dict[str, list[Any]]:
-    """The named columns of one cell's rows: a row for each matrix and snapshot, null where undefined."""
+    """The named columns of one cell's rows: a row for each matrix or product and snapshot, null where undefined."""
     result: dict[str, list[Any]] = {name: [] for name in names}
-    for matrix, weights in record.weights.items():
+    outputs = record.cell["outputs"]
+
+    def add(matrix: str, weights: torch.Tensor, noise: Array, factors: str | None, more: dict[str, Array]) -> None:
         _, m, n = weights.shape
-        std = initial.initial_std(n) if record.cell["net"] == MLP else float(weights[0].double().square().mean().sqrt())
-        s, values = measured(weights, remaining_noise(record.cell, std, record.steps), record.cell["outputs"])
+        s, values = measured(weights, noise, outputs)
         for index, step in enumerate(record.steps):
             row = record.cell | {"cell": cell, "step": step, "matrix": matrix, "rows": m, "columns": n}
+            row["factors"] = factors
             row["singular_values"] = None if math.isnan(s[index, 0]) else s[index].tolist()
-            row |= {name: None if math.isnan(series[index]) else series[index] for name, series in values.items()}
+            for name, series in (values | more).items():
+                row[name] = None if math.isnan(series[index]) else series[index]
             for name in result:
                 result[name].append(row[name])
+
+    nothing = np.full(len(record.steps), math.nan)
+    for matrix, weights in record.weights.items():
+        n = weights.shape[2]
+        std = initial.initial_std(n) if record.cell["net"] == MLP else float(weights[0].double().square().mean().sqrt())
+        noise = remaining_noise(record.cell, std, record.steps)
+        add(matrix, weights, noise, None, dict.fromkeys(PRODUCT.keys() - {"factors"}, nothing))
+    for name, facts in record.products.items():
+        product = Product(*facts)
+        a, b = product.factors(*(record.weights[side].double() for side in (product.left, product.right)))
+        # The entries of a product of random matrices are not independent: nothing is known of their noise.
+        add(name, a @ b, nothing, f"{product.left}, {product.right}", of_factors(a, b))
     return result
+
+
+def of_factors(a: torch.Tensor, b: torch.Tensor) -> dict[str, Array]:
+    """The numbers of PRODUCT, [R] each, of A [R, rows, units] and B [R, units, columns]; nan where undefined."""
+    finite = (a.isfinite().flatten(1).all(1) & b.isfinite().flatten(1).all(1)).numpy()
+    first, second = (singular_values(factor[finite]) for factor in (a, b))
+    shorter = min(first.shape[1], second.shape[1])
+    left, right = a.mT @ a, b @ b.mT
+    sizes = torch.linalg.matrix_norm(left) + torch.linalg.matrix_norm(right)
+    result = {
+        "factor_effective_rank": np.sqrt(effective_rank(first) * effective_rank(second)),
+        "aligned_effective_rank": effective_rank(first[:, :shorter] * second[:, :shorter]),
+    }
+    for name, numbers in result.items():
+        result[name] = np.full(len(finite), math.nan)
+        result[name][finite] = numbers
+    return {"imbalance": (torch.linalg.matrix_norm(left - right) / sizes).numpy(), **result}
 
 
 def measured(weights: torch.Tensor, noise: Array, outputs: int) -> tuple[Array, dict[str, Array]]:
@@ -117,8 +166,6 @@ def measures(spectra: Spectra, outputs: int) -> dict[str, Array]:
 def continuous(matrices: Spectra, outputs: int) -> dict[str, Array]:
     """Norms, continuous ranks and residuals, [R] each, by column: all that no rank rule says."""
     s = matrices.s
-    p = s / s.sum(axis=1, keepdims=True)
-    entropy = -np.sum(p * np.log(p, out=np.zeros_like(p), where=p > 0), axis=1)
     # Scaled by s_1 first: the fourth power of a nearly collapsed spectrum underflows.
     scaled = s / s[:, :1]
     energy_sum = np.sum(scaled**2, axis=1)
@@ -127,12 +174,19 @@ def continuous(matrices: Spectra, outputs: int) -> dict[str, Array]:
         "nuclear_norm": s.sum(axis=1),
         "schatten_half": np.sum(np.sqrt(s), axis=1) ** 2,
         "stable_rank": energy_sum,
-        "effective_rank": np.exp(entropy),
+        "effective_rank": effective_rank(s),
         "participation_ratio": energy_sum**2 / np.sum(scaled**4, axis=1),
         **{f"residual_{r}": residual(scaled, r) for r in (1, 2, 3)},
         "residual_c": residual(scaled, outputs),
         "residual_c1": residual(scaled, outputs + 1),
     }
+
+
+def effective_rank(s: Array) -> Array:
+    """exp(-sum p_i ln p_i), p_i = s_i / sum s (Roy & Vetterli 2007), of s [R, q]; nan where all s_i are 0."""
+    sums = s.sum(axis=1, keepdims=True)
+    p = s / np.where(sums > 0, sums, math.nan)
+    return np.exp(-np.sum(p * np.log(p, out=np.zeros_like(p), where=p > 0), axis=1))
 
 
 def residual(s: Array, r: int) -> Array:

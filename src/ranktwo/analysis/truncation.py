@@ -37,6 +37,9 @@ TOLERANCE = 0.01
 """Scores that differ from the full net's by no more count as the same in `functional_rank`."""
 CHUNK_ELEMENTS = 2**15
 """Pre-activations worked on at once: their 256 KB stay in a core's cache from rank to rank."""
+PASS_ELEMENTS = 2**21
+"""Numbers of a forward pass of any net that are held at once: 16 MB. All samples of a large test set at once take twice
+as long."""
 CURVES = {
     "truncated_train_loss": column(
         REALS, "`train_loss` of the net with V_r, V's nearest matrix of rank r, in place of V.", unit=LOSS_UNIT
@@ -161,10 +164,12 @@ def any_curves(
     v, rest = weights[0], weights[1:]
     norms = torch.cat([s.new_zeros(1), s.square().cumsum(0)]).sqrt()
     truncated = [(p[:, :r] * s[:r]) @ qt[:r] for r in ranks[:-1]] + [v]
+    size = max(1, PASS_ELEMENTS // net.activations)
     result: dict[str, list[float]] = {}
     for name, matrices in (("truncated", truncated), ("shrunk", [v * (norms[r] / norms[-1]) for r in ranks])):
         for matrix in matrices:
-            outputs = net.outputs([weight[None] for weight in (matrix, *rest)], x)
+            own = [weight[None] for weight in (matrix, *rest)]
+            outputs = torch.cat([net.outputs(own, part) for part in x.split(size)], 1)
             loss = losses.sample_losses(outputs, y.to(x), task).mean().item()
             if task == "regression":
                 score = 1 - loss / losses.target_variance(y).item()

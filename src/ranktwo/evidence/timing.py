@@ -50,7 +50,8 @@ def moments(history: pandas.DataFrame, spectra: pandas.DataFrame) -> pandas.Data
     found["fit_step"] = _first(history, history["train_accuracy"] >= FIT)
     found["generalization_step"] = _first(history, history["test_accuracy"] >= GENERAL)
     snapshots = history.groupby("cell").size().reindex(found.index)
-    for prefix, matrix in {"": "V", OUTPUT: spectra["matrix"].iloc[-1]}.items():
+    last = "U" if (spectra["matrix"] == "U").any() else "V"  # of a net of one matrix
+    for prefix, matrix in {"": "V", OUTPUT: last}.items():
         rows = spectra[spectra["matrix"] == matrix]
         start, end = (
             rows.drop_duplicates("cell", keep=keep).set_index("cell").reindex(found.index) for keep in ("first", "last")

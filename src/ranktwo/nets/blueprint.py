@@ -46,9 +46,11 @@ class Blueprint:
         """The activation, a module of its own for each layer."""
         return Elementwise(registry.load("activation", self.activation))
 
-    def normalise(self, units: int) -> nn.Module:
-        """The normalisation of a layer of so many units, which are the last axis or, of an image, its channels."""
-        return registry.load("normalisation", self.normalisation)(units, len(self.shape) == 3, self.bias)
+    def normalise(self, units: int, *, tokens: bool = False) -> nn.Module:
+        """The normalisation of a layer of so many units, which are the channels of an image; the last axis where
+        samples are none, or have been made `tokens`."""
+        image = len(self.shape) == 3 and not tokens
+        return registry.load("normalisation", self.normalisation)(units, image, self.bias)
 
 
 class Elementwise(nn.Module):

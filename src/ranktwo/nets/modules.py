@@ -22,6 +22,7 @@ from ranktwo.nets import losses
 from ranktwo.nets.blueprint import Blueprint, Build
 from ranktwo.nets.losses import Task
 from ranktwo.nets.net import Net
+from ranktwo.nets.products import Product
 from ranktwo.nets.streams import stream
 
 
@@ -53,6 +54,7 @@ class ModuleNet(Net):
         sizes = list(self._shapes.values())
         self.matrices = {key: (size[0], size[1:].numel()) for key, size in zip(names, sizes, strict=False)}
         self.vectors = {key: size.numel() for key, size in list(self._shapes.items())[len(names) :]}
+        self.products = self._find_products()
         self._check()
 
     def _built(self, seed: int) -> nn.Module:
@@ -81,6 +83,25 @@ class ModuleNet(Net):
                 self._refuse(f"has in {path} a {kind}, whose matrices are not found; build it of Linear and Conv2d")
         if not found:
             self._refuse("has no Linear or Conv2d, and so no weight matrix")
+        return found
+
+    def _find_products(self) -> dict[str, Product]:
+        """What its modules declare by a method `products`, with the names of the net's matrices."""
+        names = {id(self._module.get_parameter(key)): name for key, name in zip(self._maps, self.matrices, strict=True)}
+        found: dict[str, Product] = {}
+        for path, part in self._module.named_modules():
+            declared = part.products() if hasattr(part, "products") else {}
+            for key, product in declared.items():
+                name = f"{path}.{key}" if path else key
+                try:
+                    left, right = (names[id(part.get_submodule(side).weight)] for side in product[:2])
+                except (AttributeError, KeyError):
+                    self._refuse(f"declares the product {name} of what are not two of its layers: {product[:2]}")
+                found[name] = product._replace(left=left, right=right)
+                first, end = product.inner
+                a, b = product.factors(*(torch.empty(self.matrices[one], device="meta") for one in (left, right)))
+                if name in self.matrices or not 0 < a.shape[1] == b.shape[0] == end - first:
+                    self._refuse(f"has no product {name} over the units {product.inner} of {left} and {right}")
         return found
 
     def initial(self, seed: int, dtype: torch.dtype = torch.float32) -> list[Tensor]:

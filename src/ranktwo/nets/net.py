@@ -7,6 +7,7 @@ then every other parameter as one row [K, 1, numbers]. Weight decay acts on the 
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from ranktwo.nets import mlp
 from ranktwo.nets.blueprint import Blueprint
 from ranktwo.nets.initial import initial_weights
+from ranktwo.nets.products import Product
 from ranktwo.nets.streams import stream
 from ranktwo.store import registry
 from ranktwo.study import theory
@@ -28,6 +30,8 @@ class Net(ABC):
     """Rows and columns of each weight matrix, by name from the input on: `V` is the first, `U` the last."""
     vectors: dict[str, int]
     """Numbers of every other parameter, such as biases, by name."""
+    products: Mapping[str, Product] = MappingProxyType({})
+    """Products of two matrices that act as one, by name."""
     activations: int
     """Numbers that one sample makes of itself on its way, with their gradients."""
     widest: int

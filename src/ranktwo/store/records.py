@@ -22,7 +22,9 @@ SNAPSHOT = {
 """The column that names a snapshot."""
 MATRIX = {
     "matrix": column(
-        TEXT, "`V` (the first, m x n), `W2`, ..., `U` (the last, c x m); between them as the net calls its layers."
+        TEXT,
+        "`V` (the first, m x n), `W2`, ..., `U` (the last, c x m); between them as the net calls its layers. In "
+        "spectra also products of two of them, such as `block1.head1.QK`.",
     ),
     "rows": column(WHOLE, "Rows of the matrix: units of its layer."),
     "columns": column(
@@ -58,6 +60,8 @@ class Record:
     """[S, out, in] by matrix, or as many as `kept`, in the order of the layers; nan from the step of divergence on."""
     vectors: "dict[str, Tensor]" = field(default_factory=dict)
     """Like the weights, [S, 1, numbers] of every other parameter, such as biases, which weight decay leaves alone."""
+    products: dict[str, list[Any]] = field(default_factory=dict)
+    """The fields of a `nets.products.Product` by name, of what the net declares."""
     history: dict[str, list[float | None]] = field(default_factory=dict)
     """S values by column of the history; null where undefined."""
     runs: list[dict[str, Any]] = field(default_factory=list)
@@ -224,6 +228,7 @@ def _packed(records: dict[str, Record]) -> "tuple[dict[str, Tensor], dict[str, A
             "runs": [runs.index(run) for run in record.runs],
             "matrices": list(record.weights),
             "vectors": list(record.vectors),
+            **({"products": record.products} if record.products else {}),
         }
     tensors = {f"{name}/{key}": w for name, record in records.items() for key, w in record.parameters().items()}
     return tensors, {"cells": cells, "runs": runs}
@@ -251,7 +256,7 @@ def _unpacked(
             for part in ("matrices", "vectors")
         )
         runs = [metadata["runs"][number] for number in facts["runs"]]
-        own = {key: facts[key] for key in ("cell", "identity", "steps", "kept", "diverged") if key in facts}
+        own = {key: facts[key] for key in ("cell", "identity", "steps", "kept", "diverged", "products") if key in facts}
         record = Record(**own, weights=ordered, vectors=vectors, history=histories[name], runs=runs)
         lengths = {len(values) for values in record.history.values()}
         of_weights = {len(values) for values in record.parameters().values()}

@@ -154,8 +154,8 @@ class Cell:
     )
     net: str = _axis(
         kind="choice",
-        help="Kind of net: mlp (dense layers), convnet (3 x 3 convolutions and a dense layer) or resnet (residual "
-        "blocks of them). All but the first need images, as digits, mnist and cifar10 have.",
+        help="Kind of net: mlp (dense layers), convnet (3 x 3 convolutions and a dense layer), resnet (residual blocks "
+        "of them) or transformer (an encoder). A convnet and a resnet need images, as digits, mnist and cifar10 have.",
         heading="net",
         symbol="{}",
         slug="{}",
@@ -166,7 +166,8 @@ class Cell:
     widths: tuple[int, ...] = _axis(
         kind="widths",
         help="Hidden units; a list holds several values, a list in it is a deeper net's (`[[64, 64]]` has two hidden "
-        "layers). Of a convnet the channels of each convolution, of a resnet those of the first one and of each block.",
+        "layers). Of a convnet the channels of each convolution, of a resnet those of the first one and of each block, "
+        "of a transformer the units of each block, all equal.",
         meaning="Hidden units of each layer, `128` or `64-64`.",
         heading="widths",
         symbol="m = {}",

@@ -252,6 +252,7 @@ class _Slice:
             diverged=self._training.diverged.get(number),
             weights={name: self._weights[name][number, :snapshots] for name in self._net.matrices},
             vectors={name: self._weights[name][number, :snapshots] for name in self._net.vectors},
+            products={name: list(product) for name, product in self._net.products.items()},
             history={
                 column_name: [defined(value) for value in values[number, :snapshots].tolist()]
                 for column_name, values in self._history.items()

@@ -60,7 +60,14 @@ class Data:
     @cached_property
     def matrices(self) -> pandas.DataFrame:
         """Spectra of every matrix: a row for each cell, matrix and snapshot, matrices from the input to the output."""
-        return self._rows("spectra")
+        rows = self._rows("spectra")
+        return rows[rows["factors"].isna()]
+
+    @cached_property
+    def products(self) -> pandas.DataFrame:
+        """Spectra of products of two matrices: a row for each cell, snapshot and product."""
+        rows = self._rows("spectra")
+        return rows[rows["factors"].notna()]
 
     @cached_property
     def history(self) -> pandas.DataFrame:
