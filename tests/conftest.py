@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow
@@ -31,6 +31,13 @@ os.environ["PYTHONPATH"] = str(ROOT / "src")
 def one_thread() -> None:
     """The promise of equal bits is made for one thread."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def subnormal_numbers() -> Iterator[None]:
+    """Training flushes them to zero for its whole process; hypothesis refuses to draw numbers in such a one."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture

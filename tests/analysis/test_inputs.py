@@ -87,7 +87,7 @@ def test_the_marks_say_what_each_analysis_reads_and_has_rows_of():
         "certificates": "cell, snapshot and matrix",
         "neural-collapse": "cell, snapshot and matrix",
         "optimality": "cell and snapshot",
-        "spectra": "cell, snapshot and matrix",
+        "spectra": "cell, snapshot, and matrix or product",
         "truncation": "cell",
     }
     assert [name for name, facts in found.items() if not facts.get("data", True)] == ["spectra"]
