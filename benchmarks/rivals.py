@@ -7,6 +7,7 @@ Net k sees the batches of seed k mod S. JAX is left out where it is not installe
 
 import importlib.util
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -54,14 +55,14 @@ def by_func(net: Net, x: Tensor, y: Tensor, cells: int) -> Step:
 def by_bmm(net: Net, x: Tensor, y: Tensor, cells: int) -> Step:
     """A module of stacked weights: torch.bmm forward, autograd of the sum of the nets' losses, a fused torch.optim.SGD.
 
-    All nets have the first one's decay, as torch.optim knows one for all.
+    Without weight decay: torch.optim has one for all nets.
     """
     seed_of = torch.arange(cells) % SEEDS
 
     def take(weights: list[Tensor], rows: Tensor) -> list[Tensor]:
         for weight in weights:
             weight.requires_grad_()
-        updates = torch.optim.SGD(weights, lr=RATE, weight_decay=decays(cells)[0].item(), fused=True)
+        updates = torch.optim.SGD(weights, lr=RATE, fused=True)
         for batch in rows[:, seed_of]:
             h = x[batch]
             for weight in weights[:-1]:
@@ -102,7 +103,7 @@ def by_jax(net: Net, x: Tensor, y: Tensor, cells: int) -> Step:
 
     def take(weights: list[Any], rows: Tensor) -> list[Any]:
         weights = [jnp.asarray(weight.numpy() if isinstance(weight, Tensor) else weight) for weight in weights]
-        for part in rows.numpy().reshape(-1, min(AT_ONCE, len(rows)), *rows.shape[1:]):
+        for part in rows.numpy().reshape(-1, AT_ONCE, *rows.shape[1:]):
             weights = compiled(weights, seed_of, mu, part)
         return jax.block_until_ready(weights)
 
@@ -121,8 +122,7 @@ def available() -> list[tuple[str, Callable[..., Step]]]:
 def weights_of(net: Net, cells: int) -> list[Tensor]:
     """Random weights, [K, in, out] each."""
     generator = torch.Generator().manual_seed(1)
-    pairs = zip(net.sizes, net.sizes[1:], strict=False)
-    return [torch.randn(cells, *pair, generator=generator) / pair[0] ** 0.5 for pair in pairs]
+    return [torch.randn(cells, *pair, generator=generator) / pair[0] ** 0.5 for pair in pairwise(net.sizes)]
 
 
 def loop(make: Callable[..., Step], net: Net, batch_size: int, cells: int) -> Advance:

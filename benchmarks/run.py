@@ -14,6 +14,7 @@ falls on both. Every figure is the median of the rounds, [least, greatest]. One 
 """
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -85,10 +86,7 @@ def steps(arguments: argparse.Namespace) -> Rows:
                     loops["d"] = training.by_torch(*where, cells), cells
                 found = _alternate(loops, arguments)
                 each = {name: [1e6 * second for second in times] for name, times in found.items()}
-                ratio = {
-                    name: [one / other for one, other in zip(times, each["c"], strict=True)]
-                    for name, times in each.items()
-                }
+                ratio = _over("c", each)
                 of_products = f"{statistics.median(ratio.pop('products')):.0%}" if "products" in ratio else None
                 rows.append(
                     {
@@ -111,24 +109,34 @@ def rivals(arguments: argparse.Namespace) -> Rows:
 
     The last columns are their times over the engine's, each within a round.
     """
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # JAX's threads are told only when it is loaded
     rows = []
-    for net in training.NETS:
-        for batch_size in arguments.batch:
-            cells = training.at_once(net, batch_size, "cpu")
-            loops = {"engine": (training.stacked(net, batch_size, "sgd", "cpu", cells), cells)}
-            loops |= {name: (others.loop(make, net, batch_size, cells), cells) for name, make in others.available()}
-            found = _alternate(loops, arguments)
-            times = {f"{name}, µs": spread([1e6 * second for second in seconds]) for name, seconds in found.items()}
-            own = found.pop("engine")
-            ratios = {
-                f"{name}/engine": spread([one / other for one, other in zip(seconds, own, strict=True)])
-                for name, seconds in found.items()
-            }
-            rows.append({"net": net.name, "B": batch_size, "K": cells, **times, **ratios})
-            print(_table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+    with _one_core():
+        for net in training.NETS:
+            for batch_size in arguments.batch:
+                cells = training.at_once(net, batch_size, "cpu")
+                loops = {"engine": (training.stacked(net, batch_size, "sgd", "cpu", cells), cells)}
+                loops |= {name: (others.loop(make, net, batch_size, cells), cells) for name, make in others.available()}
+                found = _alternate(loops, arguments)
+                times = {f"{name}, µs": spread([1e6 * second for second in seconds]) for name, seconds in found.items()}
+                ratios = {f"{name}/engine": spread(ratio) for name, ratio in _over("engine", found).items()}
+                del ratios["engine/engine"]
+                rows.append({"net": net.name, "B": batch_size, "K": cells, **times, **ratios})
+                print(_table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
     return rows
+
+
+@contextlib.contextmanager
+def _one_core() -> Iterator[None]:
+    """Within it this process has one core, where the system allows it: JAX has as many threads as it finds cores."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def at_once(arguments: argparse.Namespace) -> Rows:
@@ -194,13 +202,20 @@ def profile(arguments: argparse.Namespace) -> Rows:
     return rows
 
 
+def _over(base: str, times: dict[str, list[float]]) -> dict[str, list[float]]:
+    """The times of every loop over those of one, round by round."""
+    return {
+        name: [one / other for one, other in zip(of_one, times[base], strict=True)] for name, of_one in times.items()
+    }
+
+
 def _alternate(loops: dict[str, tuple[training.Advance, int]], arguments: argparse.Namespace) -> dict[str, list[float]]:
     """Seconds of a step of each net by each loop, which advances so many at once, in each round."""
     counts = {}
     for name, (advance, _) in loops.items():
         advance(20)
         steps = int(20 * SECONDS / _seconds(advance, 20, arguments.device))
-        counts[name] = max(10, steps // 10 * 10)
+        counts[name] = max(1, steps // others.AT_ONCE) * others.AT_ONCE
     times: dict[str, list[float]] = {name: [] for name in loops}
     for _ in range(arguments.rounds):
         for name, (advance, cells) in loops.items():

@@ -7,8 +7,10 @@ from ranktwo.evidence import gaps
 from ranktwo.store import files
 from ranktwo.store.columns import REAL, WHOLE, column, schema
 from ranktwo.store.records import CELL, DIVERGED, MATRIX, SNAPSHOT
+from ranktwo.study import jobs
 from ranktwo.study.axes import CELL_COLUMNS
 
+THRESHOLDS = {"collapsed_norm": 0.01, "fit_linear": 0.9, "fit_free": 0.5}
 METRICS = [f"{part}_{m}" for part in ("train", "clean_train", "test", "noisy_test") for m in ("loss", "accuracy", "r2")]
 HEADLINE = column(REAL, "A number.", headline=True)
 MADE = {
@@ -72,6 +74,16 @@ def rows_of_a_stack(norm=2.0, diverged=None, chance=0.5, linear=0.9, decays=(0.1
         baseline = {"chance_score": chance, "linear_train_score": linear}
         rows["bounds"].insert(0, {"cell": cell, "other": 2.0 + seed, **baseline})
     return rows
+
+
+def run_stage(monkeypatch, main, results, name, *more, stacks=("one",)):
+    """The table and the metadata that the command of a stage writes of stacks, with more arguments."""
+    jobs.write_stacks(results, list(stacks))
+    output = results / f"{name}.parquet"
+    arguments = [f"--results={results}", f"--stacks={results / 'jobs' / 'all.json'}", f"--output={output}"]
+    monkeypatch.setattr("sys.argv", [name, *arguments, *more])
+    main()
+    return files.read_parquet(output, name)
 
 
 def write(results, stack, rows, columns=MADE):

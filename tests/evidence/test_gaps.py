@@ -6,7 +6,7 @@ import math
 import pyarrow
 import pytest
 from evidence.made_up import REQUIRED
-from evidence.stacks import CELLS, HEADLINE, MADE, METRICS, R2, rows_of_a_stack, write
+from evidence.stacks import CELLS, HEADLINE, MADE, METRICS, R2, THRESHOLDS, rows_of_a_stack, run_stage, write
 
 from ranktwo.errors import UserError
 from ranktwo.evidence import gaps, predictors, timing
@@ -14,10 +14,7 @@ from ranktwo.stages import gaps as stage
 from ranktwo.store import files, registry
 from ranktwo.store.columns import REAL, TEXT, column, headlines, schema
 from ranktwo.store.records import CELL, DIVERGED, MATRIX, SNAPSHOT
-from ranktwo.study import jobs
 from ranktwo.study.axes import CELL_COLUMNS
-
-THRESHOLDS = {"collapsed_norm": 0.01, "fit_linear": 0.9, "fit_free": 0.5}
 
 
 @pytest.fixture
@@ -261,19 +258,13 @@ def test_stacks_of_other_columns_are_refused(tmp_path, known_analyses):
 
 def test_the_stage_writes_the_table_and_names_every_file_it_read(tmp_path, known_analyses, monkeypatch):
     write(tmp_path, "one", rows_of_a_stack(norm=math.pi))
-    jobs.write_stacks(tmp_path, ["one"])
-    output = tmp_path / "gaps.parquet"
-    arguments = [f"--results={tmp_path}", f"--stacks={tmp_path / 'jobs' / 'all.json'}", f"--output={output}"]
-    monkeypatch.setattr("sys.argv", ["gaps", *arguments, f"--status={json.dumps(THRESHOLDS)}"])
-    stage.main()
-    table, metadata = files.read_parquet(output, "gaps")
+    table, metadata = run_stage(monkeypatch, stage.main, tmp_path, "gaps", f"--status={json.dumps(THRESHOLDS)}")
     assert table["norm"].to_pylist() == [math.pi, math.pi]
     assert list(metadata["provenance"]["inputs"]) == list(map(str, gaps.sources(tmp_path, ["one"])))
     assert len(metadata["provenance"]["inputs"]) == 4
-    jobs.write_stacks(tmp_path, ["one", "two"])
-    monkeypatch.setattr("sys.argv", ["gaps", *arguments, "--stacks-hash=other", "--status={}"])
+    more = ["--stacks-hash=other", "--status={}"]
     with pytest.raises(UserError, match="lists other stacks"):
-        stage.main()
+        run_stage(monkeypatch, stage.main, tmp_path, "gaps", *more, stacks=["one", "two"])
 
 
 def write_optima(folder, *rows):

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from evidence.stacks import CELLS, MADE, rows_of_a_stack, write
+from evidence.stacks import CELLS, MADE, THRESHOLDS, rows_of_a_stack, run_stage, write
 
 from ranktwo.errors import UserError
 from ranktwo.evidence import gaps, layers
@@ -11,10 +11,7 @@ from ranktwo.stages import layers as stage
 from ranktwo.store import files
 from ranktwo.store.columns import REAL, REALS, TEXT, column
 from ranktwo.store.records import CELL, MATRIX, SNAPSHOT
-from ranktwo.study import jobs
 from ranktwo.study.axes import CELL_COLUMNS
-
-THRESHOLDS = {"collapsed_norm": 0.01, "fit_linear": 0.9, "fit_free": 0.5}
 
 
 def made(results, stacks=("one",)):
@@ -110,12 +107,7 @@ def test_the_stage_writes_the_table_and_names_every_file_it_read(tmp_path, known
     write(tmp_path, "one", rows_of_a_stack(norm=math.pi))
     cells = gaps.table(tmp_path, ["one"], [], THRESHOLDS)
     files.write_parquet(tmp_path / "gaps.parquet", cells, {"provenance": {"stage": "gaps"}})
-    jobs.write_stacks(tmp_path, ["one"])
-    output = tmp_path / "layers.parquet"
-    arguments = [f"--results={tmp_path}", f"--stacks={tmp_path / 'jobs' / 'all.json'}", f"--output={output}"]
-    monkeypatch.setattr("sys.argv", ["layers", *arguments, f"--gaps={tmp_path / 'gaps.parquet'}"])
-    stage.main()
-    table, metadata = files.read_parquet(output, "layers")
+    table, metadata = run_stage(monkeypatch, stage.main, tmp_path, "layers", f"--gaps={tmp_path / 'gaps.parquet'}")
     assert table["norm"].to_pylist() == [math.pi, 100.0] * 2
     read = [tmp_path / "gaps.parquet", *layers.sources(tmp_path, ["one"])]
     assert list(metadata["provenance"]["inputs"]) == list(map(str, read)) and len(read) == 4

@@ -19,7 +19,6 @@ import pyarrow
 import torch
 from torch import Tensor
 
-from ranktwo.analysis.certificates.places import CHUNK_ELEMENTS
 from ranktwo.analysis.inputs import Inputs, analysis
 from ranktwo.analysis.ranks import Spectra
 from ranktwo.analysis.spectra import continuous, singular_values
@@ -111,11 +110,7 @@ def features(net: Net, weights: list[Tensor], x: Tensor, targets: Tensor, task: 
     """
     if not isinstance(net, ModuleNet):
         return [h[0] for h in mlp.forward([weight[None] for weight in weights], x)[:-1]]
-    size = max(1, CHUNK_ELEMENTS // net.activations)
-    parts = [
-        [use.h.mean(1) for use in net.uses(weights, rows, wanted, task)[0]]
-        for rows, wanted in zip(x.split(size), targets.split(size), strict=True)
-    ]
+    parts = [[use.h.mean(1) for use in uses] for uses in net.uses_by_part(weights, x, targets, task)]
     return [torch.cat(of_one) for of_one in zip(*parts, strict=True)]
 
 

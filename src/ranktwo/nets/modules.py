@@ -162,6 +162,14 @@ class ModuleNet(Net):
             result.append(Use(*(torch.cat(parts, 1) for parts in zip(*pairs, strict=True))))
         return result, outputs.detach()
 
+    def uses_by_part(
+        self, weights: list[Tensor], x: Tensor, targets: Tensor, task: Task, numbers: int = 2**24
+    ) -> Iterator[list[Use]]:
+        """`uses` of some samples after the others, so that their passes hold about so many numbers at once."""
+        size = max(1, numbers // self.activations)
+        for rows, labels in zip(x.split(size), targets.split(size), strict=True):
+            yield self.uses(weights, rows, labels, task)[0]
+
     @contextlib.contextmanager
     def _watched(self, calls: dict[str, list[tuple[Tensor, Tensor]]]) -> Iterator[None]:
         """Within it, each call of a matrix leaves its inputs and the e = 0 that is added to its outputs."""

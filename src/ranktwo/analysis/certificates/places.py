@@ -15,9 +15,6 @@ from ranktwo.analysis.certificates.passes import row_norms
 from ranktwo.nets.losses import Task
 from ranktwo.nets.modules import ModuleNet
 
-CHUNK_ELEMENTS = 2**24
-"""Numbers of a forward and a backward pass that are held at once."""
-
 
 def dense_columns(
     weight: Tensor, h: Tensor, image: Tensor, delta: Tensor, length: Tensor, inner: Tensor, decay: Tensor, batch: int
@@ -67,9 +64,8 @@ def net_columns(
     """
     places, matrices = list(net.places.values()), weights[: len(net.matrices)]
     found: list[list[tuple[Tensor, ...]]] = [[] for _ in places]
-    size = max(1, CHUNK_ELEMENTS // net.activations)
-    for rows, labels in zip(x.split(size), targets.split(size), strict=True):
-        for parts, use in zip(found, net.uses(weights, rows, labels, task)[0], strict=True):
+    for uses in net.uses_by_part(weights, x, targets, task):
+        for parts, use in zip(found, uses, strict=True):
             one = use.h.shape[1] == 1
             parts.append((use.h[:, 0], use.delta[:, 0]) if one else (torch.bmm(use.delta.mT, use.h).flatten(1),))
     joined = [[torch.cat(kind) for kind in zip(*parts, strict=True)] for parts in found]

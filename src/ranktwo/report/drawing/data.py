@@ -94,8 +94,7 @@ class Data:
     @cached_property
     def neural_collapse(self) -> pandas.DataFrame:
         """Features of every matrix after training: a row for each cell and matrix."""
-        rows = self._rows("neural-collapse")
-        return rows[rows["step"] == rows["steps"]]
+        return after_training(self._rows("neural-collapse"))
 
     @cached_property
     def optima(self) -> pandas.DataFrame:
@@ -159,6 +158,11 @@ class Data:
         """Colour, label and dashes of a weight decay's line; dots tell zero from the others in grey print."""
         dashes = {} if weight_decay > 0 else {"linestyle": ZERO_DASHES}
         return {"color": self.colour(weight_decay), "label": f"$\\mu$ = {weight_decay:g}"} | dashes
+
+
+def after_training(rows: pandas.DataFrame) -> pandas.DataFrame:
+    """Those of rows of snapshots that are of the last one."""
+    return rows[rows["step"] == rows["steps"]]
 
 
 Draw = Callable[[Data], Figure]

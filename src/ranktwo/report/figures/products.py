@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from ranktwo.report.drawing.data import Data, figure
+from ranktwo.report.drawing.data import Data, after_training, figure
 from ranktwo.report.drawing.marks import against_decay, entries, legend
 from ranktwo.report.drawing.panels import panels
 from ranktwo.report.drawing.scales import decay_axis, rank_ticks
@@ -28,7 +28,7 @@ def products(data: Data) -> Figure:
     middle line shows this part. Where the product lies on it, and covers it, nothing but that part is seen. A product
     of low rank need not make the net's map one of low rank.
     """
-    own = data.products[lambda rows: rows["step"] == rows["steps"]].merge(data.gaps[["cell", "status"]], on="cell")
+    own = after_training(data.products).merge(data.gaps[["cell", "status"]], on="cell")
     own = own.assign(kind=own["matrix"].str.split(".").str[-1])
     shown = [
         (f"{title}, {kind}", of_kind)

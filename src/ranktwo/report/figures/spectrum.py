@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from ranktwo.report.drawing.data import Data, figure
+from ranktwo.report.drawing.data import Data, after_training, figure
 from ranktwo.report.drawing.marks import decay_colours, legend, line
 from ranktwo.report.drawing.panels import panels
 
@@ -23,7 +23,7 @@ def spectrum(data: Data) -> Figure:
     drawn, parts = panels(data, 1)
     for title, rows, (axes,) in parts:
         axes.set(title=title, xlabel="index $i$", ylabel="$s_i(V)$", yscale="log")
-        last = data.spectra[data.spectra["cell"].isin(rows["cell"]) & (data.spectra["step"] == data.spectra["steps"])]
+        last = after_training(data.spectra[data.spectra["cell"].isin(rows["cell"])])
         status = rows.groupby("weight_decay")["status"].agg(lambda status: sorted(set(status)))
         greatest = 0.0
         for weight_decay, cells in last.dropna(subset=["effective_rank"]).groupby("weight_decay"):

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from ranktwo.report.drawing.data import Data, figure
+from ranktwo.report.drawing.data import Data, after_training, figure
 from ranktwo.report.drawing.distances import DISTANCES, distances_legend, paper_bound_and_floor
 from ranktwo.report.drawing.marks import against_decay
 from ranktwo.report.drawing.panels import panels
@@ -18,8 +18,7 @@ def vacuity(data: Data) -> Figure:
     the edge of the shaded region. At weight decay 0 no bound is defined, and with full batches the paper's is not.
     Collapsed nets are marked but have no value.
     """
-    last = data.certificates[data.certificates["step"] == data.certificates["steps"]]
-    cells = last.merge(data.gaps[["cell", "status"]], on="cell")
+    cells = after_training(data.certificates).merge(data.gaps[["cell", "status"]], on="cell")
     drawn, parts = panels(data, 1, across=2)
     for title, rows, (axes,) in parts:
         place = decay_axis(axes, data.gaps["weight_decay"])
