@@ -5,6 +5,7 @@ from typing import Any
 import pandas
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from ranktwo.report.drawing.data import Data
 from ranktwo.report.drawing.marks import line, over_seeds
@@ -30,6 +31,8 @@ def over_depth(axes: Axes, data: Data, rows: pandas.DataFrame, column: str) -> N
     if len(names) <= MOST:
         fit = all(len(name) <= SHORT for name in names)
         axes.set_xticks(range(1, len(names) + 1), names if fit else list(map(str, range(1, len(names) + 1))))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlim(0.5, max(len(names), 1) + 0.5)
 
 
