@@ -85,12 +85,13 @@ def test_layers_shows_every_matrix_in_its_order_and_the_bound_in_units_of_the_fl
         assert all(list(line.get_ydata()) == pytest.approx(values) for line in lines)
 
 
-def test_matrices_of_a_deep_net_are_numbered_by_whole_numbers():
+@pytest.mark.parametrize("count", [9, 10, 12, 14])
+def test_matrices_of_a_deep_net_are_numbered_by_whole_numbers(count):
     def deep(rows: pandas.DataFrame) -> pandas.DataFrame:
-        return pandas.concat([rows.assign(matrix=f"W{depth}", depth=depth) for depth in range(1, 15)])
+        return pandas.concat([rows.assign(matrix=f"W{depth}", depth=depth) for depth in range(1, count + 1)])
 
     ticks = draw("layers", changed(study(), "layers", deep)).axes[0].get_xticks()
-    assert len(ticks) > 3 and all(tick == round(tick) for tick in ticks)
+    assert len(ticks) > 2 and all(tick == round(tick) for tick in ticks)
 
 
 def test_neural_collapse_is_of_the_last_matrix_and_of_every_layer():
