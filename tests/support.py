@@ -239,12 +239,18 @@ def gaps(folder: Path) -> pandas.DataFrame:
 # Runs that are disturbed. SLURM's one node is this machine, and so both kinds of run are found in /proc.
 
 
+_STARTED: list[subprocess.Popen] = []
+"""Kept: of a run that a failed test left at work Python would warn in whatever test comes next, which fails too."""
+
+
 def start(folder: Path, study: dict, *arguments: str) -> subprocess.Popen:
     """Snakemake at work on a study, in a process group of its own as a shell starts it; `said` gives what it prints."""
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     command = ["snakemake", *arguments, "--configfile", "study.yaml"]
     with open(folder / "said.txt", "w") as output:
-        return subprocess.Popen(command, cwd=folder, env=environment(), stdout=output, stderr=output, process_group=0)
+        run = subprocess.Popen(command, cwd=folder, env=environment(), stdout=output, stderr=output, process_group=0)
+    _STARTED.append(run)
+    return run
 
 
 def said(folder: Path) -> str:
