@@ -1,5 +1,6 @@
 """Verdicts change when the numbers do, failed cells never support, and what is shown is what was found."""
 
+import itertools
 import json
 import os
 import shutil
@@ -458,3 +459,32 @@ def test_predictors_are_scored_by_data_set_and_over_all(tmp_path, monkeypatch):
     assert r"effective\_\allowbreak{}rank" in latex
     strengths = [abs(float(cell)) for cell in (line.split("|")[3].split()[0] for line in lines) if cell != "-"]
     assert strengths == sorted(strengths, reverse=True) and len(strengths) > 1
+
+
+def test_predictors_never_compare_nets_of_two_architectures(tmp_path, monkeypatch):
+    rising = by_rank(1)
+    falling = by_rank(-1).assign(activation="gelu", cell=rising["cell"] + "-gelu")
+    table, _, markdown, _, page = command(
+        "predictors",
+        predictors_stage,
+        tmp_path,
+        monkeypatch,
+        pandas.concat([falling, rising]),
+        "csv",
+        "md",
+        "tex",
+        "html",
+    )
+    rows = table.to_pandas()
+    ranks = rows[(rows["measure"] == "effective_rank") & (rows["statistic"] == "tau_fixed_control")]
+    found = {tuple(key): value for *key, value in ranks[["architecture", "dataset", "value"]].itertuples(index=False)}
+    signs = {"mlp": 1, "mlp, gelu": -1}
+    assert {key: found[key] for key in itertools.product(signs, ("toy", "overall"))} == {
+        (name, dataset): sign for name, sign in signs.items() for dataset in ("toy", "overall")
+    }
+    assert "activation" not in set(rows["axis"])
+    alone = command("predictors", predictors_stage, tmp_path, monkeypatch, rising, "csv", "md", "tex", "html")[0]
+    pandas.testing.assert_frame_equal(alone.to_pandas(), rows[rows["architecture"] == "mlp"].reset_index(drop=True))
+    lines = [line.split("|")[1].strip() for line in markdown.splitlines() if line.startswith("|")][2:]
+    assert lines == sorted(lines) and set(lines) == set(signs)
+    assert "<td>mlp, gelu</td>" in page

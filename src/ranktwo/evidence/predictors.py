@@ -23,9 +23,9 @@ gap:
   the value of one axis, with every seed of the one against every seed of the other. All pairs weigh the same, because
   their Hoeffding weights hold for errors in [0, 1] only; an environment needs `min_pairs` pairs of cells.
 
-Statistics are made within each data set, and so within one loss. Over all data sets, `overall`, a statistic is the mean
-of the data sets' (the worst, of robust_sign_error). Pairs of cells of two data sets with the same task stand apart,
-under `between data sets`: there a measure may order data sets and not nets.
+Statistics are made within each data set and architecture, and so within one loss and kind of net. Over all data sets,
+`overall`, a statistic is the mean of the data sets' (the worst, of robust_sign_error). Pairs of cells of two data sets
+with the same task stand apart, under `between data sets`: there a measure may order data sets and not nets.
 
 Intervals are bootstrap percentiles: splits are drawn with replacement, and inside each drawn split its seeds; all cells
 of a replicate (a split and a seed) together. A pair of cells weighs as often as its replicates were drawn (a cell is
@@ -42,6 +42,7 @@ import numpy as np
 import pandas as pd
 
 from ranktwo.errors import UserError
+from ranktwo.evidence.claims.families import ARCHITECTURE, by_architecture
 from ranktwo.evidence.concordance import Design, Ordered, Statistics, block_sums, dense, ratio
 from ranktwo.evidence.gaps import Cells
 from ranktwo.store.columns import REAL, TEXT, WHOLE, column
@@ -58,6 +59,7 @@ COLUMNS = {
         TEXT,
         f"Name of the data set in the study; `{OVERALL}`: mean over them; `{BETWEEN}`: pairs of cells of two of them.",
     ),
+    "architecture": ARCHITECTURE,
     "measure": column(TEXT, "A column of gaps.parquet: a bound, rate or measure of the generalization gap, or a rank."),
     "statistic": column(
         TEXT, f"How the measure's order of cells agrees with that of `{GAP}`; evidence/predictors.py defines each."
@@ -279,19 +281,28 @@ def measures_of(cells: Cells) -> list[str]:
 def predictors(cells: Cells) -> pd.DataFrame:
     """All measures in every data set, over all of them and between them: the columns of predictors.parquet.
 
-    Cells count whose status is ok. A run that stands in the study under two names (`full` and the batch size that it
-    means) counts once.
+    So it is for every architecture, the paper's first. Cells count whose status is ok. A run that stands in the study
+    under two names (`full` and the batch size that it means) counts once.
     """
     measures = measures_of(cells)
-    ok = cells.rows[cells.rows["status"] == "ok"].drop_duplicates(list(AXES))
-    numbers = dict.fromkeys({*measures, GAP}, float)
-    ok = ok.astype(numbers)
-    datasets = {name: ok[ok["dataset"] == name] for name in cells.rows["dataset"].unique()}
+    judged = cells.rows.drop_duplicates(list(AXES)).astype(dict.fromkeys({*measures, GAP}, float))
+    tables = [
+        _of_nets({part["dataset"].iloc[0]: part[part["status"] == "ok"] for part in parts}, measures, number).assign(
+            architecture=name
+        )
+        for number, (name, parts) in enumerate(by_architecture(judged))
+    ]
+    return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
+
+
+def _of_nets(datasets: dict[str, pd.DataFrame], measures: Sequence[str], architecture: int) -> pd.DataFrame:
+    """The rows of one architecture, from its cells by data set; its number begins the random numbers."""
     single = {
-        name: compare(part, measures, random_seed=(0, number)) for number, (name, part) in enumerate(datasets.items())
+        name: compare(part, measures, random_seed=(architecture, number))
+        for number, (name, part) in enumerate(datasets.items())
     }
     overall = [combine(list(scores)) for scores in zip(*single.values(), strict=True)]
-    apart = between(list(datasets.values()), measures)
+    apart = between(list(datasets.values()), measures, random_seed=architecture)
     return pd.DataFrame(
         [
             {"dataset": name} | row
@@ -299,4 +310,4 @@ def predictors(cells: Cells) -> pd.DataFrame:
             for one in scores
             for row in one.rows()
         ]
-    )[list(COLUMNS)]
+    )

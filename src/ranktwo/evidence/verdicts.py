@@ -1,29 +1,23 @@
 """A verdict on every registered claim: rows for each data set and architecture, and one over all data sets."""
 
 import re
-from collections.abc import Iterator
 
 import pandas
 
-from ranktwo.evidence.claims.families import SHAPE, DataSet, V, architecture
+from ranktwo.evidence.claims.families import ARCHITECTURE, DataSet, V, by_architecture
 from ranktwo.evidence.claims.judging import STATUSES, SUPPORTED, VERDICTS, Claim, Finding, corrected
 from ranktwo.evidence.gaps import Cells
 from ranktwo.evidence.predictors import OVERALL
 from ranktwo.store import registry
 from ranktwo.store.columns import BOOL, REAL, TEXT, TEXTS, WHOLE, column
 from ranktwo.store.records import MATRIX
-from ranktwo.study.axes import AXES, CELL_COLUMNS, MLP
+from ranktwo.study.axes import AXES, CELL_COLUMNS
 from ranktwo.study.limits import Limits
 
 COLUMNS = {
     "claim": column(TEXT, "The claim that the row judges, of arXiv 2410.02176 or ours; verdicts.md has its words."),
     "dataset": CELL_COLUMNS["dataset"],
-    "architecture": column(
-        TEXT,
-        "The nets that are judged: `mlp` is the paper's, with one hidden layer of relu units without biases and "
-        "normalisation; others name what differs. `headline` rows are of one architecture: the paper's if a data set "
-        "has it, or else the one that most data sets have.",
-    ),
+    "architecture": ARCHITECTURE,
     "matrix": MATRIX["matrix"],
     "sample_rank": column(
         WHOLE, "R of the matrix, of whose rank the theorem speaks; null but in rows of layers, of C1 and C2."
@@ -39,7 +33,9 @@ COLUMNS = {
     ),
     "task": CELL_COLUMNS["task"],
     "headline": column(
-        BOOL, "Whether the row is the claim's verdict for its data set: by its first rule, main family."
+        BOOL,
+        "Whether the row is the claim's verdict for its data set: by its first rule, of the main family, and of one "
+        "architecture: the paper's if a data set has it, or else the one that most data sets have.",
     ),
     "verdict": column(
         TEXT,
@@ -93,7 +89,7 @@ def verdicts(cells: Cells, layers: pandas.DataFrame, limits: Limits) -> pandas.D
     judged = _counted_as_real(cells.rows).drop_duplicates(list(AXES))
     own_matrices = _counted_as_real(layers.dropna(subset=["depth"]))
     architectures = {
-        name: [DataSet(part, cells.kinds, own_matrices) for part in parts] for name, parts in _architectures(judged)
+        name: [DataSet(part, cells.kinds, own_matrices) for part in parts] for name, parts in by_architecture(judged)
     }
     rows: list[dict[str, object]] = []
     for one in claims().values():
@@ -114,21 +110,6 @@ def verdicts(cells: Cells, layers: pandas.DataFrame, limits: Limits) -> pandas.D
 def _counted_as_real(rows: pandas.DataFrame) -> pandas.DataFrame:
     """The rows with whole numbers that are no axes as numbers of any kind, of which there are means."""
     return rows.astype({name: float for name, kind in rows.dtypes.items() if kind == "Int64" and name not in AXES})
-
-
-def _architectures(rows: pandas.DataFrame) -> Iterator[tuple[str, list[pandas.DataFrame]]]:
-    """Each architecture with its rows by data set: the paper's first, then those of most data sets."""
-    shapes = rows[list(SHAPE)]
-    known = {
-        tuple(shape): architecture(dict(zip(SHAPE, shape, strict=True)))
-        for shape in set(shapes.itertuples(index=False))
-    }
-    names = [known[shape] for shape in map(tuple, shapes.itertuples(index=False))]
-    found = {
-        name: [part for _, part in own.groupby("dataset", sort=False)]
-        for name, own in rows.groupby(pandas.Series(names, rows.index), sort=False)
-    }
-    yield from sorted(found.items(), key=lambda one: (one[0] != MLP, -len(one[1])))
 
 
 def _row(one: Claim, data: DataSet, finding: Finding) -> dict[str, object]:

@@ -9,7 +9,7 @@ EXPLANATION = (
     "A line for each measure: means over data sets of the statistics within each, with 95 % intervals; the strongest "
     "at fixed decay, by the size of its tau there, first. By data set: least and greatest tau at fixed decay of one "
     "data set. Between data sets: tau over pairs of nets of two data sets with the same task; it tells data sets, not "
-    "nets, apart."
+    "nets, apart. Nets of two architectures are never compared."
 )
 """What the page says above the table."""
 
@@ -18,8 +18,18 @@ def summary(scored: pandas.DataFrame) -> pandas.DataFrame:
     """A line for each measure, with its statistics over all data sets; the strongest at fixed decay first.
 
     Strength is |tau_fixed_control|. The column `by data set` holds the least and the greatest tau_fixed_control of a
-    single data set. Statistics are correlations and are shown with two decimals.
+    single data set. Statistics are correlations and are shown with two decimals. Where there are several architectures,
+    a column names them, and the lines of one stand together.
     """
+    parts = [(name, _of_nets(own)) for name, own in scored.groupby("architecture", sort=False)]
+    if len(parts) == 1:
+        return parts[0][1]
+    named = [lines.assign(architecture=name) for name, lines in parts]
+    return pandas.concat(named, ignore_index=True)[["architecture", *parts[0][1].columns]]
+
+
+def _of_nets(scored: pandas.DataFrame) -> pandas.DataFrame:
+    """The lines of one architecture."""
     all_axes = scored[scored["axis"].isna()]
     overall = all_axes[all_axes["dataset"] == OVERALL].set_index(["measure", "statistic"])
     apart = all_axes[all_axes["dataset"] == BETWEEN].set_index("measure")

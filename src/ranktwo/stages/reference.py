@@ -39,7 +39,7 @@ def _files() -> Iterator[File]:
     heading = "`results/layers.parquet`: a row for each cell and matrix, after training; with all single values of "
     heading += "`spectra` and `certificates`"
     yield File(heading, schema(layers.COLUMNS))
-    rows = "data set, measure, statistic and axis"
+    rows = "data set, architecture, measure, statistic and axis"
     yield File(f"`results/predictors.parquet`: a row for each {rows}", schema(predictors.COLUMNS))
-    rows = "claim, data set, family of cells and rule"
+    rows = "claim, data set, architecture, family of cells and rule"
     yield File(f"`results/verdicts.parquet`: a row for each {rows}", schema(verdicts.COLUMNS))

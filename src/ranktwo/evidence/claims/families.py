@@ -1,8 +1,10 @@
 """The cells that a claim looks at: those of one data set and architecture, and their families.
 
-An *architecture* is a kind of net whatever the numbers of its widths are. No verdict is made of two of them.
+An *architecture* is a kind of net whatever the numbers of its widths are. No verdict and no statistic is made of two
+of them.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,12 +15,18 @@ import pandas
 from ranktwo.evidence.gaps import Cells
 from ranktwo.evidence.layers import ENDS
 from ranktwo.evidence.wording import short
+from ranktwo.store.columns import TEXT, column
 from ranktwo.study import theory
-from ranktwo.study.axes import AXES, CELL_COLUMNS, CONSTANT, FAMILY, REPLICATE, heading, title_part
+from ranktwo.study.axes import AXES, CELL_COLUMNS, CONSTANT, FAMILY, MLP, REPLICATE, heading, title_part
 from ranktwo.study.theory import Axes
 
 SHAPE = ("net", "widths", "activation", "bias", "normalisation")
 """Axes that an architecture follows from."""
+ARCHITECTURE = column(
+    TEXT,
+    "The kind of nets: `mlp` is the paper's, with one hidden layer of relu units without biases and normalisation; "
+    "others name what differs.",
+)
 V = "V"
 """The matrix that claims are of."""
 
@@ -28,6 +36,21 @@ def architecture(cell: Axes) -> str:
     deep = [f"{count} widths"] if (count := theory.layers(cell) - 1) > 1 else []
     others = [title_part(axis, cell[axis]) for axis in SHAPE[2:] if cell[axis] != AXES[axis].default]
     return ", ".join([cell["net"], *deep, *others])
+
+
+def by_architecture(rows: pandas.DataFrame) -> Iterator[tuple[str, list[pandas.DataFrame]]]:
+    """Each architecture with its rows by data set: the paper's first, then those of most data sets."""
+    shapes = rows[list(SHAPE)]
+    known = {
+        tuple(shape): architecture(dict(zip(SHAPE, shape, strict=True)))
+        for shape in set(shapes.itertuples(index=False))
+    }
+    names = [known[shape] for shape in map(tuple, shapes.itertuples(index=False))]
+    found = {
+        name: [part for _, part in own.groupby("dataset", sort=False)]
+        for name, own in rows.groupby(pandas.Series(names, rows.index), sort=False)
+    }
+    yield from sorted(found.items(), key=lambda one: (one[0] != MLP, -len(one[1])))
 
 
 @dataclass(frozen=True)
@@ -84,8 +107,8 @@ class Family:
         cells = self.cells[self.cells["weight_decay"].isin(self.decays)]
         unit = "split" if cells["split"].nunique() > 1 else "seed"
         means = []
-        for column in ("test_loss", "residual_2"):
-            grouped = cells[column].astype(float).groupby([cells[unit], cells["weight_decay"]])
+        for measure in ("test_loss", "residual_2"):
+            grouped = cells[measure].astype(float).groupby([cells[unit], cells["weight_decay"]])
             sums, counts = (found.unstack(fill_value=0) for found in (grouped.sum(), grouped.count()))
             others = counts.sum() - counts
             means.append((sums.sum() - sums) / others.where(others > 0))
