@@ -8,7 +8,7 @@ CORES := $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null ||
 INSTALLED := $(VENV)/.installed
 ACTIVATE := . '$(VENV)/bin/activate'
 RUN := $(ACTIVATE) && snakemake --cores $(CORES) --configfile '$(STUDY)'
-PYTEST := '$(VENV)/bin/python' -m pytest --numprocesses 3 --dist loadfile
+PYTEST := '$(VENV)/bin/python' -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help figures report plan test test-all soak lint clean-env
 
