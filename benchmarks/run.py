@@ -156,9 +156,9 @@ def at_once(arguments: argparse.Namespace) -> Rows:
 
 
 def forms(arguments: argparse.Namespace) -> Rows:
-    """Microseconds of a layer's products for K nets: by torch, and by SciPy's BLAS, whole and cut to small ones.
+    """Microseconds of a layer's products for K nets: by torch, and by the tiles of tiles.py.
 
-    Which is the fastest decides FEW_OUTPUTS of nets/mlp.py and what kernels.py cuts.
+    Which is the fastest decides FEW_OUTPUTS of nets/mlp.py and how kernels.py stores a layer.
     """
     rows = []
     for inputs, outputs in training.LAYERS:

@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
@@ -170,42 +169,29 @@ def products(net: Net, batch_size: int, device: str, cells: int) -> Advance:
 
 
 def _compiled_products(net: Net, batch_size: int, cells: int) -> Advance:
-    """Net by net in the cache, as compiled steps are."""
+    """Net by net in the cache, as compiled steps are. With relu, its mask and SGD's update, which are part of them."""
     import numba
 
     from ranktwo.training.backends import kernels
 
-    @numba.njit
-    def take(steps, blas, sizes, weights, starts, work, places):  # type: ignore[no-untyped-def]
-        layers, zero, unit = len(sizes) - 1, work.dtype.type(0), work.dtype.type(1)
-        for k in range(len(weights)):
-            for _ in range(steps):
-                for layer in range(layers):
-                    one, other = sizes[layer], sizes[layer + 1]
-                    h, out = work[places[0, layer] :], work[places[0, layer + 1] :]
-                    kernels.outputs_of(blas[layer], h, weights[k, starts[layer] :], out, batch_size, one, other)
-                for layer in range(layers - 1, -1, -1):
-                    one, other, w = sizes[layer], sizes[layer + 1], weights[k, starts[layer] :]
-                    h, delta = work[places[0, layer] :], work[places[0, layer + 1] :]
-                    if layer > 0:
-                        kernels.gradient_below(blas[layer], delta, w, work[places[1, layer] :], batch_size, one, other)
-                    adds = kernels.adds(batch_size, one)
-                    g = w if adds else work[places[2, 1] :]
-                    kernels.gradient(blas[layer], delta, h, unit if adds else zero, g, batch_size, one, other)
+    sgd = kernels.SGD
 
-    starts = np.array(layout.starts(list(net.sizes)))
-    weights = torch.zeros(cells, int(starts[-1])).numpy()
-    work, places = kernels.work(torch.float32, list(net.sizes), batch_size)
-    rest = kernels.blas(torch.float32, list(net.sizes)), np.array(net.sizes), weights, starts, work, places
+    @numba.njit
+    def take(steps, cells, work, factors, constants, sizes, places, lengths):  # type: ignore[no-untyped-def]
+        for _ in range(cells * steps):
+            kernels.forward(work, sizes, places, lengths, batch_size)
+            kernels.backward(sgd, work, sizes, places, lengths, batch_size, factors, constants)
+
+    work, *places = kernels.work(torch.float32, list(net.sizes), batch_size, 0)
+    rest = work, np.ones(len(kernels.FACTORS), np.float32), np.zeros(0, np.float32), np.array(net.sizes), *places
 
     def advance(steps: int) -> None:
-        for start in range(0, steps, CHUNK):
-            take(min(CHUNK, steps - start), *rest)
+        take(steps, cells, *rest)
 
     return advance
 
 
-PARTS = ["rows of the batch", "relu and its derivative", "derivative of the loss", "update of the weights"]
+PARTS = ["rows of the batch", "derivative of the loss", "packing of the weights"]
 """Of a compiled step, besides its products."""
 
 
@@ -215,37 +201,30 @@ def parts(net: Net, batch_size: int, cells: int) -> dict[str, Advance]:
 
     from ranktwo.training.backends import kernels
 
-    optimizer, task, scale = kernels.SGD, kernels.TASKS[net.task], kernels.SCALE
+    task, scale, h_row, scratch = kernels.TASKS[net.task], np.float32(1), kernels.H, kernels.SCRATCH
 
     @numba.njit
-    def take(part, steps, sizes, memory, starts, x, targets, rows, factors, constants, work, places):  # type: ignore[no-untyped-def]
-        batch, layers = rows.shape[2], len(sizes) - 1
-        y, f = work[places[2, 0] :], work[places[0, layers] : places[0, layers] + batch * sizes[layers]]
+    def take(part, steps, sizes, memory, starts, x, targets, rows, work, places, lengths):  # type: ignore[no-untyped-def]
+        batch, last, y_place = rows.shape[2], len(sizes) - 1, places[scratch, 0]
+        size, f_place = batch * sizes[last], places[h_row, last]
+        f, y = work[f_place : f_place + size], work[y_place : y_place + size]
         for k in range(memory.shape[1]):
+            if part == 2:
+                kernels.move(True, sizes, memory, k, starts, work, places, lengths)
             for t in range(steps):
                 if part == 0:
-                    kernels._gather(x, rows[t, k], work[places[0, 0] :])
-                    kernels._gather(targets, rows[t, k], y)
+                    kernels.gather(x, rows[t, k], work, places[h_row, 0], lengths[0])
+                    kernels.gather(targets, rows[t, k], work, y_place, sizes[last])
                 elif part == 1:
-                    for layer in range(1, layers):
-                        size = batch * sizes[layer]
-                        h = work[places[0, layer] : places[0, layer] + size]
-                        kernels._relu(h)
-                        kernels._relu_gradient(h, work[places[1, layer] : places[1, layer] + size])
-                elif part == 2:
-                    kernels._output_gradients(task, f, y, factors[scale], batch, sizes[layers])
-                else:
-                    for layer in range(layers):
-                        if not kernels.adds(batch, sizes[layer]):
-                            g = work[places[2, 1] : places[2, 1] + sizes[layer] * sizes[layer + 1]]
-                            kernels._update(optimizer, memory, k, starts[layer], g, factors, constants)
+                    kernels.output_gradients(task, f, y, scale, batch, sizes[last])
+            if part == 2:
+                kernels.move(False, sizes, memory, k, starts, work, places, lengths)
 
     starts = np.array(layout.starts(list(net.sizes)))
     x, y = torch.randn(net.rows, net.sizes[0]), torch.rand(net.rows, net.sizes[-1])
     rows = torch.randint(0, net.rows, (CHUNK, cells, batch_size))
     rest = [np.array(net.sizes), torch.zeros(1, cells, int(starts[-1])).numpy(), starts, x.numpy(), y.numpy()]
-    rest += [rows.numpy(), np.ones(len(kernels.FACTORS), np.float32), np.zeros(0, np.float32)]
-    rest += kernels.work(torch.float32, list(net.sizes), batch_size)
+    rest += [rows.numpy(), *kernels.work(torch.float32, list(net.sizes), batch_size, 0)]
 
     def advance(part: int, steps: int) -> None:
         for start in range(0, steps, CHUNK):
@@ -259,7 +238,7 @@ LAYERS = [(8, 256), (31, 128), (32, 128), (64, 128), (256, 256), (784, 256), (12
 
 
 def forms(inputs: int, outputs: int, batch_size: int, cells: int) -> dict[str, Advance]:
-    """Ways to compute the products of a layer on a CPU: by torch, and by SciPy's BLAS, whole and cut (kernels.py)."""
+    """Ways to compute the products of a layer on a CPU: by torch, and by tiles (tiles.py)."""
     like = torch.empty(0)
     weight = layout.aligned(cells, outputs, inputs, like).normal_()
     h, below = (layout.aligned(cells, batch_size, inputs, like).normal_(std=1e-3) for _ in range(2))
@@ -271,9 +250,7 @@ def forms(inputs: int, outputs: int, batch_size: int, cells: int) -> dict[str, A
         "delta^T h": lambda: torch.bmm(delta.mT, h, out=weight),
     }
     if numba_works():
-        ways |= _compiled_forms(
-            [_rows(matrices) for matrices in (weight, h, below, delta)], batch_size, inputs, outputs
-        )
+        ways |= _compiled_forms(inputs, outputs, batch_size, cells)
 
     def repeat(way: Callable[[], object]) -> Advance:
         def advance(steps: int) -> None:
@@ -285,44 +262,35 @@ def forms(inputs: int, outputs: int, batch_size: int, cells: int) -> dict[str, A
     return {name: repeat(way) for name, way in ways.items()}
 
 
-def _rows(matrices: Tensor) -> NDArray[np.float32]:
-    """The memory of K matrices that `layout.aligned` made, [K, P]."""
-    stride = matrices.stride(0)
-    return matrices.as_strided((len(matrices), stride), (stride, 1)).numpy()
-
-
-def _compiled_forms(
-    memory: list[NDArray[np.float32]], batch: int, inputs: int, outputs: int
-) -> dict[str, Callable[[], object]]:
+def _compiled_forms(inputs: int, outputs: int, batch: int, cells: int) -> dict[str, Callable[[], object]]:
+    """The products of a layer whose inputs and outputs fill whole tiles, for each net in turn."""
     import numba
 
-    from ranktwo.training.backends import kernels
+    from ranktwo.training.backends import tiles
 
-    gemm, no, turned = kernels.gemm, kernels.N, kernels.T
+    lanes, whole = tiles.VECTOR // 4, tiles.WIDEST * tiles.VECTOR // 4
+    n, m = (-(-size // whole) * whole for size in (inputs, outputs))
+    h, delta, w = 0, batch * n, batch * (n + m)
+    zero, one = np.float32(0), np.float32(1)
 
     @numba.njit
-    def take(kind, cut, blas, w, h, below, delta):  # type: ignore[no-untyped-def]
-        zero = w.dtype.type(0)
-        for k in range(len(w)):
-            if kind == 0 and cut:
-                kernels.outputs_of(blas, h[k], w[k], delta[k], batch, inputs, outputs)
-            elif kind == 0:
-                gemm(blas, turned, no, outputs, batch, inputs, w[k], inputs, h[k], inputs, zero, delta[k], outputs)
-            elif kind == 1 and cut:
-                kernels.gradient_below(blas, delta[k], w[k], below[k], batch, inputs, outputs)
+    def take(kind, memory):  # type: ignore[no-untyped-def]
+        for k in range(len(memory)):
+            work = memory[k]
+            if kind == 0:
+                tiles.product(
+                    work, tiles.STORE, zero, h, n, 1, w, lanes, n * lanes, delta, m, lanes, 0, batch, m, inputs
+                )
             elif kind == 1:
-                gemm(blas, no, no, inputs, batch, outputs, w[k], inputs, delta[k], outputs, zero, below[k], inputs)
-            elif cut:
-                kernels.gradient(blas, delta[k], h[k], zero, w[k], batch, inputs, outputs)
-            else:
-                gemm(blas, no, turned, inputs, outputs, batch, h[k], inputs, delta[k], outputs, zero, w[k], inputs)
+                tiles.dots(work, tiles.STORE, h, n, w, n, delta, m, batch, outputs, n)
+            elif kind == 2:
+                tiles.product(work, tiles.MASK, zero, delta, m, 1, w, n, lanes, h, n, lanes, h, batch, n, outputs)
+            elif kind == 3:
+                tiles.product(work, tiles.ADD, one, h, 1, n, delta, m, lanes, w, lanes, n * lanes, 0, inputs, m, batch)
 
-    blas = kernels.blas(torch.float32, [1, 1])[0]  # of narrow matrices: SciPy's
-    return {
-        f"{name}, SciPy{', cut' if cut else ''}": lambda kind=kind, cut=cut: take(kind, cut, blas, *memory)
-        for kind, name in enumerate(("h W^T", "delta W", "delta^T h"))
-        for cut in (False, True)
-    }
+    memory = torch.zeros(cells, w + n * m).numpy()
+    names = ("h W^T, panels", "h W^T, rows", "delta W, tiles", "delta^T h, tiles")
+    return {name: partial(take, kind, memory) for kind, name in enumerate(names)}
 
 
 def ceilings(device: str) -> dict[str, float]:

@@ -139,7 +139,7 @@ def test_training_depends_on_the_modules_that_make_its_numbers():
     found = reached("train", optimizer="sgd", schedule="constant", decay_rule="constant")
     assert found >= {
         *("training.recording", "training.evaluation", "training.stack", "training.batches", "training.divergence"),
-        *("training.backends.kernels", "training.backends.gpu", "training.backends.torch_ops"),
+        *(f"training.backends.{name}" for name in ("kernels", "tiles", "gpu", "torch_ops")),
         *(
             "nets.losses",
             "nets.mlp",

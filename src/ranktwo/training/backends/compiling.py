@@ -55,12 +55,19 @@ def _hash(*facts: object) -> bytes:
     return hashlib.sha256(repr(facts).encode()).digest()
 
 
+def _stamps(folder: Path) -> list[tuple[str, int, int]]:
+    """What changes with the modules of a folder, whose functions and numbers may be part of each other's code."""
+    found = ((path.name, path.stat()) for path in sorted(folder.glob("*.py")))
+    return [(name, stat.st_mtime_ns, stat.st_size) for name, stat in found]
+
+
 class _Cache(caching.FunctionCache):
     """numba's cache, with files of ours. What cannot be kept is compiled by every process, for some seconds."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        self._cache_file = _Files(self.cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp())
+        source = self._impl.locator.get_source_stamp(), *_stamps(Path(function.__code__.co_filename).parent)
+        self._cache_file = _Files(self.cache_path, self._impl.filename_base, source)
 
     def save_overload(self, types: Any, compiled: Any) -> None:
         with contextlib.suppress(OSError, UserError):

@@ -19,7 +19,7 @@ class CompiledSteps:
         optimizer, sizes, dtype = nets.optimizer, nets.sizes, nets.x.dtype
         targets = nets.targets if nets.targets.dim() == 3 else nets.targets[None]
         self._steps, self._no_rows = kernels.steps, np.empty((0, 0, nets.batch_size), np.int64)
-        self._kind = kernels.blas(dtype, sizes), kernels.OPTIMIZERS[optimizer.name], kernels.TASKS[nets.task]
+        self._kind = kernels.OPTIMIZERS[optimizer.name], kernels.TASKS[nets.task]
         self._data = (
             np.array(sizes),
             nets.memory.numpy(),
@@ -30,7 +30,7 @@ class CompiledSteps:
         )
         numbers = [optimizer.constants[name] for name in kernels.CONSTANTS[optimizer.name]]
         constants = np.array(numbers, nets.memory.numpy().dtype)
-        self._rest = constants, *kernels.work(dtype, sizes, nets.batch_size)
+        self._rest = constants, *kernels.work(dtype, sizes, nets.batch_size, optimizer.slots)
 
     def take(self, rows: Tensor | None, factors: Tensor) -> None:
         """Take as many steps as there are factors, [count, F, K]."""

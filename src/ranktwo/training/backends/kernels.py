@@ -1,38 +1,31 @@
-"""Training steps of K nets on a CPU, compiled by numba around the matrix products of SciPy's BLAS.
+"""Training steps of K nets on a CPU, compiled by numba around the matrix products of tiles.py.
 
 One net takes all its steps before the next net does: its weights stay in the cache, and no step waits for Python. No
 net's numbers reach another's, so its bits do not depend on the nets beside it. Whether a product and a sum are rounded
 once or twice (`contract`) is decided when a function is compiled, for all entries alike.
 
-Matrices lie row by row in one-dimensional arrays: weights W [out, in], inputs h and gradients delta [B, .].
+While a net takes steps, its matrices lie in memory of their own, `work`, with rows filled up with zeros to a multiple
+of 128 bytes. Of two layers and more, the weights of the first lie in panels of as many outputs as fill 64 bytes, and in
+a panel input by input. So products read memory in the order in which it lies. The fill stays zero as long as all of the
+net's numbers are finite: it is the weights of inputs, outputs and hidden units that are always zero.
 """
 
-import ctypes
-import functools
-import importlib
-import itertools
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import threadpoolctl
 import torch
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import get_cython_function_address, intrinsic
 from numpy.typing import NDArray
 
 from ranktwo.nets import layout
 from ranktwo.training.backends.compiling import compiled, part_of_caller
+from ranktwo.training.backends.tiles import ADD, DEEPEST, MASK, RELU, STORE, VECTOR, WIDEST, dots, product
 from ranktwo.training.optimizers.base import Factors
 
 Array = NDArray[Any]
-N, T = ord("N"), ord("T")
-"""BLAS's letters for a matrix as it is and for its transpose."""
 
-# numba keeps compiled code, with the numbers of this module in it, until this file changes. So these numbers must not
-# follow from another file.
+# numba keeps compiled code, with the numbers of this module in it, until a file of this folder changes. So these
+# numbers must not follow from a file elsewhere.
 SGD, MOMENTUM, ADAMW = range(3)
 OPTIMIZERS = {"sgd": SGD, "momentum": MOMENTUM, "adamw": ADAMW}
 REGRESSION, BINARY, MULTICLASS = range(3)
@@ -44,121 +37,37 @@ if Factors._fields != FACTORS:
 CONSTANTS = {"sgd": (), "momentum": ("BETA",), "adamw": ("BETA_1", "BETA_2", "REST_1", "REST_2", "EPSILON")}
 """Names of the optimizer's constants that `steps` is given, in this order."""
 
-# OpenBLAS, which SciPy's wheels bring, multiplies small matrices without copying them first, with AVX-512 two or three
-# times as fast as MKL. A product is small up to SMALL multiplications; h W^T also needs at most SMALL_OUTPUTS outputs,
-# of SMALL_TERMS terms or more. Larger products are cut into small ones. Measured by `benchmarks/run.py forms`.
-SMALL, SMALL_OUTPUTS, SMALL_TERMS = 1_000_000, 1200, 32
-
-# Many small products gain nothing by a second thread. The limit reaches SciPy's BLAS only once it is loaded.
-importlib.import_module("scipy.linalg.cython_blas")
-threadpoolctl.threadpool_limits(1, user_api="blas")
+PLACES = 6
+"""What `work` has of each layer: h_l, delta_l, W_l and its two slots. The first two places of the last row are those of
+the batch's targets and of one gradient."""
+H, DELTA, W, SLOT_1, SLOT_2, SCRATCH = range(PLACES)
 
 
-def blas(dtype: torch.dtype, sizes: list[int]) -> Array:
-    """Addresses of the matrix product that suits each layer, int64 [L]: SciPy's, or that of the MKL in torch.
+def work(dtype: torch.dtype, sizes: list[int], batch: int, slots: int) -> tuple[Array, Array, Array]:
+    """Memory for one net's steps, the places of its parts, and the lengths of rows h_l, as `steps` takes them.
 
-    Without AVX-512, MKL is the faster one for all but narrow matrices.
+    All begin on 64-byte boundaries: places [PLACES, L + 1], lengths [L + 1].
     """
-    name = {torch.float32: "sgemm", torch.float64: "dgemm"}[dtype]
-    ours = get_cython_function_address("scipy.linalg.cython_blas", name)
-    wide = ours if torch.backends.cpu.get_cpu_capability() == "AVX512" else _of_torch(name) or ours
-    return np.array([wide if min(pair) >= SMALL_TERMS else ours for pair in itertools.pairwise(sizes)])
-
-
-@functools.cache
-def _of_torch(name: str) -> int | None:
-    """Address of the product in the MKL of torch's wheels for x86; None where torch has no MKL or hides it."""
-    library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
-    if not (torch.backends.mkl.is_available() and library.exists()):
-        return None
-    function = getattr(ctypes.CDLL(str(library)), f"{name}_", None)
-    return ctypes.cast(function, ctypes.c_void_p).value if function else None
-
-
-def work(dtype: torch.dtype, sizes: list[int], batch: int) -> tuple[Array, Array]:
-    """Memory for one net's steps, and the places of its parts, as `steps` takes them; all on 64-byte boundaries."""
-    layers, pairs = len(sizes) - 1, itertools.pairwise(sizes)
-    rooms = {(0, layer): batch * size for layer, size in enumerate(sizes)}
-    rooms |= {(1, layer): batch * sizes[layer] for layer in range(1, layers)}
-    rooms |= {(2, 0): batch * sizes[-1], (2, 1): max(inputs * outputs for inputs, outputs in pairs)}
-    places, end = np.zeros((3, layers + 1), np.int64), 0
+    layers, vector = len(sizes) - 1, VECTOR // dtype.itemsize
+    rows = [-(-size // (WIDEST * vector)) * WIDEST * vector for size in sizes[:-1]] + sizes[-1:]
+    if layers > 1:
+        rows[0] = -(-sizes[0] // DEEPEST) * DEEPEST
+    matrices = [rows[0] * rows[1]] * (layers > 1) + [
+        rows[layer] * sizes[layer + 1] for layer in range(layers > 1, layers)
+    ]
+    rooms = {(H, layer): batch * row for layer, row in enumerate(rows)}
+    rooms |= {(DELTA, layer): batch * rows[layer] for layer in range(1, layers)}
+    rooms |= {(W + slot, layer): room for slot in range(1 + slots) for layer, room in enumerate(matrices)}
+    rooms |= {(SCRATCH, 0): batch * sizes[-1], (SCRATCH, 1): max(matrices)}
+    places, end = np.zeros((PLACES, layers + 1), np.int64), 0
     for place, room in rooms.items():
         places[place] = end
         end += layout.padded(room)
-    return torch.zeros(end, dtype=dtype).numpy(), places
-
-
-@intrinsic
-def gemm(typing, blas, op_a, op_b, m, n, k, a, lda, b, ldb, beta, c, ldc):  # type: ignore[no-untyped-def]
-    """C <- op(A) op(B) + beta C by the product at address `blas`, columns first: C [m, n] with k terms; op T or N."""
-    whole, real = types.int32, c.dtype
-    letters, counts = [types.uint8] * 2, [whole] * 3
-    signature = types.void(types.int64, *letters, *counts, a, whole, b, whole, real, c, whole)
-
-    def call(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        address, op_a, op_b, m, n, k, a, lda, b, ldb, beta, c, ldc = values
-        a, b, c = (
-            context.make_array(signature.args[place])(context, builder, values[place]).data for place in (6, 8, 11)
-        )
-        passed = [op_a, op_b, m, n, k, context.get_constant(real, 1), a, lda, b, ldb, beta, c, ldc]
-        pointers = [
-            value if isinstance(value.type, ir.PointerType) else cgutils.alloca_once_value(builder, value)
-            for value in passed
-        ]
-        function = ir.FunctionType(ir.VoidType(), [pointer.type for pointer in pointers])
-        builder.call(builder.inttoptr(address, function.as_pointer()), pointers)
-        return context.get_dummy_value()
-
-    return signature, call
+    return torch.zeros(end, dtype=dtype).numpy(), places, np.array(rows)
 
 
 @compiled
-def _part(size: int, others: int) -> int:
-    """The most of `size` rows that make a small product with `others` multiplications each, a multiple of 16.
-
-    All rows if they make one together, or if not even 16 of them do.
-    """
-    part = SMALL // others // 16 * 16
-    return size if part >= size or part == 0 else part
-
-
-@compiled
-def outputs_of(blas: int, h: Array, w: Array, out: Array, batch: int, inputs: int, outputs: int) -> None:
-    """out <- h W^T."""
-    part = min(_part(outputs, batch * inputs), SMALL_OUTPUTS // batch // 16 * 16)
-    if part == 0 or part >= outputs or inputs < SMALL_TERMS:
-        part = outputs
-    for o in range(0, outputs, part):
-        some = min(part, outputs - o)
-        gemm(blas, T, N, some, batch, inputs, w[o * inputs :], inputs, h, inputs, out.dtype.type(0), out[o:], outputs)
-
-
-@compiled
-def gradient_below(blas: int, delta: Array, w: Array, out: Array, batch: int, inputs: int, outputs: int) -> None:
-    """out <- delta W."""
-    part = _part(inputs, batch * outputs)
-    for i in range(0, inputs, part):
-        some = min(part, inputs - i)
-        gemm(blas, N, N, some, batch, outputs, w[i:], inputs, delta, outputs, out.dtype.type(0), out[i:], inputs)
-
-
-@compiled
-def gradient(blas: int, delta: Array, h: Array, keep: Any, out: Array, batch: int, inputs: int, outputs: int) -> None:
-    """out <- delta^T h + keep out."""
-    part = _part(outputs, batch * inputs)
-    for o in range(0, outputs, part):
-        some = min(part, outputs - o)
-        gemm(blas, N, T, inputs, some, batch, h, inputs, delta[o:], outputs, keep, out[o * inputs :], inputs)
-
-
-@compiled
-def adds(batch: int, inputs: int) -> bool:
-    """Whether `gradient` adds to a matrix as fast as it overwrites one: not if the matrix is narrow or large."""
-    return inputs >= SMALL_TERMS and 16 * batch * inputs <= SMALL
-
-
-@compiled
-def _output_gradients(task: int, f: Array, y: Array, scale: Any, batch: int, outputs: int) -> None:
+def output_gradients(task: int, f: Array, y: Array, scale: Any, batch: int, outputs: int) -> None:
     """f [B, c] <- scale times the gradient of each sample's loss by its outputs f, for targets y [B, c]."""
     one, two = f.dtype.type(1), f.dtype.type(2)
     if task == REGRESSION:
@@ -184,50 +93,63 @@ def _output_gradients(task: int, f: Array, y: Array, scale: Any, batch: int, out
 
 
 @part_of_caller
-def _update(optimizer: int, memory: Array, k: int, start: int, g: Array, factors: Array, constants: Array) -> None:
-    """A step of net k's matrix at `start` along its gradient g (along its step -eta g in SGD); factors [F]."""
-    stop = start + len(g)
-    w = memory[0, k, start:stop]
-    if optimizer == SGD:
-        _sgd(w, g, factors[SHRINKAGE])
-    elif optimizer == MOMENTUM:
-        _momentum(w, memory[1, k, start:stop], g, factors[RATE], factors[DECAY], constants[0])
+def _update(optimizer: int, w: Array, m: Array, s: Array, g: Array, factors: Array, constants: Array) -> None:
+    """A step of a matrix with slots m and s along its gradient g; factors [F]."""
+    if optimizer == MOMENTUM:
+        _momentum(w, m, g, factors[RATE], factors[DECAY], constants[0])
     elif optimizer == ADAMW:
-        m, s = memory[1, k, start:stop], memory[2, k, start:stop]
         _adamw(w, m, s, g, factors[SHRINKAGE], factors[MEAN_RATE], factors[ROOT], constants)
     else:
         raise ValueError("no code for an optimizer of this number")
 
 
 @compiled
-def _gather(table: Array, rows: Array, out: Array) -> None:
-    """out <- the rows of a table, one after the other."""
+def gather(table: Array, rows: Array, work: Array, place: int, length: int) -> None:
+    """Copies rows of a table to `place`, each with room for so many numbers."""
     width = table.shape[1]
     for b in range(len(rows)):
+        of, to = table[rows[b]], work[place + b * length : place + b * length + width]
         for i in range(width):
-            out[b * width + i] = table[rows[b], i]
+            to[i] = of[i]
 
 
 @compiled
-def _relu(h: Array) -> None:
-    zero = h.dtype.type(0)
-    for i in range(len(h)):
-        h[i] = zero if h[i] < zero else h[i]  # nan stays
+def move(
+    packs: bool, sizes: Array, memory: Array, k: int, starts: Array, work: Array, places: Array, lengths: Array
+) -> None:
+    """Pack the matrices of net k and their slots into `work`, or unpack them."""
+    layers, lanes = len(sizes) - 1, VECTOR // work.itemsize
+    for slot in range(len(memory)):
+        for layer in range(layers):
+            inputs, outputs, length, start = sizes[layer], sizes[layer + 1], lengths[layer], places[W + slot, layer]
+            matrix = memory[slot, k, starts[layer] : starts[layer] + inputs * outputs].reshape(outputs, inputs)
+            panels = layers > 1 and layer == 0
+            size = length * (lengths[1] if panels else outputs)
+            if packs:
+                work[start : start + size] = 0
+            if panels:
+                _move_panels(packs, matrix, work[start : start + size], length, lanes)
+            elif packs:
+                work[start : start + size].reshape(outputs, length)[:, :inputs] = matrix
+            else:
+                matrix[:] = work[start : start + size].reshape(outputs, length)[:, :inputs]
 
 
 @compiled
-def _relu_gradient(h: Array, delta: Array) -> None:
-    """delta <- 0 where relu gave 0."""
-    zero = h.dtype.type(0)
-    for i in range(len(h)):
-        delta[i] = zero if h[i] <= zero else delta[i]
-
-
-@compiled
-def _sgd(w: Array, g: Array, keep: Any) -> None:
-    """W <- keep W + g."""
-    for i in range(len(g)):
-        w[i] = keep * w[i] + g[i]
+def _move_panels(packs: bool, matrix: Array, work: Array, length: int, lanes: int) -> None:
+    """Between a matrix and its panels of so many outputs, each of `length` inputs."""
+    outputs, inputs = matrix.shape
+    for first in range(0, outputs, lanes):
+        panel = work[first * length : (first + lanes) * length].reshape(length, lanes)
+        part = matrix[first : first + lanes]
+        if packs:
+            for i in range(inputs):
+                for o in range(len(part)):
+                    panel[i, o] = part[o, i]
+        else:
+            for i in range(inputs):
+                for o in range(len(part)):
+                    part[o, i] = panel[i, o]
 
 
 @compiled
@@ -249,51 +171,83 @@ def _adamw(w: Array, m: Array, s: Array, g: Array, keep: Any, rate: Any, root: A
 
 
 @compiled
+def forward(work: Array, sizes: Array, places: Array, lengths: Array, batch: int) -> None:
+    """h_l <- relu(h_{l-1} W_l^T) of all hidden layers, and the outputs f [B, c]."""
+    layers, lanes = len(sizes) - 1, VECTOR // work.itemsize
+    panels = layers > 1
+    if panels:
+        product(
+            work, RELU, work.dtype.type(0), places[H, 0], lengths[0], 1, places[W, 0], lanes, lengths[0] * lanes,
+            places[H, 1], lengths[1], lanes, 0, batch, lengths[1], lengths[0],
+        )  # fmt: skip
+    for layer in range(panels, layers):
+        length, kind = lengths[layer], STORE if layer == layers - 1 else RELU
+        dots(
+            work, kind, places[H, layer], length, places[W, layer], length,
+            places[H, layer + 1], lengths[layer + 1], batch, sizes[layer + 1], length,
+        )  # fmt: skip
+
+
+@part_of_caller
+def backward(
+    optimizer: int, work: Array, sizes: Array, places: Array, lengths: Array, batch: int, factors: Array,
+    constants: Array,
+) -> None:  # fmt: skip
+    """A step of all matrices along their gradients, from the gradients by f that stand in place of f; factors [F]."""
+    layers, lanes, zero = len(sizes) - 1, VECTOR // work.itemsize, work.dtype.type(0)
+    kind, keep, delta = STORE, zero, places[H, layers]
+    if optimizer == SGD:
+        kind, keep = ADD, factors[SHRINKAGE]
+    for layer in range(layers - 1, -1, -1):
+        h, w, length, below = places[H, layer], places[W, layer], lengths[layer], places[DELTA, layer]
+        outputs, of_delta = sizes[layer + 1], lengths[layer + 1]
+        g = w if optimizer == SGD else places[SCRATCH, 1]
+        if layer > 0:
+            product(
+                work, MASK, zero, delta, of_delta, 1, w, length, lanes, below, length, lanes, h, batch, length, outputs
+            )
+        if layers > 1 and layer == 0:
+            size = length * of_delta
+            product(
+                work, kind, keep, h, 1, length, delta, of_delta, lanes,
+                g, lanes, length * lanes, 0, length, of_delta, batch,
+            )  # fmt: skip
+        else:
+            size = length * outputs
+            product(work, kind, keep, delta, 1, of_delta, h, length, lanes, g, length, lanes, 0, outputs, length, batch)
+        if optimizer != SGD:
+            m, s = places[SLOT_1, layer], places[SLOT_2, layer]
+            _update(
+                optimizer, work[w : w + size], work[m : m + size], work[s : s + size], work[g : g + size],
+                factors, constants,
+            )  # fmt: skip
+        delta = below
+
+
+@compiled
 def steps(
-    blas: Array, optimizer: int, task: int, sizes: Array, memory: Array, starts: Array,
-    x: Array, targets: Array, seed_of: Array, rows: Array, factors: Array, constants: Array, work: Array, places: Array,
+    optimizer: int, task: int, sizes: Array, memory: Array, starts: Array, x: Array, targets: Array, seed_of: Array,
+    rows: Array, factors: Array, constants: Array, work: Array, places: Array, lengths: Array,
 ) -> None:  # fmt: skip
     """Train each net for T steps.
 
-    blas [L], addresses of the matrix product; sizes n, m_1, ..., c; memory [1 + slots, K, P], the weights and the
-    optimizer's slots of each net, layer l from starts[l] on; x [N, n]; targets [1 or K, N, c]; seed_of [K]; rows
-    [T, S, B], the batches of each seed, or [0, 0, B] where every batch is all of x; factors [T, F, K] in the order of
-    `Factors`; the optimizer's CONSTANTS; work, with room for h_l from places[0, l] on, delta_l from places[1, l], the
-    batch's targets from places[2, 0] and a gradient from places[2, 1].
+    sizes n, m_1, ..., c; memory [1 + slots, K, P], the weights and the optimizer's slots of each net, layer l from
+    starts[l] on; x [N, n]; targets [1 or K, N, c]; seed_of [K]; rows [T, S, B], the batches of each seed, or [0, 0, N]
+    where every batch is all of x; factors [T, F, K] in the order of `Factors`; the optimizer's CONSTANTS; then what
+    the function `work` gives.
     """
-    batch, layers, whole = rows.shape[2], len(sizes) - 1, len(rows) == 0
-    zero = work.dtype.type(0)
+    batch, outputs, whole, every = rows.shape[2], sizes[-1], len(rows) == 0, np.arange(rows.shape[2])
+    f_place, y_place = places[H, len(sizes) - 1], places[SCRATCH, 0]
+    f, y = work[f_place : f_place + batch * outputs], work[y_place : y_place + batch * outputs]
     for k in range(memory.shape[1]):
         of_net = targets[k if len(targets) > 1 else 0]
+        move(True, sizes, memory, k, starts, work, places, lengths)
         for t in range(len(factors)):
-            first, y = x.reshape(x.size), of_net.reshape(of_net.size)
-            if not whole:
-                first, y = work[places[0, 0] :], work[places[2, 0] :]
-                _gather(x, rows[t, seed_of[k]], first)
-                _gather(of_net, rows[t, seed_of[k]], y)
-            h = first
-            for layer in range(layers):
-                inputs, outputs = sizes[layer], sizes[layer + 1]
-                out = work[places[0, layer + 1] : places[0, layer + 1] + batch * outputs]
-                outputs_of(blas[layer], h, memory[0, k, starts[layer] :], out, batch, inputs, outputs)
-                if layer < layers - 1:
-                    _relu(out)
-                h = out
-            delta = h
-            _output_gradients(task, delta, y, factors[t, SCALE, k], batch, sizes[layers])
-            for layer in range(layers - 1, -1, -1):
-                inputs, outputs = sizes[layer], sizes[layer + 1]
-                start, stop = starts[layer], starts[layer] + inputs * outputs
-                w, h, below = memory[0, k, start:stop], first, delta
-                if layer > 0:
-                    h = work[places[0, layer] : places[0, layer] + batch * inputs]
-                    below = work[places[1, layer] : places[1, layer] + batch * inputs]
-                    gradient_below(blas[layer], delta, w, below, batch, inputs, outputs)
-                    _relu_gradient(h, below)
-                if optimizer == SGD and adds(batch, inputs):
-                    gradient(blas[layer], delta, h, factors[t, SHRINKAGE, k], w, batch, inputs, outputs)
-                else:
-                    g = work[places[2, 1] : places[2, 1] + len(w)]
-                    gradient(blas[layer], delta, h, zero, g, batch, inputs, outputs)
-                    _update(optimizer, memory, k, start, g, factors[t, :, k], constants)
-                delta = below
+            if t == 0 or not whole:
+                chosen = every if whole else rows[t, seed_of[k]]
+                gather(x, chosen, work, places[H, 0], lengths[0])
+                gather(of_net, chosen, work, y_place, outputs)
+            forward(work, sizes, places, lengths, batch)
+            output_gradients(task, f, y, factors[t, SCALE, k], batch, outputs)
+            backward(optimizer, work, sizes, places, lengths, batch, factors[t, :, k], constants)
+        move(False, sizes, memory, k, starts, work, places, lengths)
