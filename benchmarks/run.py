@@ -16,6 +16,7 @@ falls on both. Every figure is the median of the rounds, [least, greatest]. One 
 import argparse
 import contextlib
 import datetime
+import importlib
 import json
 import os
 import platform
@@ -387,8 +388,14 @@ def main() -> None:
     parser.add_argument(
         "--results", type=Path, default=ROOT / "results", help="a study that has been run, for analysis"
     )
+    parser.add_argument(
+        "--avx2", action="store_true", help="compile the engine's code as for a processor with AVX2 alone"
+    )
     parser.add_argument("--output", type=Path, help="folder for benchmarks.json and benchmarks.md")
     arguments = parser.parse_args()
+    if arguments.avx2:  # the engine's own import ignores what numba's variables say
+        compiling = importlib.import_module("ranktwo.training.backends.compiling")
+        compiling.config.CPU_NAME, compiling.config.CPU_FEATURES = "haswell", ""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     machine, results = _machine(arguments.device), {}

@@ -5,9 +5,10 @@ net's numbers reach another's, so its bits do not depend on the nets beside it. 
 once or twice (`contract`) is decided when a function is compiled, for all entries alike.
 
 While a net takes steps, its matrices lie in memory of their own, `work`, with rows filled up with zeros to a multiple
-of 128 bytes. Of two layers and more, the weights of the first lie in panels of as many outputs as fill 64 bytes, and in
-a panel input by input. So products read memory in the order in which it lies. The fill stays zero as long as all of the
-net's numbers are finite: it is the weights of inputs, outputs and hidden units that are always zero.
+of 128 bytes. Between rows are 64 bytes more: the same columns of many rows would else share few places of the cache.
+Of two layers and more, the weights of the first lie in panels of as many outputs as fill 64 bytes, and in a panel input
+by input, so products read them in the order in which they lie. The fill stays zero as long as all of a net's numbers
+are finite: it is the weights of inputs and hidden units that are always zero.
 """
 
 import math
@@ -49,10 +50,10 @@ def work(dtype: torch.dtype, sizes: list[int], batch: int, slots: int) -> tuple[
     All begin on 64-byte boundaries: places [PLACES, L + 1], lengths [L + 1].
     """
     layers, vector = len(sizes) - 1, VECTOR // dtype.itemsize
-    rows = [-(-size // (WIDEST * vector)) * WIDEST * vector for size in sizes[:-1]] + sizes[-1:]
+    rows = [(-(-size // (WIDEST * vector)) * WIDEST + 1) * vector for size in sizes[:-1]] + sizes[-1:]
     if layers > 1:
         rows[0] = -(-sizes[0] // DEEPEST) * DEEPEST
-    matrices = [rows[0] * rows[1]] * (layers > 1) + [
+    matrices = [rows[0] * (rows[1] - vector)] * (layers > 1) + [
         rows[layer] * sizes[layer + 1] for layer in range(layers > 1, layers)
     ]
     rooms = {(H, layer): batch * row for layer, row in enumerate(rows)}
@@ -124,7 +125,7 @@ def move(
             inputs, outputs, length, start = sizes[layer], sizes[layer + 1], lengths[layer], places[W + slot, layer]
             matrix = memory[slot, k, starts[layer] : starts[layer] + inputs * outputs].reshape(outputs, inputs)
             panels = layers > 1 and layer == 0
-            size = length * (lengths[1] if panels else outputs)
+            size = length * (lengths[1] - lanes if panels else outputs)
             if packs:
                 work[start : start + size] = 0
             if panels:
@@ -178,13 +179,13 @@ def forward(work: Array, sizes: Array, places: Array, lengths: Array, batch: int
     if panels:
         product(
             work, RELU, work.dtype.type(0), places[H, 0], lengths[0], 1, places[W, 0], lanes, lengths[0] * lanes,
-            places[H, 1], lengths[1], lanes, 0, batch, lengths[1], lengths[0],
+            places[H, 1], lengths[1], lanes, 0, batch, lengths[1] - lanes, lengths[0],
         )  # fmt: skip
     for layer in range(panels, layers):
         length, kind = lengths[layer], STORE if layer == layers - 1 else RELU
         dots(
             work, kind, places[H, layer], length, places[W, layer], length,
-            places[H, layer + 1], lengths[layer + 1], batch, sizes[layer + 1], length,
+            places[H, layer + 1], lengths[layer + 1], batch, sizes[layer + 1], length - lanes,
         )  # fmt: skip
 
 
@@ -204,17 +205,49 @@ def backward(
         g = w if optimizer == SGD else places[SCRATCH, 1]
         if layer > 0:
             product(
-                work, MASK, zero, delta, of_delta, 1, w, length, lanes, below, length, lanes, h, batch, length, outputs
+                work,
+                MASK,
+                zero,
+                delta,
+                of_delta,
+                1,
+                w,
+                length,
+                lanes,
+                below,
+                length,
+                lanes,
+                h,
+                batch,
+                length - lanes,
+                outputs,
             )
         if layers > 1 and layer == 0:
-            size = length * of_delta
+            size = length * (of_delta - lanes)
             product(
                 work, kind, keep, h, 1, length, delta, of_delta, lanes,
-                g, lanes, length * lanes, 0, length, of_delta, batch,
+                g, lanes, length * lanes, 0, length, of_delta - lanes, batch,
             )  # fmt: skip
         else:
             size = length * outputs
-            product(work, kind, keep, delta, 1, of_delta, h, length, lanes, g, length, lanes, 0, outputs, length, batch)
+            product(
+                work,
+                kind,
+                keep,
+                delta,
+                1,
+                of_delta,
+                h,
+                length,
+                lanes,
+                g,
+                length,
+                lanes,
+                0,
+                outputs,
+                length - lanes,
+                batch,
+            )
         if optimizer != SGD:
             m, s = places[SLOT_1, layer], places[SLOT_2, layer]
             _update(

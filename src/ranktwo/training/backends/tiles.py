@@ -32,8 +32,8 @@ c <- keep c + s."""
 _features = cpu_target.target_context.codegen().magic_tuple()
 _fused = "+fma" in _features[2].split(",") or not _features[0].startswith(("x86", "i"))
 WIDE = WIDEST if "+avx512f" in _features[2].split(",") else 1
-HIGH = DEEPEST if WIDE == WIDEST else 4
-"""Vectors and rows of the largest tile. With AVX-512 it fills 16 of 32 registers, with AVX2 8 of 16."""
+HIGH = DEEPEST if WIDE == WIDEST else 6
+"""Vectors and rows of the largest tile. With AVX-512 it fills 16 of 32 registers, with AVX2 12 of 16."""
 
 _whole = ir.IntType(64)
 
@@ -220,7 +220,7 @@ def _dots(rows: int, others: int) -> Any:
 LOW = 4
 SQUARE = 4 if WIDE == WIDEST else 2
 """Rows of the next smaller tile, and of each matrix in a tile of `dots`."""
-BLOCK = 64
+BLOCK = 96
 """Rows, and terms of sums that are added to, which are taken together: they stay in the cache."""
 _highest, _high, _low = _tile(HIGH, WIDE), _tile(LOW, WIDE), _tile(1, WIDE)
 _square, _column, _single = _dots(SQUARE, SQUARE), _dots(SQUARE, 1), _dots(1, 1)
@@ -256,7 +256,7 @@ def _block(
     for r in range(0, width * work.itemsize // VECTOR, WIDE):
         m = 0
         while m < rows:
-            if m + HIGH > rows >= HIGH and kind != ADD:
+            if m + HIGH > rows >= HIGH and m + LOW != rows and kind != ADD:
                 m = rows - HIGH
             of_a, of_b, place = a + m * a_row, b + r * b_next, m * c_row + r * c_next
             of_c, of_other = c + place, other + place
