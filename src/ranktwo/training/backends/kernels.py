@@ -126,14 +126,28 @@ def move(
             matrix = memory[slot, k, starts[layer] : starts[layer] + inputs * outputs].reshape(outputs, inputs)
             panels = layers > 1 and layer == 0
             size = length * (lengths[1] - lanes if panels else outputs)
+            packed = work[start : start + size]
             if packs:
-                work[start : start + size] = 0
+                for i in range(size):
+                    packed[i] = 0
             if panels:
-                _move_panels(packs, matrix, work[start : start + size], length, lanes)
-            elif packs:
-                work[start : start + size].reshape(outputs, length)[:, :inputs] = matrix
+                _move_panels(packs, matrix, packed, length, lanes)
             else:
-                matrix[:] = work[start : start + size].reshape(outputs, length)[:, :inputs]
+                _move_rows(packs, matrix, packed, length)
+
+
+@compiled
+def _move_rows(packs: bool, matrix: Array, work: Array, length: int) -> None:
+    """Between a matrix and its rows with room for so many numbers each."""
+    outputs, inputs = matrix.shape
+    for o in range(outputs):
+        row, packed = matrix[o], work[o * length : o * length + inputs]
+        if packs:
+            for i in range(inputs):
+                packed[i] = row[i]
+        else:
+            for i in range(inputs):
+                row[i] = packed[i]
 
 
 @compiled
@@ -171,7 +185,7 @@ def _adamw(w: Array, m: Array, s: Array, g: Array, keep: Any, rate: Any, root: A
         w[i] = keep * w[i] - rate * (m[i] / (np.sqrt(s[i]) / root + e))
 
 
-@compiled
+@part_of_caller
 def forward(work: Array, sizes: Array, places: Array, lengths: Array, batch: int) -> None:
     """h_l <- relu(h_{l-1} W_l^T) of all hidden layers, and the outputs f [B, c]."""
     layers, lanes = len(sizes) - 1, VECTOR // work.itemsize
@@ -269,12 +283,15 @@ def steps(
     where every batch is all of x; factors [T, F, K] in the order of `Factors`; the optimizer's CONSTANTS; then what
     the function `work` gives.
     """
-    batch, outputs, whole, every = rows.shape[2], sizes[-1], len(rows) == 0, np.arange(rows.shape[2])
+    batch, outputs, whole = rows.shape[2], sizes[-1], len(rows) == 0
     f_place, y_place = places[H, len(sizes) - 1], places[SCRATCH, 0]
+    every = np.empty(batch, np.int64)
+    for b in range(batch):
+        every[b] = b
     f, y = work[f_place : f_place + batch * outputs], work[y_place : y_place + batch * outputs]
     for k in range(memory.shape[1]):
         of_net = targets[k if len(targets) > 1 else 0]
-        move(True, sizes, memory, k, starts, work, places, lengths)
+        move(np.bool_(True), sizes, memory, k, starts, work, places, lengths)
         for t in range(len(factors)):
             if t == 0 or not whole:
                 chosen = every if whole else rows[t, seed_of[k]]
@@ -283,4 +300,4 @@ def steps(
             forward(work, sizes, places, lengths, batch)
             output_gradients(task, f, y, factors[t, SCALE, k], batch, outputs)
             backward(optimizer, work, sizes, places, lengths, batch, factors[t, :, k], constants)
-        move(False, sizes, memory, k, starts, work, places, lengths)
+        move(np.bool_(False), sizes, memory, k, starts, work, places, lengths)

@@ -9,13 +9,14 @@ All matrices lie in one array `work`, and a, b, c, ... are the places in it wher
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from ranktwo.training.backends.compiling import compiled
+from ranktwo.training.backends.compiling import compiled, part_of_caller
 
 Array = NDArray[Any]
 VECTOR = 64
@@ -226,7 +227,7 @@ _highest, _high, _low = _tile(HIGH, WIDE), _tile(LOW, WIDE), _tile(1, WIDE)
 _square, _column, _single = _dots(SQUARE, SQUARE), _dots(SQUARE, 1), _dots(1, 1)
 
 
-@compiled
+@part_of_caller
 def product(
     work: Array, kind: int, keep: Any, a: int, a_row: int, a_term: int, b: int, b_term: int, b_next: int,
     c: int, c_row: int, c_next: int, other: int, rows: int, width: int, terms: int,
@@ -236,12 +237,14 @@ def product(
     Entry (m, k) of a is at a + m a_row + k a_term. Row k of b is made of vectors at b + k b_term + r b_next for
     r = 0, 1, ...; those of c and `other` are at m c_row + r c_next.
     """
+    whole = np.int64  # constants would be types of their own, each with a copy of the code
     together = BLOCK if kind in (STORE, ADD) else terms
     for k in range(0, terms, together):
         for m in range(0, rows, BLOCK):
             _block(
-                work, kind, keep, a + m * a_row + k * a_term, a_row, a_term, b + k * b_term, b_term, b_next,
-                c + m * c_row, c_row, c_next, other + m * c_row, min(BLOCK, rows - m), width, min(together, terms - k),
+                work, whole(kind), keep, a + m * a_row + k * a_term, whole(a_row), whole(a_term),
+                b + k * b_term, b_term, b_next, c + m * c_row, c_row, c_next, other + m * c_row,
+                min(BLOCK, rows - m), width, min(together, terms - k),
             )  # fmt: skip
         kind, keep = ADD, work.dtype.type(1)
 
