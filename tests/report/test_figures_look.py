@@ -4,9 +4,14 @@ import warnings
 
 import matplotlib
 import numpy as np
+import pandas
 import pytest
-from figure_study import NAMES, draw, study
+from figure_study import NAMES, changed, draw, study
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
 
+from ranktwo.report.drawing import scales
+from ranktwo.report.drawing.data import TABLES
 from ranktwo.report.drawing.panels import finish
 from ranktwo.report.drawing.style import WIDTHS, ZERO_DASHES, ranktwo_style
 
@@ -33,6 +38,74 @@ def test_nothing_is_cut_off_or_overlaps_at_either_width(name, width):
     assert all(page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1 for box in boxes)
     pairs = [(a, b) for index, a in enumerate(boxes) for b in boxes[:index]]
     assert not any(a.padded(-1).overlaps(b.padded(-1)) for a, b in pairs)
+
+
+def words_in_view(axis: Axis) -> list[str]:
+    """The words at the ticks of an axis, as they are drawn."""
+    low, high = sorted(axis.get_view_interval())
+    labels, place = axis.get_ticklabels(which="both"), 0 if axis.axis_name == "x" else 1
+    return [label.get_text() for label in labels if low <= label.get_position()[place] <= high and label.get_text()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_logarithmic_axis_of_less_than_a_decade_has_two_numbers(name):
+    """In every figure of numbers from 6 to 18, between which the ticks of all logarithmic axes would be 10 alone."""
+
+    def near_ten(rows: pandas.DataFrame) -> pandas.DataFrame:
+        kept = ("step", "weight_decay", "share", "height", "mean_", "plane")
+        real = [name for name in rows.select_dtypes("float64") if not name.startswith(kept)]
+        return rows.assign(**{name: 6 + 12 * rows[name] / rows[name].max() for name in real if rows[name].max() > 0})
+
+    data = study()
+    for table in ("gaps", *TABLES):
+        data = changed(data, table, near_ten)
+    with ranktwo_style():
+        drawn = draw(name, data)
+        finish(drawn)
+        few = [
+            words
+            for axes in drawn.axes
+            for axis in (axes.xaxis, axes.yaxis)
+            if axis.get_scale() == "log" and axis.get_visible() and len(words := words_in_view(axis)) < 2
+        ]
+    assert not few
+
+
+@pytest.mark.parametrize(
+    ("least", "greatest", "expected"),
+    [
+        (1, 20, ["1", "2", "5", "10", "20"]),
+        (6, 17, ["6", "7", "8", "9", "10"]),
+        (11, 19, [str(number) for number in range(11, 20)]),
+        (0.32, 0.33, ["0.32", "0.322", "0.324", "0.326", "0.328", "0.33"]),
+        (3, 3, None),
+    ],
+)
+def test_an_axis_of_ranks_has_round_numbers_however_narrow_it_is(least, greatest, expected):
+    axes = Figure().subplots()
+    axes.plot([0, 1], [least, greatest])
+    scales.rank_ticks(axes.yaxis)
+    if expected:
+        axes.set_ylim(least, greatest)
+    finish(axes.figure)
+    words = words_in_view(axes.yaxis)
+    assert words == expected if expected else len(words) > 1
+
+
+@pytest.mark.parametrize(
+    ("decays", "expected"),
+    [
+        ([0.02, 0.05], ["0.02", "0.05"]),
+        ([0, 0.5, 2], ["0.5", "1", "2", "0"]),
+        ([0.3], ["0.3"]),
+        ([0, 0.01, 0.1], ["$10^{-2}$", "$10^{-1}$", "0"]),
+        ([0.02, 0.3], ["0.02", "0.05", "0.1", "0.2"]),
+    ],
+)
+def test_weight_decays_within_a_decade_have_more_than_one_number_beside_zero(decays, expected):
+    axes = Figure().subplots()
+    scales.decay_axis(axes, pandas.Series(decays))
+    assert [label.get_text() for label in axes.get_xticklabels()] == expected
 
 
 def test_fonts_are_embedded_as_fonts():

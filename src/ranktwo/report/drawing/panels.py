@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ranktwo.report.drawing.data import Data
+from ranktwo.report.drawing.scales import tick_enough
 from ranktwo.report.drawing.style import WIDTHS
 
 HEIGHT = 8.6
@@ -55,7 +56,12 @@ def panels(
 
 
 def finish(drawn: Figure) -> None:
-    """Break titles that are wider than their panel, and name an x axis once where panels above each other share it."""
+    """Break titles that are wider than their panel, name an x axis once where panels above each other share it, and see
+    that every logarithmic axis has two numbers to read it by.
+    """
+    for axes in drawn.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            tick_enough(axis)
     placed = {
         (place.rowspan.start, place.colspan.start): axes for axes in drawn.axes if (place := axes.get_subplotspec())
     }

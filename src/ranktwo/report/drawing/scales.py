@@ -10,7 +10,7 @@ import pandas
 from matplotlib.axes import Axes
 from matplotlib.axis import XAxis, YAxis
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 STANDS_FOR: WeakKeyDictionary[Axes, Callable[[float], float | str]] = WeakKeyDictionary()
 """What an x of the drawing stands for, for the axes on which it is another number or a word."""
@@ -39,15 +39,15 @@ def decay_axis(axes: Axes, values: pandas.Series, label: str = "weight decay $\\
     axes.set_xscale("log")
     axes.set_xlabel(label)
     decades = 10.0 ** np.arange(math.ceil(math.log10(least) - 1e-9), math.floor(math.log10(greatest) + 1e-9) + 1)
-    decades = decades[:: math.ceil(len(decades) / 5)] if len(decades) else np.array([least])
-    labels = [f"$10^{{{round(math.log10(value))}}}$" if len(decades) > 1 else f"{value:g}" for value in decades]
+    ticks = decades[:: math.ceil(len(decades) / 5)] if len(decades) > 1 else np.array(round_numbers(least, greatest))
+    labels = [f"$10^{{{round(math.log10(value))}}}$" if len(decades) > 1 else f"{value:g}" for value in ticks]
     if 0 in distinct:
-        decades, labels = np.append(decades, zero), [*labels, "0"]
+        ticks, labels = np.append(ticks, zero), [*labels, "0"]
         axes.axvline(least / 10**0.3, color="0.6", linewidth=0.7, linestyle=(0, (1, 2)))
-    axes.set_xticks(decades, labels)
+    axes.set_xticks(ticks, labels)
     axes.xaxis.set_minor_locator(NullLocator())
     left = zero if 0 in distinct else least
-    margin = (greatest / left) ** 0.04
+    margin = (greatest / left) ** 0.04 if left < greatest else 2.0
     axes.set_xlim(left / margin, greatest * margin)
     STANDS_FOR[axes] = lambda x: 0.0 if x == zero else x
     return lambda mu: np.where(np.asarray(mu, dtype=float) > 0, mu, zero)
@@ -65,6 +65,42 @@ def rank_ticks(axis: XAxis | YAxis) -> None:
     axis.set_major_locator(LogLocator(base=10, subs=(2, 5) if crowded else (1, 2, 5)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_locator(NullLocator())
+
+
+def round_numbers(low: float, high: float) -> list[float]:
+    """Two round numbers at least from low to high: 1, 2 and 5 in each decade, else every digit, else even steps.
+
+    The one number where low is high.
+    """
+    if low == high:
+        return [low]
+    ends = low * (1 - 1e-9), high * (1 + 1e-9)
+    decades = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    digits, steps = np.outer(decades, range(1, 10)), MaxNLocator(4, steps=(1, 2, 5, 10)).tick_values(low, high)
+    for ticks in (digits[:, [0, 1, 4]].ravel(), digits.ravel(), steps):
+        found = [float(f"{tick:.12g}") for tick in ticks if ends[0] <= tick <= ends[1]]
+        if len(found) > 1:
+            break
+    return found
+
+
+def tick_enough(axis: XAxis | YAxis) -> None:
+    """Give a logarithmic axis plain round numbers if fewer than two of its ticks have words; when all is drawn."""
+    if axis.get_scale() != "log":
+        return
+    low, high = sorted(axis.get_view_interval())
+    major = axis.get_majorticklocs(), axis.get_major_formatter()
+    minor = axis.get_minorticklocs(), axis.get_minor_formatter()
+    words = [
+        word
+        for ticks, formatter in (major, minor)
+        for tick, word in zip(ticks, formatter.format_ticks(list(ticks)), strict=False)
+        if word and low <= tick <= high
+    ]
+    if len(words) < 2:
+        axis.set_ticks(round_numbers(low, high))
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_locator(NullLocator())
 
 
 def shade_trivial(axes: Axes) -> None:
