@@ -6,6 +6,7 @@ import pytest
 from support import SMALL, with_axis
 
 from ranktwo.evidence import gaps
+from ranktwo.store import registry
 from ranktwo.study.workflow import Workflow
 
 OWN = {"neural-collapse": None, "collapse-again": {"draws": "neural-collapse"}}
@@ -44,6 +45,18 @@ def test_an_analysis_on_demand_is_made_for_the_figures_that_read_it_alone(tmp_pa
     assert plain.analysis_identities(stack) == asked.analysis_identities(stack)
     assert list(json.loads(asked.analysis_identities(stack, "neural-collapse"))) == ["neural-collapse"]
     assert "neural-collapse" not in gaps.stages()
+
+
+def test_a_table_that_stands_beside_a_figure_is_made_where_the_study_draws_it_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for figures, more in (
+        ({"ranks": None}, set()),
+        ({"timing": None}, {"timing"}),
+        ({"a": {"draws": "timing"}}, {"timing"}),
+    ):
+        assert set(Workflow(SMALL | {"figures": figures}, "test").tables) == {"results", "grid"} | more
+    figures = registry.entries("figure")
+    assert all(entry.settings.get("beside", "ranks") in figures for entry in registry.entries("table").values())
 
 
 def test_minimisers_are_found_for_as_many_splits_as_the_config_says(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from support import SMALL, gaps, make_gaps, planned, run_study, with_axis
 
 pytestmark = pytest.mark.slow
-AFTER_GAPS = {"layers": 1, "verdicts": 1, "predictors": 1, "figure": 1, "numbers": 1, "study": 1, "page": 1, "table": 3}
+AFTER_GAPS = {"layers": 1, "verdicts": 1, "predictors": 1, "figure": 1, "numbers": 1, "study": 1, "page": 1, "table": 2}
 ALL = {"dataset": 1, "train": 1, "analysis": 1, "optimum": 1, "gaps": 1, **AFTER_GAPS}
 STUDIES = {
     "the same study": (SMALL, {}),

@@ -94,8 +94,9 @@ class Workflow:
 
     @cached_property
     def tables(self) -> list[str]:
-        """The registered tables."""
-        return list(registry.entries("table"))
+        """The registered tables; one that stands beside a figure only where the study draws that figure."""
+        drawn = {"", *map(self.drawn, self.figures)}
+        return [name for name, entry in registry.entries("table").items() if entry.settings.get("beside", "") in drawn]
 
     @property
     def figures(self) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import pandas
@@ -25,12 +26,17 @@ Make = Callable[[pandas.DataFrame], Table]
 """Makes a table from rows of gaps.parquet."""
 
 
-def table(make: Make) -> Make:
+@overload
+def table(make: Make) -> Make: ...
+@overload
+def table(*, beside: str) -> Callable[[Make], Make]: ...
+def table(make: Make | None = None, *, beside: str = "") -> Make | Callable[[Make], Make]:
     """Register a table under its function's name, with hyphens for underscores.
 
     The first paragraph of the docstring says on the page what the table shows; all of it is the caption in the report.
+    `beside` names a figure: only a study that draws it makes the table.
     """
-    return make
+    return make or (lambda making: making)
 
 
 def setting_columns(rows: pandas.DataFrame) -> list[str]:

@@ -28,7 +28,7 @@ MATRICES = {"": "effective rank of V", OUTPUT: "effective rank of U"}
 """Headings of initial and last effective ranks, by the beginning of their columns' names."""
 
 
-@table
+@table(beside="timing")
 def timing(rows: pandas.DataFrame) -> Table:
     """When nets fit, when they generalize, and when V and the output matrix U lose rank, in steps of training.
 
