@@ -5,7 +5,8 @@
     python benchmarks/run.py --output FOLDER                # writes FOLDER/benchmarks.json and FOLDER/benchmarks.md
 
 Sections: ceilings (rates of the machine), steps (three training loops), rivals (the same steps of as many nets at once
-by JAX, torch.func, and stacked products with autograd; each where it is installed), at_once (by the number of nets),
+by JAX, torch.func, and stacked products with autograd; each where it is installed), nets (every kind of net and
+optimizer beside the textbook loop), at_once (by the number of nets),
 forms (of the products in a step), profile (of a step), growth (time and memory against steps and cells), start (of a
 job), dag (Snakemake on large studies), analysis (of a study that has been run, --results), whole (studies of 10^2 to
 10^4 cells from nothing to their figures, --cells; it is not among `all`).
@@ -30,6 +31,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import any_net
 import rivals as others
 import tabulate
 import torch
@@ -123,6 +125,24 @@ def rivals(arguments: argparse.Namespace) -> Rows:
                 del ratios["engine/engine"]
                 rows.append({"net": net.name, "B": batch_size, "K": cells, **times, **ratios})
                 print(_table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+    return rows
+
+
+def nets(arguments: argparse.Namespace) -> Rows:
+    """Steps of a net in a second, B = 16, by the textbook loop of one net and by the engine with K nets at once.
+
+    The last column is the engine's over the loop's, within a round: cells that it trains while the loop trains one.
+    """
+    rows = []
+    for kind in any_net.KINDS:
+        for optimizer in any_net.RATES:
+            advance, cells, backend = any_net.stacked(kind, optimizer)
+            loops = {"textbook": (any_net.textbook(kind, optimizer), 1), "engine": (advance, cells)}
+            found = _alternate(loops, arguments)
+            rates = {f"{name}, steps/s": spread([1 / second for second in found[name]]) for name in loops}
+            where = {"net": kind.words, "optimizer": optimizer, "backend": backend, "K": cells}
+            rows.append(where | rates | {"engine/textbook": spread(_over("engine", found)["textbook"])})
+            print(_table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
     return rows
 
 
@@ -343,7 +363,7 @@ def whole(arguments: argparse.Namespace) -> Rows:
 
 SECTIONS = {
     function.__name__: function
-    for function in (ceilings, steps, rivals, at_once, forms, profile, growth, start, dag, analysis, whole)
+    for function in (ceilings, steps, rivals, nets, at_once, forms, profile, growth, start, dag, analysis, whole)
 }
 LONG = ("whole",)
 """Sections that are measured only if they are named."""

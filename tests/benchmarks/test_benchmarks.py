@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import torch
 from numpy.testing import assert_allclose
 from support import ROOT, patience
 from torch.nn.functional import cross_entropy, mse_loss
+
+from ranktwo.training import divergence
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
@@ -60,3 +63,29 @@ def test_the_command_prints_and_writes_its_tables(tmp_path):
     page = (tmp_path / "benchmarks.md").read_text()
     assert page.count("\n## ") == 2
     assert all(line in page for line in done.stdout.splitlines() if line.startswith("|"))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
+def test_the_textbook_loop_of_any_net_takes_the_steps_that_the_engine_takes(optimizer):
+    """From the same weights, on one batch of all rows again and again."""
+    import any_net
+    from any_net import Kind
+    from training import DECAY, random_data
+
+    kind = Kind(name="resnet", side=6, widths=(3, 4), axes={"normalisation": "layer"})
+    net, (x, y) = kind.net(), random_data(36, any_net.CLASSES, "multiclass", 20)
+    module = any_net.module_of(kind, optimizer)
+    own = dict(module.named_parameters())
+    with torch.no_grad():
+        for key, values in zip(net._shapes, net.initial(0), strict=True):
+            own[key].copy_(values.view(own[key].shape))
+    cell = replace(kind.cell(optimizer), batch_size="full", weight_decay=DECAY, steps=10)
+    stack = divergence.begin([cell], x, y, "multiclass", any_net.CLASSES, kind.shape)
+    stack.advance_to(10)
+    updates = any_net.updates(module, optimizer)
+    for _ in range(10):
+        updates.zero_grad()
+        cross_entropy(module(x.view(-1, 1, 6, 6)), y).backward()
+        updates.step()
+    for key, values in zip(net._shapes, stack.stack.weights, strict=True):
+        assert_allclose(values[0].flatten().numpy(), own[key].detach().flatten().numpy(), rtol=1e-4, atol=1e-5)
