@@ -10,6 +10,7 @@ from training_support import OPTIMIZERS
 from ranktwo.analysis import truncation
 from ranktwo.data.dataset import Dataset
 from ranktwo.errors import UserError
+from ranktwo.nets import net as nets
 from ranktwo.progress import Progress
 from ranktwo.store.columns import schema
 from ranktwo.store.fingerprints import fingerprint, reached
@@ -179,3 +180,17 @@ def flushed():
     torch.set_flush_denormal(True)
     yield
     torch.set_flush_denormal(False)
+
+
+@pytest.mark.parametrize(
+    ("axes", "side", "fewest", "most"),
+    [
+        ({"widths": (256,)}, 28, 8, 32),
+        ({"net": "resnet", "widths": (8, 16), "normalisation": "layer"}, 28, 8, 32),
+        ({"net": "resnet", "widths": (64, 128), "normalisation": "layer"}, 32, 1, 2),
+    ],
+)
+def test_as_many_nets_are_trained_at_once_as_make_the_calls_of_a_step_cheap(axes, side, fewest, most):
+    """A resnet on images of MNIST's size took three times as long alone as beside ten others."""
+    net = nets.of(vars(a_cell(**axes)), (side, side, 1), 10)
+    assert fewest <= recording.most_at_once(net, 16, "cpu") <= most

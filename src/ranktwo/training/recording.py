@@ -13,6 +13,7 @@ from ranktwo.data.dataset import Dataset
 from ranktwo.errors import UserError
 from ranktwo.nets import net as nets
 from ranktwo.nets.losses import target_variance
+from ranktwo.nets.modules import ModuleNet
 from ranktwo.nets.net import Net
 from ranktwo.progress import Meter
 from ranktwo.store.columns import REAL, column
@@ -24,8 +25,9 @@ from ranktwo.training.evaluation import Evaluation
 from ranktwo.training.optimizers.base import named
 
 # Most weights and activations, in bytes, and most nets that are trained at once. On a GPU they are enough to fill it. A
-# CPU takes one net after the other; there they are enough to make Python's share of the work small.
-CPU_BYTES, CPU_CELLS = 16_000_000, 64
+# CPU takes one net after the other; there they are enough to make Python's share of the work small. By torch.func every
+# step is some hundred calls and runs spare nets besides: too few nets at once take several times as long each.
+CPU_BYTES, MODULE_BYTES, CPU_CELLS = 16_000_000, 100_000_000, 64
 GPU_BYTES, GPU_CELLS = 2_000_000_000, 512
 
 COLUMNS = {
@@ -138,7 +140,9 @@ def even_slices(names: list[str], at_once: int) -> list[list[str]]:
 
 def most_at_once(net: Net, batch_size: int, device: str) -> int:
     """How many of these nets are trained together on a device."""
-    cells, room = (GPU_CELLS, GPU_BYTES) if device == "cuda" else (CPU_CELLS, CPU_BYTES)
+    cells, room = CPU_CELLS, MODULE_BYTES if isinstance(net, ModuleNet) else CPU_BYTES
+    if device == "cuda":
+        cells, room = GPU_CELLS, GPU_BYTES
     weights = sum(rows * columns for rows, columns in net.shapes)
     return max(1, min(cells, room // (4 * (weights + batch_size * net.activations))))
 
