@@ -120,3 +120,15 @@ def test_the_files_of_a_stack_keep_what_products_a_net_has(tmp_path):
         name: product._replace(inner=list(product.inner)) for name, product in PRODUCTS.items()
     }
     assert {name for name, _ in rows_of(read.of_weights())} == {*read.weights, *PRODUCTS}
+
+
+def test_factors_of_more_inner_units_than_rows_have_as_many_singular_values_multiplied_as_the_shorter_has():
+    a, b = normal(2, 2 * 5, seed=1).view(2, 2, 5), normal(2, 5 * 3, seed=2).view(2, 5, 3)
+    found = spectra.of_factors(a, b)
+    for index in range(2):
+        s_a, s_b = (np.linalg.svd(one[index].numpy(), compute_uv=False) for one in (a, b))
+        assert len(s_a) == 2 and len(s_b) == 3
+        assert found["aligned_effective_rank"][index] == pytest.approx(effective(s_a * s_b[:2]), rel=1e-12)
+        assert found["factor_effective_rank"][index] == pytest.approx(
+            math.sqrt(effective(s_a) * effective(s_b)), rel=1e-12
+        )
