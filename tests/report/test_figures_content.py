@@ -344,3 +344,22 @@ def test_timing_has_a_panel_for_each_weight_decay_and_a_marker_where_each_net_re
         "rank of $U$ over its initial one": ([0, 1, 10], [1, 0.95, 0.5]),
         "rank of $U$ over its initial one has fallen halfway": ([10] * 3, [0.75] * 3),
     }
+
+
+def test_a_panel_of_timing_shows_the_nets_of_its_own_setting_alone():
+    """Scores and ranks are told apart by the batch size and the weight decay, which a cell's name has."""
+
+    def number(rows: pandas.DataFrame) -> pandas.Series:
+        batch_size, mu = rows["cell"].str.split("-", n=1).str[0], rows["cell"].str.extract(r"-(.+)-")[0]
+        return batch_size.astype(float) + mu.astype(float)
+
+    data = changed(study(), "train", lambda rows: rows.assign(train_accuracy=number(rows)))
+    data = changed(data, "spectra", lambda rows: rows.assign(effective_rank=1 + number(rows) * rows["step"]))
+    shown = []
+    for axes in panels_of(draw("timing", data)):
+        lines = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
+        ranks = lines["rank of $V$ over its initial one"]
+        assert ranks == lines["rank of $U$ over its initial one"]
+        shown.append((set(lines["training accuracy"]), np.round(ranks, 6).tolist()))
+    settings = [batch_size + mu for batch_size in (16.0, 50.0) for mu in (0.0, 1e-3, 1e-2, 1.0)]
+    assert shown == [({one}, np.round([1, 1 + one, 1 + 10 * one], 6).tolist()) for one in settings]
