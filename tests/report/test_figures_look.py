@@ -1,5 +1,6 @@
 """The look of figures: nothing is cut off, fonts are fonts, and colours are told apart in grey."""
 
+import itertools
 import warnings
 
 import matplotlib
@@ -106,6 +107,20 @@ def test_weight_decays_within_a_decade_have_more_than_one_number_beside_zero(dec
     axes = Figure().subplots()
     scales.decay_axis(axes, pandas.Series(decays))
     assert [label.get_text() for label in axes.get_xticklabels()] == expected
+
+
+def test_the_steps_0_and_1_stand_apart_where_three_panels_share_a_row():
+    with ranktwo_style():
+        drawn = Figure(figsize=(WIDTHS["page"], 1.9))
+        for axes in drawn.subplots(1, 3):
+            axes.plot([0, 1, 10_000], [0, 1, 1])
+            axes.set_ylabel("share")
+            scales.step_axis(axes)
+        drawn.draw_without_rendering()
+        labels = [label for label in drawn.axes[0].get_xticklabels() if label.get_text()]
+        boxes = [label.get_window_extent() for label in labels]
+    assert len(boxes) > 3
+    assert not any(a.padded(1).overlaps(b) for a, b in itertools.pairwise(sorted(boxes, key=lambda box: box.x0)))
 
 
 def test_fonts_are_embedded_as_fonts():

@@ -19,7 +19,7 @@ STANDS_FOR: WeakKeyDictionary[Axes, Callable[[float], float | str]] = WeakKeyDic
 def step_axis(axes: Axes) -> None:
     """Make x a logarithmic axis of optimizer steps that has a place for step 0."""
     axes.set_xlabel("step $t$")
-    axes.set_xscale("symlog", linthresh=1, linscale=0.3)
+    axes.set_xscale("symlog", linthresh=1, linscale=0.6)
 
 
 def truncation_axis(axes: Axes, greatest: float) -> None:
