@@ -80,6 +80,8 @@ def test_timing_has_geometric_means_of_the_nets_that_reach_a_step_and_says_how_m
     rows.loc[chosen, "rank_fall_step"] = [10, 100, 1000]
     rows.loc[chosen, "output_rank_fall_step"] = [200, 500, None]
     rows.loc[chosen, "fit_step"] = None
+    rows.loc[chosen, "residual_fall_step"] = [20, 200, 2000]
+    rows.loc[chosen, "output_residual_fall_step"] = [0, 10, 1000]  # a step of 0 has no logarithm
     made = timing(rows)
     numbers = made.numbers.set_index(["batch_size", "weight_decay"]).loc[(16, 0.01)]
     half = stats.t.ppf(0.975, 2) / np.sqrt(3)
@@ -90,6 +92,9 @@ def test_timing_has_geometric_means_of_the_nets_that_reach_a_step_and_says_how_m
     assert ratio == pytest.approx([0.1, 0.1, 0.1])
     assert numbers["output_rank_fall_ratio"] == pytest.approx(1) and numbers["output_rank_fall_ratio_n"] == 2
     assert np.isnan(numbers["output_rank_fall_ratio_low"]) and np.isnan(numbers["fit_step"])
+    assert numbers["residual_fall_ratio"] == pytest.approx(0.2)
+    assert numbers["output_residual_fall_ratio"] == pytest.approx(np.sqrt(0.01 * 0.1))
+    assert numbers["output_residual_fall_ratio_n"] == 2
     line = made.text[(made.text["B"] == "16") & (made.text["weight decay"] == "0.01")].iloc[0]
     assert line["generalizes at step"].startswith("1e+03 [") and line["generalizes at step"].endswith("(3)")
     assert (line["fits at step"], line["U's over that of generalization"]) == ("-", "1 (2)")
