@@ -98,7 +98,11 @@ def test_timing_has_geometric_means_of_the_nets_that_reach_a_step_and_says_how_m
     line = made.text[(made.text["B"] == "16") & (made.text["weight decay"] == "0.01")].iloc[0]
     assert line["generalizes at step"].startswith("1e+03 [") and line["generalizes at step"].endswith("(3)")
     assert (line["fits at step"], line["U's over that of generalization"]) == ("-", "1 (2)")
+    assert numbers[["initial_effective_rank", "effective_rank"]].tolist() == pytest.approx(
+        rows.loc[chosen, ["initial_effective_rank", "effective_rank"]].mean().tolist()
+    )
     collapsed = made.numbers[made.numbers["weight_decay"] == 1.0]
+    assert (collapsed["cells"] == 3).all()
     assert (collapsed["averaged"] == 0).all() and collapsed["rank_fall_step"].isna().all()
 
 
