@@ -101,6 +101,9 @@ def test_timing_has_geometric_means_of_the_nets_that_reach_a_step_and_says_how_m
     assert numbers[["initial_effective_rank", "effective_rank"]].tolist() == pytest.approx(
         rows.loc[chosen, ["initial_effective_rank", "effective_rank"]].mean().tolist()
     )
+    first, last = (float(end) for end in line["effective rank of V"].split(" to "))
+    assert (first, last) == pytest.approx(tuple(numbers[["initial_effective_rank", "effective_rank"]]), rel=0.01)
+    assert first != last
     collapsed = made.numbers[made.numbers["weight_decay"] == 1.0]
     assert (collapsed["cells"] == 3).all()
     assert (collapsed["averaged"] == 0).all() and collapsed["rank_fall_step"].isna().all()
