@@ -169,7 +169,20 @@ def with_axis(axis: str, value: object) -> dict:
 
 
 def copy_project(parent: Path) -> Path:
-    """A copy of the project as a user gets it: what git tracks, as it is now, and no results."""
+    """A copy of the project as a user gets it: what git tracks, as it is now, and no results.
+
+    It has the compiled code of this checkout, too, which every copy would else compile again, for some seconds.
+    """
+    steps_per_second()  # leaves compiled code
+    folder = _copy_files(parent)
+    compiled = Path("src/ranktwo/training/backends/__pycache__")
+    (folder / compiled).mkdir(exist_ok=True)
+    for code in (ROOT / compiled).glob("*.nbc"):
+        shutil.copy2(code, folder / compiled)
+    return folder
+
+
+def _copy_files(parent: Path) -> Path:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     names = listed.stdout.split("\0")[:-1] if listed.returncode == 0 else None
     folder = parent / "ranktwo"
