@@ -115,7 +115,7 @@ def test_measures_are_ordered_by_their_strength_at_fixed_decay():
     rows += [*scored("strong", "a", -0.001), *scored("none", "a", np.nan)]
     rows += [*scored("weak", "between data sets", 0.9), *scored("strong", "between data sets", np.nan)]
     rows += scored("none", "between data sets", 0.0)
-    shown = predictors.summary(pandas.DataFrame(rows)).set_index("measure")
+    shown = predictors.summary(pandas.DataFrame(rows).assign(architecture="mlp")).set_index("measure")
     assert list(shown.index) == ["strong", "weak", "none"]
     assert list(shown["by data set"]) == ["[0, 0]", "[-1, 1]", "-"]
     assert list(shown["tau at fixed decay"]) == ["-0.7 [-0.8, -0.6]", "0.2 [0.1, 0.3]", "-"]
