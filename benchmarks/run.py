@@ -365,6 +365,13 @@ SECTIONS = {
     function.__name__: function
     for function in (ceilings, steps, rivals, nets, at_once, forms, profile, growth, start, dag, analysis, whole)
 }
+AVX2 = {
+    "OPENBLAS_CORETYPE": "Haswell",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+}
+"""What makes BLAS, torch and JAX leave AVX-512 alone."""
 LONG = ("whole",)
 """Sections that are measured only if they are named."""
 
@@ -409,11 +416,16 @@ def main() -> None:
         "--results", type=Path, default=ROOT / "results", help="a study that has been run, for analysis"
     )
     parser.add_argument(
-        "--avx2", action="store_true", help="compile the engine's code as for a processor with AVX2 alone"
+        "--avx2",
+        action="store_true",
+        help="everything as on a processor with AVX2 alone: the engine, BLAS, torch and JAX",
     )
     parser.add_argument("--output", type=Path, help="folder for benchmarks.json and benchmarks.md")
     arguments = parser.parse_args()
-    if arguments.avx2:  # the engine's own import ignores what numba's variables say
+    if arguments.avx2:
+        if not AVX2.items() <= os.environ.items():  # libraries read them when they are loaded
+            os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | AVX2)
+        # the engine's own import ignores what numba's variables say
         compiling = importlib.import_module("ranktwo.training.backends.compiling")
         compiling.config.CPU_NAME, compiling.config.CPU_FEATURES = "haswell", ""
     torch.set_num_threads(1)
