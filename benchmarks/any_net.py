@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
-from training import DECAY, SEEDS, Advance, random_data
+from torch.utils.data import TensorDataset
+from training import DECAY, SEEDS, Advance, random_data, tutorial
 
 from ranktwo.nets import net as nets
 from ranktwo.nets.blueprint import Blueprint
@@ -110,22 +110,9 @@ def updates(module: nn.Module, optimizer: str) -> torch.optim.Optimizer:
 def textbook(kind: Kind, optimizer: str) -> Advance:
     """One net by nn.Module, DataLoader, autograd and torch.optim."""
     x, y = random_data(kind.side**2, CLASSES, "multiclass", ROWS)
-    module, x = module_of(kind, optimizer), x.view(-1, 1, kind.side, kind.side)
-    criterion, own = nn.CrossEntropyLoss(), updates(module, optimizer)
-    loader = DataLoader(TensorDataset(x, y), batch_size=BATCH, shuffle=True, drop_last=True)
-
-    def advance(steps: int) -> None:
-        done = 0
-        while True:
-            for inputs, wanted in loader:
-                own.zero_grad()
-                criterion(module(inputs), wanted).backward()
-                own.step()
-                done += 1
-                if done == steps:
-                    return
-
-    return advance
+    module = module_of(kind, optimizer)
+    images = TensorDataset(x.view(-1, 1, kind.side, kind.side), y)
+    return tutorial(module, updates(module, optimizer), nn.CrossEntropyLoss(), images, BATCH)
 
 
 def stacked(kind: Kind, optimizer: str) -> tuple[Advance, int, str]:

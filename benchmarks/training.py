@@ -83,10 +83,22 @@ def _net_and_optimizer(
 
 def textbook(net: Net, batch_size: int, optimizer: str, device: str) -> Advance:
     """(a) One net in the loop that every tutorial shows: nn.Module, DataLoader, torch.optim."""
-    x, y = random_data(net.sizes[0], net.sizes[-1], net.task, net.rows)
+    data = random_data(net.sizes[0], net.sizes[-1], net.task, net.rows)
     module, updates = _net_and_optimizer(net, optimizer, device, fused=False)
     criterion = torch.nn.MSELoss() if net.task == "regression" else torch.nn.CrossEntropyLoss()
-    loader = DataLoader(TensorDataset(x, y), batch_size=batch_size, shuffle=True, drop_last=True)
+    return tutorial(module, updates, criterion, TensorDataset(*data), batch_size, device)
+
+
+def tutorial(
+    module: torch.nn.Module,
+    updates: torch.optim.Optimizer,
+    criterion: torch.nn.Module,
+    data: TensorDataset,
+    batch_size: int,
+    device: str = "cpu",
+) -> Advance:
+    """The loop of the textbook, for any module."""
+    loader = DataLoader(data, batch_size=batch_size, shuffle=True, drop_last=True)
 
     def advance(steps: int) -> None:
         done = 0

@@ -66,7 +66,7 @@ class _Cache(caching.FunctionCache):
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        source = self._impl.locator.get_source_stamp(), *_stamps(Path(function.__code__.co_filename).parent)
+        source = _stamps(Path(function.__code__.co_filename).parent)
         self._cache_file = _Files(self.cache_path, self._impl.filename_base, source)
 
     def save_overload(self, types: Any, compiled: Any) -> None:

@@ -219,23 +219,9 @@ def backward(
         g = w if optimizer == SGD else places[SCRATCH, 1]
         if layer > 0:
             product(
-                work,
-                MASK,
-                zero,
-                delta,
-                of_delta,
-                1,
-                w,
-                length,
-                lanes,
-                below,
-                length,
-                lanes,
-                h,
-                batch,
-                length - lanes,
-                outputs,
-            )
+                work, MASK, zero, delta, of_delta, 1, w, length, lanes,
+                below, length, lanes, h, batch, length - lanes, outputs,
+            )  # fmt: skip
         if layers > 1 and layer == 0:
             size = length * (of_delta - lanes)
             product(
@@ -245,23 +231,9 @@ def backward(
         else:
             size = length * outputs
             product(
-                work,
-                kind,
-                keep,
-                delta,
-                1,
-                of_delta,
-                h,
-                length,
-                lanes,
-                g,
-                length,
-                lanes,
-                0,
-                outputs,
-                length - lanes,
-                batch,
-            )
+                work, kind, keep, delta, 1, of_delta, h, length, lanes,
+                g, length, lanes, 0, outputs, length - lanes, batch,
+            )  # fmt: skip
         if optimizer != SGD:
             m, s = places[SLOT_1, layer], places[SLOT_2, layer]
             _update(
