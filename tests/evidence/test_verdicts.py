@@ -464,7 +464,7 @@ def test_predictors_are_scored_by_data_set_and_over_all(tmp_path, monkeypatch):
 def test_predictors_never_compare_nets_of_two_architectures(tmp_path, monkeypatch):
     rising = by_rank(1)
     falling = by_rank(-1).assign(activation="gelu", cell=rising["cell"] + "-gelu")
-    table, _, markdown, _, page = command(
+    table, _, markdown, latex, page = command(
         "predictors",
         predictors_stage,
         tmp_path,
@@ -488,3 +488,4 @@ def test_predictors_never_compare_nets_of_two_architectures(tmp_path, monkeypatc
     lines = [line.split("|")[1].strip() for line in markdown.splitlines() if line.startswith("|")][2:]
     assert lines == sorted(lines) and set(lines) == set(signs)
     assert "<td>mlp, gelu</td>" in page
+    assert latex.count("tabularx}{") == 2 and "measure, of mlp, gelu &" in latex and "architecture" not in latex

@@ -21,11 +21,27 @@ def summary(scored: pandas.DataFrame) -> pandas.DataFrame:
     single data set. Statistics are correlations and are shown with two decimals. Where there are several architectures,
     a column names them, and the lines of one stand together.
     """
-    parts = [(name, _of_nets(own)) for name, own in scored.groupby("architecture", sort=False)]
+    parts = _by_architecture(scored)
     if len(parts) == 1:
-        return parts[0][1]
-    named = [lines.assign(architecture=name) for name, lines in parts]
-    return pandas.concat(named, ignore_index=True)[["architecture", *parts[0][1].columns]]
+        return next(iter(parts.values()))
+    named = [lines.assign(architecture=name) for name, lines in parts.items()]
+    return pandas.concat(named, ignore_index=True)[["architecture", *named[0].columns[:-1]]]
+
+
+def on_paper(scored: pandas.DataFrame) -> list[pandas.DataFrame]:
+    """A table for each architecture, which its first heading names where there are several.
+
+    A page has no room for a column with their names, nor for the statistic between data sets.
+    """
+    parts = _by_architecture(scored)
+    return [
+        lines.drop(columns=BETWEEN).rename(columns={"measure": f"measure, of {name}"} if len(parts) > 1 else {})
+        for name, lines in parts.items()
+    ]
+
+
+def _by_architecture(scored: pandas.DataFrame) -> dict[str, pandas.DataFrame]:
+    return {name: _of_nets(own) for name, own in scored.groupby("architecture", sort=False)}
 
 
 def _of_nets(scored: pandas.DataFrame) -> pandas.DataFrame:

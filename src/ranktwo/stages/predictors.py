@@ -9,7 +9,7 @@ import pyarrow
 
 from ranktwo.evidence import gaps, predictors
 from ranktwo.report import pages
-from ranktwo.report.predictors import EXPLANATION, summary
+from ranktwo.report.predictors import EXPLANATION, on_paper, summary
 from ranktwo.stages import parser
 from ranktwo.store import files, provenance
 from ranktwo.store.columns import schema
@@ -31,8 +31,7 @@ def main() -> None:
         {
             given.csv: pages.to_csv(table.to_pandas()),
             given.md: pages.to_markdown(origin, text),
-            # A page has no room for the last column but one.
-            given.tex: pages.to_latex(origin, text.drop(columns=predictors.BETWEEN)),
+            given.tex: pages.to_latex(origin, *on_paper(scored)),
             given.html: pages.to_html("Which measure predicts the gap", origin, EXPLANATION, text),
         }
     )
