@@ -426,7 +426,7 @@ def main() -> None:
         if not AVX2.items() <= os.environ.items():  # libraries read them when they are loaded
             os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | AVX2)
         # the engine's own import ignores what numba's variables say
-        compiling = importlib.import_module("ranktwo.training.backends.compiling")
+        compiling = importlib.import_module("ranktwo.compiling")
         compiling.config.CPU_NAME, compiling.config.CPU_FEATURES = "haswell", ""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)

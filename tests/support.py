@@ -175,10 +175,10 @@ def copy_project(parent: Path) -> Path:
     """
     steps_per_second()  # leaves compiled code
     folder = _copy_files(parent)
-    compiled = Path("src/ranktwo/training/backends/__pycache__")
-    (folder / compiled).mkdir(exist_ok=True)
-    for code in (ROOT / compiled).glob("*.nbc"):
-        shutil.copy2(code, folder / compiled)
+    for code in ROOT.glob("src/ranktwo/**/__pycache__/*.nbc"):
+        copy = folder / code.relative_to(ROOT)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy2(code, copy)
     return folder
 
 

@@ -13,7 +13,7 @@ from training_support import toy_data
 
 from ranktwo.training import divergence
 
-compiling = pytest.importorskip("ranktwo.training.backends.compiling", reason="numba is not installed")
+compiling = pytest.importorskip("ranktwo.compiling", reason="numba is not installed")
 kernels, tiles = (importlib.import_module(f"ranktwo.training.backends.{name}") for name in ("kernels", "tiles"))
 
 
@@ -81,7 +81,7 @@ def test_an_entry_of_a_product_does_not_depend_on_the_tile_that_it_is_part_of(ki
 
 OTHER_PROCESSOR = """
 import hashlib, sys
-from ranktwo.training.backends import compiling
+from ranktwo import compiling
 from numba.core import config
 if sys.argv[1:]:
     config.CPU_NAME, config.CPU_FEATURES = sys.argv[1], ""
@@ -125,7 +125,7 @@ def test_products_have_the_same_bits_with_vectors_of_32_and_of_64_bytes(tmp_path
 @pytest.mark.slow
 def test_products_are_right_where_a_processor_has_no_fused_multiply_add(tmp_path):
     script = """
-from ranktwo.training.backends import compiling
+from ranktwo import compiling
 from numba.core import config
 config.CPU_NAME, config.CPU_FEATURES = "generic", ""
 import sys

@@ -106,13 +106,21 @@ def test_the_code_of_a_cell_is_what_its_numbers_pass_through_and_nothing_else():
         *("recording", "evaluation", "divergence", "stack", "batches", "optimizers.base", "optimizers.sgd"),
         *(
             f"backends.{name}"
-            for name in ("base", "choice", "compiling", "cpu", "gpu", "kernels", "tiles", "torch_ops", "functional")
+            for name in ("base", "choice", "cpu", "gpu", "kernels", "tiles", "torch_ops", "functional")
         ),
     }
     assert {"_Slice", "train", "set_up_process", "COLUMNS"} <= set(ours["recording"])
     assert "steps" in ours["backends.kernels"] and "product" in ours["backends.tiles"]
     others = {name for name in found if not name.startswith("training.")}
-    assert {"nets.losses", "nets.mlp", "nets.initial", "nets.streams", "data.labels", "study.schedules"} <= others
+    assert {
+        "compiling",
+        "nets.losses",
+        "nets.mlp",
+        "nets.initial",
+        "nets.streams",
+        "data.labels",
+        "study.schedules",
+    } <= others
     assert found["study.schedules"].count("cosine") == 0
     assert found["data.decay_rules"].count("input_norm") == 0
     assert {"relu"} == set(found["nets.activations"]) and {"none"} == set(found["nets.norms"])

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ranktwo.analysis.optimum import search
+from ranktwo.analysis.optimum.search import Effort
 from ranktwo.nets.losses import Task, output_gradients_
 
 STARTS, LARGE_STARTS = 128, 8
@@ -37,7 +38,7 @@ def critical_decay(
     describes; from fewer random points in large data. Any local search gives a lower bound of mu_c: good to 1e-5 where
     the maximum is pronounced, to about 1e-3 for targets of pure noise.
 
-    x [N, n], targets [N, c] as in `nets`. Cost: about 100 products of starts x N x n, 50 in large data.
+    x [N, n], targets [N, c] as in `nets`. Cost: tens of products of starts x N x n.
     """
     if layers != 2:
         return math.nan, torch.full_like(x[0], math.nan, dtype=torch.float64)
@@ -49,5 +50,5 @@ def critical_decay(
     generator = torch.Generator().manual_seed(seed)
     random = torch.randn(starts, x.shape[1], generator=generator, dtype=torch.float64).to(x.device)
     points = search.directions(torch.cat([means, -means, random]))
-    best, v, _ = search.maximise(x, delta, points[None], search.thorough(x, max(2, starts // 16)))
+    best, v, _ = search.maximise(x, delta, points[None], Effort(kept=max(2, starts // 16)))
     return best.item(), v[0]

@@ -8,24 +8,35 @@ h is piecewise smooth, with a kink where some v.x_i = 0. Any local search gives 
 A net's numbers do not depend on the nets beside it.
 """
 
+import functools
+import importlib
 import math
+import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+Climb = Callable[..., tuple[Tensor, Tensor]]
+"""`climb.climb`."""
+
 LARGE = 2**21
-"""Numbers in x from which on the search is in float32, starts from fewer points and need not round kinks off."""
+"""Numbers in x from which on ascents come before the climbs, and searches start from fewer points."""
 CHUNK_ROWS, CHUNK_ELEMENTS = 4096, 2**17
 """Most rows of x, and most numbers of a product with it, that are worked on at once: they stay in a core's cache."""
 DISTINCT = 0.9999
-"""Cosine above which two ends of ascents count as one."""
-NEAR = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 1e-4, 1e-6, 1e-9)
-"""Sines of the angle between v and the plane v.x_i = 0 below which `settle` takes v for a point of that plane."""
+"""Cosine above which two ends count as one."""
 MEMORY, CURVED = 4, 1e-12
 """Steps that an ascent remembers; least s.y of a step s that counts, y the fall of the slope along it."""
-FEW, SETTLING = 8, 20
-"""Numbers of nearest planes that `settle` tries whatever their distance; most steps that it takes."""
+SWEEPS, GAIN = 50, 1e-6
+"""Most sweeps of a climb; relative gain below which it ends."""
+POLISHED, POLISHES, EXACT = 4, 1500, 1e-14
+"""Ends that are climbed on to rounding, with how many sweeps, and to what relative gain."""
+SHAKEN, SHAKES = 16, (0.1, 0.1, 0.1, 0.1, 0.3, 0.3, 0.3, 0.3, 0.6, 0.6, 0.6, 0.6)
+"""Ends that a hop shakes; by how much each is shaken, as typical lengths of the random vectors added to it."""
+IDLE = 3
+"""Hops in a row without gain after which no more are tried."""
 
 
 def inverse(positive: Tensor) -> Tensor:
@@ -43,56 +54,87 @@ class Effort(NamedTuple):
     """How hard a search tries."""
 
     kept: int
-    """Points of each net that an ascent ends with."""
+    """Points of each net that it goes on with, and ends with."""
+    look: int = 8
+    """Sweeps of a climb of every start, after which it goes on with the best."""
+    hops: int = 0
+    """How often at most the best ends are shaken, and climb again; it ends after IDLE times without gain."""
     steps: int = 60
     """Most steps of an ascent."""
     round: int = 15
     """Steps after which the worse half of the points is given up, and an ascent that gained nothing ends."""
-    widths: tuple[float, ...] = (0, 0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4, 0)
-    """Half widths over which one ascent after the other rounds the relu's kink off, as shares of a typical |v.x_i|."""
-    twice: bool = False
-    """Whether the second ascent starts from all points again: kinks hide broad maxima, rounding hides narrow ones."""
-    single: bool = False
-    """Whether all ascents but the last are in float32."""
-    tolerance: float = 0.0
+    tolerance: float = 1e-7
     """Relative gain of an ascent, in one round, below which it ends. In float32 a gain below 1e-7 is rounding."""
-    settled: int = 0
-    """How many of the points then settle into the kinks near them, exact to rounding."""
-
-
-def thorough(x: Tensor, kept: int) -> Effort:
-    """What is worth while on these inputs: in large data one kink is next to nothing, and need not be rounded off."""
-    large = x.numel() >= LARGE
-    return Effort(kept, widths=(0, 0), single=True, tolerance=1e-7) if large else Effort(kept)
+    polished: bool = True
+    """Whether the best ends are climbed on to rounding."""
 
 
 def maximise(x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> tuple[Tensor, Tensor, Tensor]:
-    """max h [K], a v that attains it [K, n], and the last `kept` points [K, kept, n], from the points v on the sphere.
+    """max h [K], a v that attains it [K, n], and the last points [K, R', n], from the points v on the sphere.
 
-    By ascent on the sphere from all of v. The worse half of the points is given up every few steps, down to `kept`.
-    Kinks stop an ascent, so the relu's kink is rounded off over less and less from one ascent to the next. The value is
-    that of float64 at the v returned, the best of all ascents.
+    In data of less than LARGE numbers, all points climb for some sweeps, and the best `kept` go on. The best that lie
+    apart are then shaken and climb again, some of them to other peaks. In large data, all points ascend in float32, and
+    the worse half of them is given up every few steps, down to `kept`. These ascend in float64, and the best climb.
+    The value is that of float64 at the v returned.
     """
-    scale = float(torch.linalg.vector_norm(x, dim=1).double().mean()) / math.sqrt(x.shape[1])
-    best, best_v, first = x.new_full((len(v),), -math.inf, dtype=torch.float64), v[:, 0], v
-    for stage, width in enumerate(effort.widths, start=1):
-        if stage == 2 and effort.twice:
-            v = torch.cat([v, first], dim=1)
-        dtype = torch.float32 if effort.single and stage < len(effort.widths) else torch.float64
-        v = ascend(x, delta, v, width * scale, dtype, effort)
-        value, index = force(v, x, delta)[0][..., 0].max(1)
-        gain = value > best
-        best = torch.where(gain, value, best)
-        best_v = torch.where(gain[:, None], v[torch.arange(len(v)), index], best_v)
-    if effort.settled:
-        ends = torch.cat([best_v[:, None], v], dim=1)
-        ends = highest_apart(ends, force(ends, x, delta)[0][..., 0], effort.settled, DISTINCT)
-        nets = zip(ends, delta, strict=True)
-        settled = torch.stack([torch.stack([settle(point, x, e) for point in points]) for points, e in nets])
-        v = torch.cat([settled, v], dim=1)
-        best, index = force(v, x, delta)[0][..., 0].max(1)
-        best_v = v[torch.arange(len(v)), index]
-    return best, best_v, v
+    climb = _climbing()
+    if climb and x.numel() < LARGE:
+        nets = zip(delta[:, None], v[:, None], strict=True)
+        v = torch.cat([_peaks(climb, x, d, points, effort) for d, points in nets])
+    else:
+        for dtype in (torch.float32, torch.float64):
+            v = ascend(x, delta, v, dtype, effort)
+    if climb and effort.polished:
+        best = _best(force(v, x, delta)[0], POLISHED, v)[0]
+        best, _ = climb(x, delta, best, sweeps=POLISHES if x.numel() < LARGE else SWEEPS, tolerance=EXACT)
+        v = torch.cat([best, v], dim=1)
+    height, index = force(v, x, delta)[0][..., 0].max(1)
+    return height, v[torch.arange(len(v)), index], v
+
+
+def _peaks(climb: Climb, x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> Tensor:
+    """The highest ends that lie apart, [1, kept, n], of climbs from the points v [1, R, n] for one net."""
+    v, heights = _climbed(climb, x, delta, v, effort)
+    idle = 0
+    for shake in _shakes(effort.hops, x):
+        bases = highest_apart(v, heights, SHAKEN, DISTINCT)
+        trials = (bases[:, :, None] + shake[: bases.shape[1]]).flatten(1, 2)
+        trials = trials * inverse(torch.linalg.vector_norm(trials, dim=2, keepdim=True))
+        more, more_heights = _climbed(climb, x, delta, trials, effort)
+        idle = 0 if more_heights.max() > (1 + GAIN) * heights.max() else idle + 1
+        v, heights = torch.cat([v, more], dim=1), torch.cat([heights, more_heights], dim=1)
+        if idle == IDLE:
+            break
+    return highest_apart(v, heights, effort.kept, DISTINCT)
+
+
+def _climbed(climb: Climb, x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> tuple[Tensor, Tensor]:
+    """The ends of climbs from the best `kept` of points v [K, R, n] after a look, and their heights [K, R']."""
+    v, heights = climb(x, delta, v, sweeps=effort.look, tolerance=GAIN)
+    return climb(x, delta, _best(heights[..., None], effort.kept, v)[0], sweeps=SWEEPS, tolerance=GAIN)
+
+
+def _shakes(hops: int, x: Tensor) -> Tensor:
+    """Random vectors [hops, SHAKEN, len(SHAKES), n], the same in every search."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = x.new_tensor(SHAKES, dtype=torch.float64)[:, None] / math.sqrt(x.shape[1])
+    shape = hops, SHAKEN, len(SHAKES), x.shape[1]
+    return sizes * torch.randn(shape, generator=generator, dtype=torch.float64).to(x.device)
+
+
+@functools.cache
+def _climbing() -> Climb | None:
+    """`climb`; None where numba does not work, and then a sentence says so, once."""
+    try:
+        return importlib.import_module("ranktwo.analysis.optimum.climb").climb
+    except ImportError as error:
+        why = " ".join(str(error).split())
+        print(
+            f"numba does not work here ({why}): the greatest values of the dual function are sought by ascents alone, "
+            "which kinks stop; critical decays, dual ratios and gaps may be too small; install a numba that fits",
+            file=sys.stderr,
+        )
+        return None
 
 
 def highest_apart(points: Tensor, heights: Tensor, count: int, cosine: float) -> Tensor:
@@ -112,8 +154,8 @@ def highest_apart(points: Tensor, heights: Tensor, count: int, cosine: float) ->
     return torch.stack(chosen, dim=1)
 
 
-def ascend(x: Tensor, delta: Tensor, v: Tensor, width: float, dtype: torch.dtype, effort: Effort) -> Tensor:
-    """Where ascent of ln h on the sphere by L-BFGS leads the best of v [K, R, n], best first; width, dtype: `force`.
+def ascend(x: Tensor, delta: Tensor, v: Tensor, dtype: torch.dtype, effort: Effort) -> Tensor:
+    """Where ascent of ln h on the sphere by L-BFGS leads the best of v [K, R, n], best first; products in `dtype`.
 
     A step goes to normalise(v + t d), d the direction of the last MEMORY steps, and is taken only if h gains; t is
     shorter after a loss and 1 after a gain. The first step, d = grad h/h - v, is the fixed-point iteration, which alone
@@ -121,14 +163,14 @@ def ascend(x: Tensor, delta: Tensor, v: Tensor, width: float, dtype: torch.dtype
     """
     ends = v.new_empty(len(v), min(effort.kept, v.shape[1]), v.shape[2])
     nets = torch.arange(len(v), device=v.device)
-    value, slope = force(v, x, delta, width, dtype)
+    value, slope = force(v, x, delta, dtype)
     slope = _tangent(slope * inverse(value), v)
     length, before = torch.ones_like(value), value
     pairs: list[tuple[Tensor, Tensor]] = []
     for count in range(1, effort.steps + 1):
         trial = v + length * _tangent(_direction(slope.to(dtype), pairs), v)
         trial = trial * inverse(torch.linalg.vector_norm(trial, dim=2, keepdim=True))
-        trial_value, trial_slope = force(trial, x, delta, width, dtype)
+        trial_value, trial_slope = force(trial, x, delta, dtype)
         trial_slope = _tangent(trial_slope * inverse(trial_value), trial)
         gain = trial_value > value
         moved, fall = (torch.where(gain, change, 0.0).to(dtype) for change in (trial - v, slope - trial_slope))
@@ -186,10 +228,8 @@ def _best(value: Tensor, kept: int, *tensors: Tensor) -> list[Tensor]:
     return [tensor.gather(1, order.expand(-1, -1, tensor.shape[2])) for tensor in tensors]
 
 
-def force(
-    v: Tensor, x: Tensor, delta: Tensor, width: float = 0.0, dtype: torch.dtype = torch.float64
-) -> tuple[Tensor, Tensor]:
-    """h(v) [K, R, 1] and its gradient [K, R, n], float64, relu made a parabola on (-width, width); products in `dtype`.
+def force(v: Tensor, x: Tensor, delta: Tensor, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    """h(v) [K, R, 1] and its gradient [K, R, n], float64; products in `dtype`.
 
     delta [K, N, c] are the derivatives e_i/N.
     """
@@ -201,12 +241,8 @@ def force(
     slopes = []
     for inputs, derivative in parts:
         z = torch.bmm(narrow, inputs.to(dtype).T.expand(cells, n, -1))
-        if width == 0:
-            slope = (z > 0).to(dtype)
-            z *= slope
-        else:
-            slope = (z / (2 * width) + 0.5).clamp_(0, 1)
-            z.add_(1 - slope, alpha=width).mul_(slope)
+        slope = (z > 0).to(dtype)
+        z *= slope
         slopes.append(slope)
         total += torch.bmm(z, derivative)
     size = torch.linalg.vector_norm(total, dim=2, keepdim=True)
@@ -216,43 +252,3 @@ def force(
         slope.mul_(torch.bmm(direction, derivative.mT))
         gradient += torch.bmm(slope, inputs.to(dtype).expand(cells, -1, n))
     return size, gradient
-
-
-def settle(v: Tensor, x: Tensor, delta: Tensor) -> Tensor:
-    """A local maximum of h near v [n], exact to rounding where it lies at kinks; v itself if h gains nothing.
-
-    x [N, n], delta [N, c]. With A = sum_i 1[v.x_i > 0] delta_i x_i^T, h(v) = ||A v|| as long as no v.x_i changes its
-    sign. On the subspace of v.x_i = 0 for the i of a set Z its maximum is the leading right singular vector of A P, P
-    the projection on that subspace; those i themselves add nothing to A P. As the sets Z the nearest planes are
-    tried, few and many of them, and the best trial that gains is taken, until none does.
-    """
-    lengths = torch.linalg.vector_norm(x, dim=1)
-    seen = lengths > 0
-    x, delta, lengths = x[seen].double(), delta[seen], lengths[seen].double()
-    value = force(v[None, None], x, delta[None])[0].max()
-    for _ in range(SETTLING):
-        z = x @ v
-        slope = ((z > 0) * delta.T) @ x
-        distance, nearest = (z.abs() / lengths).sort()
-        counts = torch.cat([torch.searchsorted(distance, distance.new_tensor(NEAR)), torch.arange(FEW + 1)])
-        counts = counts[counts < min(len(v), len(x) + 1)].unique()
-        trials = torch.stack([_leading(_projected(slope, x[nearest[:count]])) for count in counts])
-        trials = torch.where((trials @ v < 0)[:, None], -trials, trials)
-        values = force(trials[None], x, delta[None])[0][0, :, 0]
-        best = values.argmax()
-        if not values[best] > value:
-            break
-        value, v = values[best], trials[best]
-    return v
-
-
-def _projected(slope: Tensor, planes: Tensor) -> Tensor:
-    """The rows of slope [c, n], each projected on the subspace orthogonal to the rows of planes [R, n]."""
-    _, s, axes = torch.linalg.svd(planes, full_matrices=False)
-    axes = axes[s > 1e-10 * s.sum()]
-    return slope - (slope @ axes.T) @ axes
-
-
-def _leading(matrix: Tensor) -> Tensor:
-    """The leading right singular vector [n] of a matrix [c, n]."""
-    return torch.linalg.svd(matrix, full_matrices=False).Vh[0]

@@ -32,12 +32,12 @@ SLIDES = 200
 """Most steps that V and U slide together in one round."""
 SLIDE = 1e-5
 """Gain of a step, over P and the relative gap that is sought, at which the slide ends."""
-WORK = 2**27
+WORK = 2**25
 """Numbers of products with x that all starts of the last search take together, if these are more than FEW."""
 STARTS, FEW = 16, 200
 """Least number of starts in a round; most of them, and least of the last search."""
-QUICK = Effort(kept=STARTS, steps=20, round=10, widths=(0.1, 0.01, 0), single=True, tolerance=1e-6)
-LAST = QUICK._replace(steps=30, widths=(0, 0.1, 0.01, 0.001, 0), twice=True, settled=16)
+QUICK = Effort(kept=32, look=4, hops=1, steps=20, round=10, tolerance=1e-6, polished=False)
+LAST = Effort(kept=64, hops=8, steps=30)
 """How hard the search of a round tries, and the last one, which must find nothing above mu."""
 SAME = 0.9999
 """Cosine above which two new atoms count as one."""
@@ -144,12 +144,10 @@ def _optimum(
         atoms = _reweighed(atoms, x, targets, task, weight_decay, tolerance)
         v, u = (matrix[None] for matrix in atoms.net())
         own = len(atoms.t) + STARTS
-        for quick in (True, False):
-            few = max(STARTS, min(FEW, count // 4)) if quick else count
-            effort = (QUICK if quick else LAST)._replace(kept=own + STARTS)
+        for effort, most in ((QUICK, max(STARTS, min(FEW, count // 4))), (LAST, count)):
             found = certificate.certify(
                 v, u, x, targets, task, x.new_tensor([weight_decay]),
-                starts=starts, earlier=earlier, own_count=own, grid_count=few, effort=effort,
+                starts=starts, earlier=earlier, own_count=own, grid_count=most, effort=effort,
             )  # fmt: skip
             gap, earlier = found.relative_gap.item(), found.maximisers
             if gap > tolerance:

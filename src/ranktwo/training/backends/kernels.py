@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ranktwo.compiling import compiled, part_of_caller
 from ranktwo.nets import layout
-from ranktwo.training.backends.compiling import compiled, part_of_caller
 from ranktwo.training.backends.tiles import ADD, DEEPEST, MASK, RELU, STORE, VECTOR, WIDEST, dots, product
 from ranktwo.training.optimizers.base import Factors
 

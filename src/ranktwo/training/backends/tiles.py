@@ -16,7 +16,7 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from ranktwo.training.backends.compiling import compiled, part_of_caller
+from ranktwo.compiling import compiled, part_of_caller
 
 Array = NDArray[Any]
 VECTOR = 64

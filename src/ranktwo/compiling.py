@@ -13,12 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import numba
-from numba.core import caching, config
-from numba.core.serialize import dumps
-
 from ranktwo.errors import UserError
 from ranktwo.store.files import replacing
+
+# numba reads these once, at its first import. Some of them stop it, and others change the code and so the last bits of
+# a net. They are for the user's own functions; only the folder that keeps compiled code is the user's choice here too.
+for _name in [name for name in os.environ if name.startswith("NUMBA_") and name != "NUMBA_CACHE_DIR"]:
+    del os.environ[_name]
+
+import numba  # noqa: E402
+from numba.core import caching, config  # noqa: E402
+from numba.core.serialize import dumps  # noqa: E402
 
 # A file of this name in the working folder would change the code as numba's variables would.
 config._config_fname = os.devnull
@@ -74,12 +79,16 @@ class _Cache(caching.FunctionCache):
             super().save_overload(types, compiled)
 
 
-def compiled(function: Callable[..., Any], inline: Literal["never", "always"] = "never") -> Callable[..., Any]:
+def compiled(
+    function: Callable[..., Any], inline: Literal["never", "always"] = "never", any_order: bool = False
+) -> Callable[..., Any]:
     """The function, compiled when it is first called with arguments of some types.
 
-    A product and the sum that it is added to may be rounded once, and a division by zero gives inf or nan.
+    A product and the sum that it is added to may be rounded once, and a division by zero gives inf or nan. Sums are
+    taken in `any_order` only where rounding may change with the processor's vectors.
     """
-    made = numba.njit(function, fastmath={"contract"}, error_model="numpy", inline=inline)
+    fast = {"contract", "reassoc"} if any_order else {"contract"}
+    made = numba.njit(function, fastmath=fast, error_model="numpy", inline=inline)
     with contextlib.suppress(RuntimeError):  # no folder can keep what is compiled
         made._cache = _Cache(function)
     return made

@@ -20,7 +20,7 @@ from ranktwo.training.backends import choice
 from ranktwo.training.backends.torch_ops import TorchSteps
 
 numba = pytest.importorskip("numba", reason="numba is not installed")
-compiling = importlib.import_module("ranktwo.training.backends.compiling")
+compiling = importlib.import_module("ranktwo.compiling")
 
 SQUARES = """
 def squares(x):
@@ -116,7 +116,8 @@ def test_a_full_disk_stops_nothing_and_leaves_nothing(module):
 
 SETTINGS = """
 import os
-from ranktwo.training.backends import compiling, kernels
+from ranktwo import compiling
+from ranktwo.training.backends import kernels
 from numba.core import config
 print(config.DISABLE_JIT, config.CPU_NAME, sorted(name for name in os.environ if name.startswith("NUMBA_")))
 print(type(kernels.steps).__name__)
