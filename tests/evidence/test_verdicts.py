@@ -30,7 +30,7 @@ from evidence.made_up import (
 
 from ranktwo.evidence import gaps, predictors, verdicts
 from ranktwo.evidence.claims.families import DataSet
-from ranktwo.evidence.claims.judging import for_all
+from ranktwo.evidence.claims.judging import counted, for_all
 from ranktwo.evidence.gaps import Cells
 from ranktwo.stages import predictors as predictors_stage
 from ranktwo.stages import verdicts as verdicts_stage
@@ -254,6 +254,21 @@ def test_a_claim_about_all_data_sets_needs_each_and_a_claim_about_some_needs_one
     some = one(judge(better, worse), "C5a", dataset="overall")
     assert (some["verdict"], some["note"]) == ("supported", "supported on better; contradicted on worse")
     assert one(judge(worse, worse.assign(dataset="too")), "C5a", dataset="overall")["verdict"] == "contradicted"
+
+
+def test_a_data_set_that_holm_s_correction_makes_inconclusive_is_named_apart():
+    own = pandas.DataFrame(
+        {
+            "dataset": ["clear", "near", "open"],
+            "family": "",
+            "verdict": ["supported", "supported", "inconclusive"],
+            "p_supported": [0.001, 0.03, 0.4],
+            "p_contradicted": [1.0, 1.0, 0.9],
+        }
+    )
+    rows, note = counted(own)
+    assert list(rows["verdict"]) == ["supported", "inconclusive", "inconclusive"]
+    assert note == "supported on clear; inconclusive on open; inconclusive by Holm's correction on near"
 
 
 def test_trivial_data_sets_do_not_count_and_vacuous_ones_do():

@@ -230,13 +230,13 @@ def same_files(one: Path, other: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name, processes", [("SIGKILL", 1), ("SIGKILL", 3), ("SIGTERM", 2), ("SIGINT", 1)])
+@pytest.mark.parametrize("name, processes", [("SIGKILL", 3), ("SIGTERM", 2), ("SIGINT", 1)])
 def test_a_killed_command_goes_on_and_leaves_the_same_numbers_and_nothing_else(name, processes, undisturbed):
     folder = undisturbed.parent / f"{name}-{processes}"
     folder.mkdir()
     chance = random.Random(name)
     seen: set[tuple[Path, int]] = set()
-    for _ in range(3):
+    for _ in range(2):
         process = command(folder, "--checkpoint=0.05", f"--processes={processes}")
         wait_for_new(folder, process, seen)
         time.sleep(chance.uniform(0, 0.3))

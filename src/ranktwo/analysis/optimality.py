@@ -30,8 +30,8 @@ OWN, FEWEST, MOST, NUMBERS = 6, 6, 50, 2**19
 points, and numbers of their product with x that they may have between the two."""
 ROWS = 512
 """Data points among the other points."""
-QUICK = Effort(kept=4, look=2, steps=10, round=5, tolerance=1e-6, polished=False)
-LAST = Effort(kept=16, hops=2, look=3, steps=20, round=10, tolerance=1e-6)
+QUICK = Effort(kept=4, look=2, steps=10, round=5, polished=False)
+LAST = Effort(kept=16, hops=2, look=3, steps=20, round=10)
 """How hard a search tries: some milliseconds for each net and snapshot, and more after training."""
 ELEMENTS = 2**25
 """Most numbers of a product of all nets at once."""

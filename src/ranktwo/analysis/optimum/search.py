@@ -29,8 +29,8 @@ DISTINCT = 0.9999
 """Cosine above which two ends count as one."""
 MEMORY, CURVED = 4, 1e-12
 """Steps that an ascent remembers; least s.y of a step s that counts, y the fall of the slope along it."""
-SWEEPS, GAIN = 50, 1e-6
-"""Most sweeps of a climb; relative gain below which it ends."""
+SWEEPS = 50
+"""Most sweeps of a climb."""
 POLISHED, POLISHES, EXACT = 4, 1500, 1e-14
 """Ends that are climbed on to rounding, with how many sweeps, and to what relative gain."""
 SHAKEN, SHAKES = 16, (0.1, 0.1, 0.1, 0.1, 0.3, 0.3, 0.3, 0.3, 0.6, 0.6, 0.6, 0.6)
@@ -63,8 +63,8 @@ class Effort(NamedTuple):
     """Most steps of an ascent."""
     round: int = 15
     """Steps after which the worse half of the points is given up, and an ascent that gained nothing ends."""
-    tolerance: float = 1e-7
-    """Relative gain of an ascent, in one round, below which it ends. In float32 a gain below 1e-7 is rounding."""
+    tolerance: float = 1e-6
+    """Relative gain below which a climb ends, and an ascent in one round. In float32 a gain below 1e-7 is rounding."""
     polished: bool = True
     """Whether the best ends are climbed on to rounding."""
 
@@ -101,7 +101,7 @@ def _peaks(climb: Climb, x: Tensor, delta: Tensor, v: Tensor, effort: Effort) ->
         trials = (bases[:, :, None] + shake[: bases.shape[1]]).flatten(1, 2)
         trials = trials * inverse(torch.linalg.vector_norm(trials, dim=2, keepdim=True))
         more, more_heights = _climbed(climb, x, delta, trials, effort)
-        idle = 0 if more_heights.max() > (1 + GAIN) * heights.max() else idle + 1
+        idle = 0 if more_heights.max() > (1 + effort.tolerance) * heights.max() else idle + 1
         v, heights = torch.cat([v, more], dim=1), torch.cat([heights, more_heights], dim=1)
         if idle == IDLE:
             break
@@ -110,8 +110,8 @@ def _peaks(climb: Climb, x: Tensor, delta: Tensor, v: Tensor, effort: Effort) ->
 
 def _climbed(climb: Climb, x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> tuple[Tensor, Tensor]:
     """The ends of climbs from the best `kept` of points v [K, R, n] after a look, and their heights [K, R']."""
-    v, heights = climb(x, delta, v, sweeps=effort.look, tolerance=GAIN)
-    return climb(x, delta, _best(heights[..., None], effort.kept, v)[0], sweeps=SWEEPS, tolerance=GAIN)
+    v, heights = climb(x, delta, v, sweeps=effort.look, tolerance=effort.tolerance)
+    return climb(x, delta, _best(heights[..., None], effort.kept, v)[0], sweeps=SWEEPS, tolerance=effort.tolerance)
 
 
 def _shakes(hops: int, x: Tensor) -> Tensor:

@@ -32,11 +32,11 @@ SLIDES = 200
 """Most steps that V and U slide together in one round."""
 SLIDE = 1e-5
 """Gain of a step, over P and the relative gap that is sought, at which the slide ends."""
-WORK = 2**25
+WORK = 2**27
 """Numbers of products with x that all starts of the last search take together, if these are more than FEW."""
 STARTS, FEW = 16, 200
 """Least number of starts in a round; most of them, and least of the last search."""
-QUICK = Effort(kept=32, look=4, hops=1, steps=20, round=10, tolerance=1e-6, polished=False)
+QUICK = Effort(kept=32, look=4, hops=1, steps=20, round=10, polished=False)
 LAST = Effort(kept=64, hops=8, steps=30)
 """How hard the search of a round tries, and the last one, which must find nothing above mu."""
 SAME = 0.9999

@@ -129,11 +129,12 @@ def corrected(own: pandas.DataFrame) -> pandas.DataFrame:
 
 def counted(own: pandas.DataFrame) -> tuple[pandas.DataFrame, str]:
     """The rows that count over data sets, with the verdict that each has after Holm's correction, and words on them."""
-    rows = corrected(own[own["verdict"] != TRIVIAL])
-    names = {word: dataset_names(part) for word, part in rows.groupby("verdict")}
-    named = [f"{word} on {names[word]}" for word in VERDICTS if word in names]
-    left_out = own[own["verdict"] == TRIVIAL]
-    return rows, "; ".join([*named, *([f"trivial on {dataset_names(left_out)}"] if len(left_out) else [])])
+    tests = own[own["verdict"] != TRIVIAL]
+    rows = corrected(tests)
+    changed = rows["verdict"] != tests["verdict"]
+    parts = {f"{word} on": rows[~changed & (rows["verdict"] == word)] for word in VERDICTS}
+    parts |= {"inconclusive by Holm's correction on": rows[changed], "trivial on": own[own["verdict"] == TRIVIAL]}
+    return rows, "; ".join(f"{words} {dataset_names(part)}" for words, part in parts.items() if len(part))
 
 
 def _combined(own: pandas.DataFrame, decisive: str) -> tuple[str, str]:

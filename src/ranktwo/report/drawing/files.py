@@ -53,18 +53,19 @@ def draw(
             sidecar.rows(drawn).to_csv(temporary, index=False)
         points = list(sidecar.points(drawn))
         finish(drawn)
-        # The layout takes longer than the drawing: it is made once and kept for both files.
         drawn.draw_without_rendering()
+        # The layout takes longer than the drawing: it is made once and kept for all files. While one is written,
+        # matplotlib sets the layout anew, by this setting.
         with matplotlib.rc_context({"figure.constrained_layout.use": False}):
             drawn.set_layout_engine(None)
-        with replacing(pdf) as temporary:
-            # Without a date the same numbers give the same bytes.
-            metadata = {"Title": name, "Subject": source, "Creator": "ranktwo", "CreationDate": None}
-            drawn.savefig(temporary, metadata=metadata)
-        with replacing(svg) as temporary:
-            temporary.write_text(_svg(drawn, name, points), encoding="utf-8")
-        with replacing(png) as temporary:
-            drawn.savefig(temporary, metadata={"Title": name, "Description": source, "Comment": provenance.mark()})
+            with replacing(pdf) as temporary:
+                # Without a date the same numbers give the same bytes.
+                metadata = {"Title": name, "Subject": source, "Creator": "ranktwo", "CreationDate": None}
+                drawn.savefig(temporary, metadata=metadata)
+            with replacing(svg) as temporary:
+                temporary.write_text(_svg(drawn, name, points), encoding="utf-8")
+            with replacing(png) as temporary:
+                drawn.savefig(temporary, metadata={"Title": name, "Description": source, "Comment": provenance.mark()})
 
 
 def _svg(drawn: Figure, name: str, points: list[sidecar.Point]) -> str:
