@@ -38,7 +38,7 @@ START, READ = 2.2, 5e-9
 """Seconds in which a job starts, Python and PyTorch; of reading, for each byte of data in float64."""
 WITHIN = {"training": 2.5, "analyses": 3}
 """Factors that the estimates are meant to be within, on that machine."""
-MINIMISER = {"search": 0.4, "number": 2e-6, "output": 0.1}
+MINIMISER = {"search": 0.4, "number": 2e-6, "output": 0.5}
 """Seconds of a minimiser: of any; for each number of the training inputs; more of both for each output but the first,
 as a share. From the default study and MNIST."""
 PROCESS, EMPTY_FILE = 430e6, 25e3
