@@ -1,9 +1,13 @@
 """What goes wrong is said in one sentence, nothing is lost, and the next run repairs it."""
 
+import multiprocessing
 import os
 import re
+import runpy
 import subprocess
 import sys
+import traceback
+from pathlib import Path
 
 import pandas
 import pyarrow.parquet
@@ -73,28 +77,45 @@ def test_a_full_disk_is_said_in_a_sentence_and_more_space_is_all_it_takes(checko
         subprocess.run(["umount", str(disk)], check=True)
 
 
-@pytest.mark.slow
+def said_by(arguments: list[str], folder: Path) -> tuple[str, int | None]:
+    """What a command prints and its exit status. A fork of this process has imported already what commands import."""
+    said = folder / "said"
+
+    def command() -> None:
+        with said.open("w") as log:
+            for number in (1, 2):
+                os.dup2(log.fileno(), number)
+            sys.stdout = sys.stderr = log
+            os.chdir(folder)
+            sys.argv = ["ranktwo", *arguments]
+            try:
+                runpy.run_module("ranktwo", run_name="__main__")
+            except Exception:
+                traceback.print_exc()
+                raise
+
+    process = multiprocessing.get_context("fork").Process(target=command)
+    process.start()
+    process.join(patience(6))
+    assert process.exitcode is not None, arguments
+    return said.read_text(), process.exitcode
+
+
 @pytest.mark.parametrize("stage", registry.stages())
 def test_no_command_answers_bad_arguments_with_a_traceback(stage, tmp_path):
     (tmp_path / "junk").write_bytes(b"PAR1 junk")
-    usage = subprocess.run([sys.executable, "-m", "ranktwo", stage, "--help"], capture_output=True, text=True).stdout
+    usage, _ = said_by([stage, "--help"], tmp_path)
     options = [
         name
         for name in re.findall(r"^  (--[\w-]+)[ ,]", usage, re.MULTILINE)
         if name not in ("--help", "--no-download")
     ]
     positional = ["junk"] if re.search(r"^  (config|file|name)", usage, re.MULTILINE) else []
+    assert "usage: " in usage
     for value in ("junk", "{}"):
-        arguments = [word for name in options for word in (name, value)]
-        done = subprocess.run(
-            [sys.executable, "-m", "ranktwo", stage, *positional, *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=patience(6),
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        if done.returncode == 0:
+        said, code = said_by([stage, *positional, *(word for name in options for word in (name, value))], tmp_path)
+        assert "Traceback" not in said, said
+        if code == 0:
             break  # a command without arguments
 
 
