@@ -1,0 +1,72 @@
+"""Climbs of the dual function: what they end at, and what is done where they cannot be had."""
+
+import itertools
+import sys
+
+import numpy as np
+import pytest
+import scipy.optimize
+import torch
+from textbook import TASKS, make_data, normal
+
+from ranktwo.analysis.critical import critical_decay
+from ranktwo.analysis.optimum import search
+from ranktwo.analysis.optimum.climb import climb
+from ranktwo.nets.losses import output_gradients_
+
+
+def noisy(task, seed):
+    """Forty samples of four inputs with shuffled targets, whose dual function at zero has many peaks: x, delta."""
+    x, y = make_data(task, inputs=4, samples=40, seed=seed)
+    y = y[torch.randperm(40, generator=torch.Generator().manual_seed(seed))]
+    return x, output_gradients_(torch.zeros(1, *y.shape, dtype=torch.float64), y, task) / len(x)
+
+
+def starts(count, inputs):
+    points = normal(1, count, inputs, seed=5)
+    return points / torch.linalg.vector_norm(points, dim=2, keepdim=True)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_climb_ends_where_its_convex_programme_has_no_more_to_gain(task):
+    for seed in range(5):
+        x, delta = noisy(task, seed)
+        v = starts(10, 4)
+        ends, heights = climb(x, delta, v, sweeps=2000, tolerance=1e-9)
+        assert torch.linalg.vector_norm(ends, dim=2) == pytest.approx(torch.ones(1, 10).numpy(), rel=1e-12)
+        assert heights == pytest.approx(search.force(ends, x, delta)[0][..., 0].numpy(), rel=1e-12)
+        assert (heights >= search.force(v, x, delta)[0][..., 0]).all()
+        for end, height in zip(ends[0].numpy(), heights[0].numpy(), strict=True):
+            z, e = x.numpy() @ end, delta[0].numpy()
+            a = e @ (np.maximum(z, 0) @ e) / height
+            fixed = (a * (z > 0))[a >= 0] @ x.numpy()[a >= 0]
+            free = x.numpy()[a < 0].T
+            best = scipy.optimize.lsq_linear(free, fixed, bounds=(0, -a[a < 0]), tol=1e-14, max_iter=2000)
+            assert np.linalg.norm(fixed - free @ best.x) == pytest.approx(height, rel=1e-6)
+
+
+def test_a_climb_goes_no_further_than_its_sweeps_and_a_point_without_slope_stays():
+    x, delta = noisy("binary", 1)
+    v = starts(10, 4)
+    assert torch.equal(climb(x, delta, v, sweeps=0, tolerance=0)[0], v)
+    wide = normal(200, 30, seed=2)
+    e = normal(1, 200, 3, seed=3)
+    heights = [climb(wide, e, starts(20, 30), sweeps=sweeps, tolerance=0)[1] for sweeps in range(9)]
+    assert all((long >= short).all() and (long > short).any() for short, long in itertools.pairwise(heights))
+    still, heights = climb(x.abs(), delta, -torch.ones_like(v[:, :1]) / 2, sweeps=9, tolerance=0)
+    assert (still == -0.5).all() and (heights == 0).all()
+
+
+def test_without_numba_ascents_search_and_a_sentence_says_so_once(monkeypatch, capsys):
+    x, y = make_data("binary", inputs=3, samples=30, seed=0)
+    best = critical_decay(x, y, "binary")[0]
+    monkeypatch.setitem(sys.modules, "ranktwo.analysis.optimum.climb", None)
+    search._climbing.cache_clear()
+    try:
+        found = [critical_decay(x, y, "binary")[0] for _ in range(2)]
+    finally:
+        search._climbing.cache_clear()
+    assert found[0] == found[1] == pytest.approx(best, rel=1e-2)
+    assert found[0] <= best * (1 + 1e-9)
+    said = capsys.readouterr().err
+    assert said.count("numba does not work here") == 1 and "may be too small" in said
