@@ -19,9 +19,9 @@ from ranktwo.store import registry
 
 
 @pytest.mark.slow
-def test_damaged_files_are_said_put_aside_and_made_anew(checkout):
+def test_damaged_files_are_said_put_aside_and_made_anew(finished_copy):
     """Truncated, flipped and deleted files in every folder; each run says one sentence a file, and repairs."""
-    assert trained(make_gaps(checkout, SMALL)) == [4]
+    checkout = finished_copy
     results, first = checkout / "results", gaps(checkout)
     [spectra, history, dataset] = (
         next(results.glob(pattern)) for pattern in ("spectra/*", "runs/*/history.parquet", "datasets/*")
