@@ -1,6 +1,5 @@
 """Compiled functions are kept in files that no crash, no full disk and no other process can spoil."""
 
-import contextlib
 import importlib
 import os
 import random
@@ -12,12 +11,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from support import ROOT, a_cell
-from training_support import toy_data
-
-from ranktwo.training import divergence
-from ranktwo.training.backends import choice
-from ranktwo.training.backends.torch_ops import TorchSteps
+from support import ROOT
 
 numba = pytest.importorskip("numba", reason="numba is not installed")
 compiling = importlib.import_module("ranktwo.compiling")
@@ -134,15 +128,3 @@ def test_what_the_user_sets_for_numba_elsewhere_changes_no_code(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.stdout.splitlines() == ["0 None ['NUMBA_CACHE_DIR']", "CPUDispatcher"], done.stderr
     assert done.stderr == ""
-
-
-def test_where_numba_cannot_be_imported_torch_trains_and_a_sentence_says_so_once(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "ranktwo.training.backends.kernels", None)
-    choice.numba_works.cache_clear()
-    with contextlib.ExitStack() as stack:
-        stack.callback(choice.numba_works.cache_clear)
-        for _ in range(2):
-            training = divergence.begin([a_cell()], *toy_data("binary"), "binary", 1)
-            assert isinstance(training.stack._steps, TorchSteps)
-    [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("numba does not work here (import of ranktwo.training.backends.kernels halted")

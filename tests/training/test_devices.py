@@ -1,5 +1,6 @@
 """Training jobs side by side never share a GPU; without one they train on the CPU and say so."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from support import ROOT, SMALL, a_cell, a_dataset, copy_project, never_shared, patience, run_study
+from training_support import toy_data
 
 from ranktwo.data import preparation
 from ranktwo.data.dataset import Dataset
@@ -18,6 +20,8 @@ from ranktwo.store import files, records
 from ranktwo.store.records import Record
 from ranktwo.study.jobs import Job
 from ranktwo.training import devices, divergence, recording
+from ranktwo.training.backends import choice
+from ranktwo.training.backends.torch_ops import TorchSteps
 from ranktwo.training.divergence import Training
 
 HOLD = (
@@ -183,3 +187,15 @@ def test_a_gpu_trains_the_cpu_s_nets_to_rounding():
         for matrix, weights in record.weights.items():
             difference = (weights - gpu[name].weights[matrix]).abs().max()
             assert difference <= 1e-4 * weights.abs().max(), (name, matrix)
+
+
+def test_where_numba_cannot_be_imported_torch_trains_and_a_sentence_says_so_once(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ranktwo.training.backends.kernels", None)
+    choice.numba_works.cache_clear()
+    with contextlib.ExitStack() as stack:
+        stack.callback(choice.numba_works.cache_clear)
+        for _ in range(2):
+            training = divergence.begin([a_cell()], *toy_data("binary"), "binary", 1)
+            assert isinstance(training.stack._steps, TorchSteps)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("numba does not work here (import of ranktwo.training.backends.kernels halted")
