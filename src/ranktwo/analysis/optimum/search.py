@@ -31,8 +31,8 @@ MEMORY, CURVED = 4, 1e-12
 """Steps that an ascent remembers; least s.y of a step s that counts, y the fall of the slope along it."""
 SWEEPS = 50
 """Most sweeps of a climb."""
-POLISHED, POLISHES, LARGE_POLISHES, EXACT = 4, 1500, 8, 1e-14
-"""Ends that are climbed on to rounding, with how many sweeps in small and in large data, and to what relative gain."""
+POLISHED, POLISHES, EXACT = 4, 1500, 1e-14
+"""Ends that are climbed on to rounding, with how many sweeps, and to what relative gain."""
 SHAKEN, SHAKES = 16, (0.1, 0.1, 0.1, 0.1, 0.3, 0.3, 0.3, 0.3, 0.6, 0.6, 0.6, 0.6)
 """Ends that a hop shakes; by how much each is shaken, as typical lengths of the random vectors added to it."""
 IDLE = 3
@@ -86,7 +86,7 @@ def maximise(x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> tuple[Tenso
             v = ascend(x, delta, v, dtype, effort)
     if climb and effort.polished:
         best = _best(force(v, x, delta)[0], POLISHED, v)[0]
-        best, _ = climb(x, delta, best, sweeps=POLISHES if x.numel() < LARGE else LARGE_POLISHES, tolerance=EXACT)
+        best, _ = climb(x, delta, best, sweeps=POLISHES if x.numel() < LARGE else SWEEPS, tolerance=EXACT)
         v = torch.cat([best, v], dim=1)
     height, index = force(v, x, delta)[0][..., 0].max(1)
     return height, v[torch.arange(len(v)), index], v
