@@ -19,6 +19,11 @@ class UserError(Exception):
     """One sentence for a person: what is wrong, where, and what to do about it."""
 
 
+def say_without_numba(error: ImportError, consequence: str) -> None:
+    """Say that numba is absent, or does not fit the installed NumPy, and what follows from that."""
+    print(f"numba does not work here ({' '.join(str(error).split())}): {consequence}", file=sys.stderr)
+
+
 class _Tee:
     """Standard error, with whole lines also written to a log; a live line, rewritten in place, stays out of the log."""
 

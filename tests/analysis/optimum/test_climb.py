@@ -13,6 +13,7 @@ from ranktwo.analysis.critical import critical_decay
 from ranktwo.analysis.optimum import search
 from ranktwo.analysis.optimum.climb import climb
 from ranktwo.nets.losses import output_gradients_
+from ranktwo.store.fingerprints import reached
 
 
 def noisy(task, seed):
@@ -55,6 +56,11 @@ def test_a_climb_goes_no_further_than_its_sweeps_and_a_point_without_slope_stays
     assert all((long >= short).all() and (long > short).any() for short, long in itertools.pairwise(heights))
     still, heights = climb(x.abs(), delta, -torch.ones_like(v[:, :1]) / 2, sweeps=9, tolerance=0)
     assert (still == -0.5).all() and (heights == 0).all()
+
+
+@pytest.mark.parametrize("stage, chosen", [("dataset", {}), ("optimum", {}), ("analysis", {"analysis": "optimality"})])
+def test_an_edit_of_the_climb_runs_again_what_searches(stage, chosen):
+    assert {"climb", "_compiled_climb", "_climb", "INNER"} <= set(reached(stage, **chosen)["analysis.optimum.climb"])
 
 
 def test_without_numba_ascents_search_and_a_sentence_says_so_once(monkeypatch, capsys):

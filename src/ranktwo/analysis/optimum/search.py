@@ -9,14 +9,14 @@ A net's numbers do not depend on the nets beside it.
 """
 
 import functools
-import importlib
 import math
-import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from ranktwo.errors import say_without_numba
 
 Climb = Callable[..., tuple[Tensor, Tensor]]
 """`climb.climb`."""
@@ -126,15 +126,15 @@ def _shakes(hops: int, x: Tensor) -> Tensor:
 def _climbing() -> Climb | None:
     """`climb`; None where numba does not work, and then a sentence says so, once."""
     try:
-        return importlib.import_module("ranktwo.analysis.optimum.climb").climb
+        from ranktwo.analysis.optimum.climb import climb
     except ImportError as error:
-        why = " ".join(str(error).split())
-        print(
-            f"numba does not work here ({why}): the greatest values of the dual function are sought by ascents alone, "
-            "which kinks stop; critical decays, dual ratios and gaps may be too small; install a numba that fits",
-            file=sys.stderr,
+        say_without_numba(
+            error,
+            "the greatest values of the dual function are sought by ascents alone, which kinks stop; critical decays, "
+            "dual ratios and gaps may be too small; install a numba that fits",
         )
         return None
+    return climb
 
 
 def highest_apart(points: Tensor, heights: Tensor, count: int, cosine: float) -> Tensor:

@@ -6,11 +6,10 @@ operations wherever neither has the optimizer. Any other net is trained by `torc
 
 import functools
 import importlib
-import sys
 
 import torch
 
-from ranktwo.errors import UserError
+from ranktwo.errors import UserError, say_without_numba
 from ranktwo.nets.modules import ModuleNet
 from ranktwo.training.backends import cpu, gpu
 from ranktwo.training.backends.base import Steps, TrainedNets
@@ -51,11 +50,10 @@ def numba_works() -> bool:
         importlib.import_module("ranktwo.training.backends.kernels")
         return True
     except ImportError as error:
-        why = " ".join(str(error).split())
-        print(
-            f"numba does not work here ({why}): PyTorch's operations train the nets, two to five times as slowly as "
-            "numba's code would; to have that, install a numba that fits",
-            file=sys.stderr,
+        say_without_numba(
+            error,
+            "PyTorch's operations train the nets, two to five times as slowly as numba's code would; to have that, "
+            "install a numba that fits",
         )
         return False
 
