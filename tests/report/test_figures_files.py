@@ -11,6 +11,7 @@ import numpy as np
 import pandas
 import pytest
 from figure_study import draw, study, write
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from support import patience
 
 import ranktwo
@@ -60,6 +61,13 @@ def test_the_stage_writes_the_figure_and_says_what_it_was_drawn_from(run, tables
     assert b"CreationDate" not in made["pdf"].read_bytes()
     width = int.from_bytes(made["png"].read_bytes()[16:20], "big")
     assert width == round(3.4 * 300)
+
+
+def test_a_figure_is_laid_out_once_for_all_its_files(run, monkeypatch):
+    times, execute = [], ConstrainedLayoutEngine.execute
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda *given: (times.append(1), execute(*given))[1])
+    run("gap")
+    assert len(times) == 1
 
 
 def test_the_svg_says_under_the_pointer_what_the_csv_has(run):
