@@ -100,7 +100,7 @@ def test_the_code_that_counts_for_an_analysis_is_its_own():
         "bounds": {"bounds.table", "bounds.register", "bounds.net"}
         | {f"bounds.{name}" for name in ("rates", "counts", "margins", "measures")},
         "truncation": {"truncation"},
-        "certificates": {"critical", "optimum.search", "updates"}
+        "certificates": {"critical", "optimum.search", "optimum.climb", "updates"}
         | {
             f"certificates.{name}"
             for name in ("table", "chain", "passes", "norms", "batches", "directions", "pairs", "places")
