@@ -84,6 +84,6 @@ def test_the_fingerprint_covers_what_makes_the_file():
     assert {module for module in reached if module.startswith(("stages.", "data.", "nets.", "analysis."))} == {
         *("stages.dataset", "analysis.critical", "nets.losses", "data.labels", "data.preparation", "data.options"),
         *("data.dataset", "data.sources.base", "data.sources.digits", "data.sources.scikit_learn"),
-        "analysis.optimum.search",
+        *("analysis.optimum.search", "analysis.optimum.climb"),
     }
     assert reached["stages.dataset"] == ["prepare_with_critical_decay"]
