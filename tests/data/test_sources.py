@@ -145,6 +145,8 @@ def test_facts_may_be_left_out(monkeypatch):
         ({"declared": {"columns": 3}}, "declares columns=3 but gives 2"),
         ({"declared": {"kind": "regression"}}, "declares kind='regression' but gives 'classification'"),
         ({"declared": {"classes": 2}}, "declares classes=2 but gives 3"),
+        ({"declared": {"image": (1, 3, 1)}}, r"declares images of \(1, 3, 1\) but gives 2 columns"),
+        ({"image": (2, 2, 1)}, r"declares images of \(2, 2, 1\) but gives 2 columns"),
     ],
 )
 def test_arrays_that_are_not_as_they_should_be_are_refused(changes, sentence, monkeypatch):
@@ -171,6 +173,7 @@ def test_what_is_planted_is_there():
 def test_modular_addition_has_every_pair_once_with_its_sum(modulus):
     read = base.read("modular", Path(), False, modulus=modulus)
     assert read.train_x.shape == (modulus**2, 2 * modulus) and read.test_x is None
+    assert read.image == (1, 2, modulus)
     found = set()
     for code, label in zip(read.train_x.tolist(), read.train_y.tolist(), strict=True):
         assert sorted(code) == [0.0] * (2 * modulus - 2) + [1.0, 1.0]

@@ -35,7 +35,7 @@ def prepare(
         "options": options.as_dict(),
         "task": "regression" if labels is None else "binary" if len(labels) == 2 else "multiclass",
         "inputs": tensors["train_x"].shape[1],
-        "image": None if options.bias else base.declared(options.source).image,
+        "image": None if options.bias else raw.image,
         "outputs": 1 if labels is None or len(labels) == 2 else len(labels),
         "classes": labels,
         "train_size": len(tensors["train_y"]),

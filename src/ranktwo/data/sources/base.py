@@ -6,7 +6,7 @@ folder, marked with `@source("its-name")`. Nothing else has to be edited.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +34,8 @@ class Raw:
     """How the content was compared with what was published: byte by byte, or by its shape and labels only."""
     class_names: Sequence[str] | None = None
     """Of the classes 0..C-1, where they have names."""
+    image: tuple[int, int, int] | None = None
+    """Height, width and channels of a row that is an image, as in `source`; only where an option settles them."""
 
     @property
     def checksum(self) -> str:
@@ -95,7 +97,9 @@ def read(name: str, folder: Path, download: bool, **own: Any) -> Raw:
     own: the options that this source alone takes.
     """
     raw = registry.load("source", name)(name, folder, download, **own)
-    problem = _malformed(raw) or _undeclared(raw, declared(name))
+    facts = declared(name)
+    raw = replace(raw, image=raw.image or facts.image)
+    problem = _malformed(raw) or _undeclared(raw, facts)
     if problem:
         raise UserError(f"the source {name} {problem}; mend {registry.entries('source')[name].module}")
     return raw
@@ -130,6 +134,6 @@ def _undeclared(raw: Raw, facts: Facts) -> str | None:
         expected = getattr(facts, key)
         if expected not in ((), None, value):
             return f"declares {key}={expected!r} but gives {value!r}"
-    if facts.image and math.prod(facts.image) != raw.train_x.shape[1]:
-        return f"declares images of {facts.image} but gives {raw.train_x.shape[1]} columns"
+    if raw.image and math.prod(raw.image) != raw.train_x.shape[1]:
+        return f"declares images of {raw.image} but gives {raw.train_x.shape[1]} columns"
     return None

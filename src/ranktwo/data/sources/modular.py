@@ -11,7 +11,8 @@ from ranktwo.data.sources.base import Raw, source
 def modular(name: str, folder: Path, download: bool, *, modulus: int) -> Raw:
     """All p^2 pairs (a, b) as two one-hot codes [2 p], and the class (a + b) mod p; p is the option `modulus`.
 
-    Use it with `scaling: none`, which leaves the codes zeros and ones.
+    Use it with `scaling: none`, which leaves the codes zeros and ones. As an image a row is two pixels with p channels,
+    so that a transformer has two tokens, a and b.
     """
     first, second = np.divmod(np.arange(modulus**2), modulus)
     codes = np.eye(modulus, dtype=np.float32)
@@ -20,4 +21,5 @@ def modular(name: str, folder: Path, download: bool, *, modulus: int) -> Raw:
         train_x=np.hstack([codes[first], codes[second]]),
         train_y=(first + second) % modulus,
         verified="structure",
+        image=(1, 2, modulus),
     )
