@@ -22,14 +22,14 @@ from ranktwo.analysis.certificates.chain import layer_certificates
 from ranktwo.analysis.certificates.pairs import pair_certificate
 
 
-@pytest.mark.parametrize(("block", "candidates"), [(5, 1), (256, 1), (256, 32)])
+@pytest.mark.parametrize(("tile", "candidates"), [((5, 7), 1), ((5, 3), 4), ((64, 1024), 1), ((64, 1024), 32)])
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("state", STATES[:3])
-def test_pair_certificate_is_the_minimum_over_all_pairs(state, task, block, candidates):
+def test_pair_certificate_is_the_minimum_over_all_pairs(state, task, tile, candidates):
     x, targets, weights = setting(state, task, 2)
     decays = decays_for(x, "input-norm")
     decays[:, 7] = decays[:, 3]  # an equal pair has to be passed over
-    pairs = pair_certificate(weights, x, targets, task, decays=decays, block=block, candidates=candidates)
+    pairs = pair_certificate(weights, x, targets, task, decays=decays, tile=tile, candidates=candidates)
     for w, g, actual in zip(weights, sample_gradients(weights, x, targets, task), pairs, strict=True):
         brute = [
             frobenius(w + (g[:, i] - g[:, j]) / (decays[:, i] - decays[:, j])[:, None, None])

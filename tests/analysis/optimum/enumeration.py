@@ -145,8 +145,8 @@ def optimum_over_angles(x, y, task, mu, accuracy):
     """P* for several outputs in two dimensions: a group LASSO over directions, ever finer where the weight lies."""
     corners = vertices(x)
     corners = np.arctan2(corners[:, 1], corners[:, 0])
-    spacing = 2 * np.pi / 120
-    angles = np.arange(120) * spacing
+    spacing = 2 * np.pi / 48
+    angles = np.arange(48) * spacing
     while True:
         every = np.unique(np.concatenate([angles, corners]))
         hidden = np.maximum(np.stack([np.cos(every), np.sin(every)], 1) @ x.T, 0)
@@ -158,5 +158,5 @@ def optimum_over_angles(x, y, task, mu, accuracy):
             return value
         weight = np.linalg.norm(w, axis=1)
         peak = (weight >= np.roll(weight, 1)) & (weight >= np.roll(weight, -1)) & (weight > 1e-3 * weight.max())
-        angles = (every[peak][:, None] + spacing * np.linspace(-1, 1, 13)).ravel()
-        spacing /= 6
+        angles = (every[peak][:, None] + spacing * np.linspace(-1, 1, 7)).ravel()
+        spacing /= 3

@@ -25,7 +25,7 @@ def pair_certificate(
     task: Task,
     *,
     decays: Tensor,
-    block: int = 64,
+    tile: tuple[int, int] = (64, 1024),
     candidates: int = 32,
 ) -> list[Tensor]:
     """min_{c_i != c_j} ||W + (g_i - g_j)/(c_i - c_j)|| >= d_2(W) for each weight matrix, [K]; nan if all c_i agree.
@@ -38,24 +38,31 @@ def pair_certificate(
     error, and the first `candidates` of them are then computed explicitly. The result is always a valid bound, and the
     minimum itself unless a pair's difference cancels below 1e-6 of its terms. Cost: N^2 (in + out) per cell.
 
-    decays: c_i [K, N]; the rest as for `layer_certificates`.
+    decays: c_i [K, N]. tile: samples i and j whose pairs are ranked together. The rest as for `layer_certificates`.
     """
     weights = [weight.double() for weight in weights]
     x, targets, decays = x.double(), targets.double(), decays.double()
     widest = max(max(weight.shape[1:]) for weight in weights)
     bounds: list[list[Tensor]] = []
-    for part in cell_slices(len(decays), x.shape[-2] * max(widest, block)):
+    for part in cell_slices(len(decays), x.shape[-2] * max(widest, tile[0])):
         passes = finite_passes(
             [weight[part] for weight in weights], samples_of(x, part), samples_of(targets, part), task
         )
         layers = zip(passes.weights, passes.h, passes.deltas, passes.lengths, strict=True)
-        closest = [_closest_pairs(*layer, passes.inner, decays[part], block, candidates) for layer in layers]
+        closest = [_closest_pairs(*layer, passes.inner, decays[part], tile, candidates) for layer in layers]
         bounds.append([torch.where(passes.finite, bound, math.nan) for bound in closest])
     return [torch.cat(parts) for parts in zip(*bounds, strict=True)]
 
 
 def _closest_pairs(
-    weight: Tensor, h: Tensor, delta: Tensor, length: Tensor, inner: Tensor, decay: Tensor, block: int, candidates: int
+    weight: Tensor,
+    h: Tensor,
+    delta: Tensor,
+    length: Tensor,
+    inner: Tensor,
+    decay: Tensor,
+    tile: tuple[int, int],
+    candidates: int,
 ) -> Tensor:
     """`pair_certificate` of one matrix, [K]; arguments as in `Passes`, decays [K, N]."""
     cells, samples = decay.shape
@@ -63,19 +70,22 @@ def _closest_pairs(
     norm = frobenius(weight)[:, None, None]
     rounding = sum(weight.shape[1:]) * torch.finfo(weight.dtype).eps
     best, pairs = weight.new_empty(cells, 0), decay.new_empty(cells, 0, dtype=torch.long)
-    index = torch.arange(samples, device=decay.device)
-    for start in range(0, samples, block):  # of rows, with themselves and all later ones: each pair once
-        i, j = (slice(None), slice(start, start + block), None), (slice(None), None, slice(start, None))
-        slope = 1 / (decay[i] - decay[j])
-        allowed = slope.isfinite() & (index[j[1:]] > index[i[1:]])  # none of equal decay
-        gram = torch.bmm(delta[i[:2]], delta[:, start:].mT) * torch.bmm(h[i[:2]], h[:, start:].mT)
-        square = size[i].square() + size[j].square() - 2 * gram
-        square = norm.square() + slope * (2 * (inner[i] - inner[j]) + slope * square)
-        square = square + rounding * (norm + slope.abs() * (size[i] + size[j])).square()
-        square = torch.where(allowed, square, math.inf).flatten(1)
+    tiles = ((top, left) for top in range(0, samples, tile[0]) for left in range(top, samples, tile[1]))
+    for top, left in tiles:  # a tile, and all that is made of it, stays in a core's cache
+        rows, columns = slice(top, top + tile[0]), slice(left, left + tile[1])
+        i, j = (slice(None), rows, None), (slice(None), None, columns)
+        slope = (decay[i] - decay[j]).reciprocal_()
+        allowed = slope.isfinite()  # no sample with itself or with one of equal decay
+        square = torch.bmm(delta[:, rows], delta[:, columns].mT)
+        square.mul_(torch.bmm(h[:, rows], h[:, columns].mT)).mul_(-2).add_(size[i].square() + size[j].square())
+        square.mul_(slope).add_(2 * (inner[i] - inner[j])).mul_(slope).add_(norm.square())
+        square.add_((size[i] + size[j]).mul_(slope.abs_()).add_(norm).square_(), alpha=rounding)
+        width, square = square.shape[2], torch.where(allowed, square, math.inf).flatten(1)
+        if best.shape[1] == candidates and not (square.amin(1) < best.amax(1)).any():
+            continue
         smallest, places = square.topk(min(candidates, square.shape[1]), dim=1, largest=False)
-        row, other = places // (samples - start), places % (samples - start)
-        best, pairs = torch.cat([best, smallest], 1), torch.cat([pairs, (start + row) * samples + start + other], 1)
+        first, second = top + places // width, left + places % width
+        best, pairs = torch.cat([best, smallest], 1), torch.cat([pairs, first * samples + second], 1)
         best, kept = best.topk(min(candidates, best.shape[1]), dim=1, largest=False)
         pairs = pairs.gather(1, kept)
     closest = torch.full_like(best[:, 0], math.nan)
