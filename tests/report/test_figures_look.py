@@ -7,13 +7,15 @@ import matplotlib
 import numpy as np
 import pandas
 import pytest
-from figure_study import NAMES, changed, draw, study
+from figure_study import NAMES, changed, draw, panels_of, study
 from matplotlib.axis import Axis
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from ranktwo.report.drawing import scales
 from ranktwo.report.drawing.data import TABLES
-from ranktwo.report.drawing.panels import finish
+from ranktwo.report.drawing.panels import finish, panels
 from ranktwo.report.drawing.style import WIDTHS, ZERO_DASHES, ranktwo_style
 
 
@@ -39,6 +41,27 @@ def test_nothing_is_cut_off_or_overlaps_at_either_width(name, width):
     assert all(page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1 for box in boxes)
     pairs = [(a, b) for index, a in enumerate(boxes) for b in boxes[:index]]
     assert not any(a.padded(-1).overlaps(b.padded(-1)) for a, b in pairs)
+
+
+@pytest.mark.parametrize("bar", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+@pytest.mark.parametrize("width", ["page", "column"])
+def test_a_long_title_stays_beside_its_neighbours_and_the_colour_bar(width, count, bar):
+    data = study()
+    data.width = width
+    titles = [f"{'c' * letters}, m = 1024, B = 16, constant decay ($n$ = 3)" for letters in range(5, 5 + count)]
+    with ranktwo_style():
+        drawn, parts = panels(data, 1, parts=[(title, data.gaps) for title in titles])
+        for name, _, [axes] in parts:
+            axes.set(title=name, yscale="log", ylim=(1e-7, 1e3), ylabel="relative to $\\|V\\|$")
+        if bar:
+            drawn.colorbar(ScalarMappable(LogNorm(1e-5, 1)), ax=drawn.axes, label="weight decay", aspect=40, pad=0.01)
+        finish(drawn)
+        drawn.draw_without_rendering()
+        boxes = [axes.title.get_window_extent() for axes in panels_of(drawn)]
+        boxes += [axes.get_window_extent() for axes in drawn.axes if axes not in panels_of(drawn)]
+    assert all(drawn.bbox.x0 <= box.x0 and box.x1 <= drawn.bbox.x1 for box in boxes)
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
 
 
 def words_in_view(axis: Axis) -> list[str]:

@@ -168,18 +168,18 @@ def test_every_axis_goes_through_the_whole_pipeline(checkout):
 @needs_real("MNIST/raw", "cal_housing_py3.pkz")
 @pytest.mark.slow
 def test_a_slice_of_the_paper_study_on_the_real_data(checkout):
-    """8,000 rows of the real files: California and MNIST's 3 against 8 fall to rank two, ten classes do not."""
+    """4,000 rows of the real files: California and MNIST's 3 against 8 fall to rank two, ten classes do not."""
     study = yaml.safe_load((checkout / "workflow" / "studies" / "paper.yaml").read_text())
-    small = {"steps": 4000, "split": 0, "seed": 0, "widths": 64, "train_size": 8000}
+    small = {"steps": 4000, "split": 0, "seed": 0, "widths": 64, "train_size": 4000}
     california, digits = study["grids"][:2]
     study["grids"] = [
         california | small | {"weight_decay": [0, 0.2]},
         digits | small | {"dataset": "mnist-3v8", "weight_decay": [0, 0.2]},
-        digits | small | {"dataset": "mnist", "weight_decay": [0, 0.01, 0.03]},
+        digits | small | {"dataset": "mnist", "weight_decay": [0, 0.03]},
     ]
     study |= {"snapshots": 4, "results": "results", "optima": {"points": 0}}
     done = run_study(checkout, study, RANKTWO_DATA=str(REAL_DATA))
-    assert sorted(trained(done)) == [2, 2, 3]
+    assert trained(done) == [2, 2, 2]
     check_chain(checkout)
     for name in study["figures"]:
         assert matplotlib.image.imread(checkout / "results" / "figures" / f"{name}.png").std() > 0.05
@@ -189,7 +189,7 @@ def test_a_slice_of_the_paper_study_on_the_real_data(checkout):
     rows = gaps(checkout).reset_index().set_index(["dataset", "weight_decay"])
     # In so short a training the strong decay leaves California below 0.9 of a linear model's skill.
     assert (rows["status"].drop(("california", 0.2)) == "ok").all()
-    assert (rows["train_size"] == 8000).all()
+    assert (rows["train_size"] == 4000).all()
     assert rows["critical_decay"].notna().all()
     california, pair, ten = (rows.loc[name] for name in ("california", "mnist-3v8", "mnist"))
     assert (california["task"] == "regression").all()

@@ -20,6 +20,8 @@ HEIGHT = 8.6
 LEAST_HEIGHT = 1.25
 CHARACTERS = 17
 """Characters of a title that fit in an inch."""
+BAR, BESIDE = 0.9, 0.45
+"""Inches that a colour bar takes, and that numbers and label of a y axis take of a panel's width."""
 Parts = list[tuple[str, pandas.DataFrame]]
 
 
@@ -66,7 +68,8 @@ def finish(drawn: Figure) -> None:
         (place.rowspan.start, place.colspan.start): axes for axes in drawn.axes if (place := axes.get_subplotspec())
     }
     columns = 1 + max((column for _, column in placed), default=0)
-    characters = round(drawn.get_figwidth() * CHARACTERS / columns) - (6 if columns > 1 else 0)
+    bar = BAR if len(placed) < len(drawn.axes) else 0
+    characters = round(CHARACTERS * ((drawn.get_figwidth() - bar) / columns - BESIDE))
     for (row, column), axes in placed.items():
         lines = axes.get_title().split("\n")
         axes.set_title("\n".join(part for line in lines for part in textwrap.wrap(line, characters)))
