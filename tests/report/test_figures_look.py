@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from ranktwo.report.drawing import scales
 from ranktwo.report.drawing.data import TABLES
-from ranktwo.report.drawing.panels import finish, panels
+from ranktwo.report.drawing.panels import LEAST_HEIGHT, finish, panels
 from ranktwo.report.drawing.style import WIDTHS, ZERO_DASHES, ranktwo_style
 
 
@@ -95,11 +95,24 @@ def test_a_logarithmic_axis_of_less_than_a_decade_has_two_numbers(name):
     assert not few
 
 
+@pytest.mark.parametrize("ends", [(0.013, 0.63), (0.8, 12), (0.09, 0.95), (6, 18), (0.5, 2000), (2.1, 2.4)])
+def test_the_numbers_of_a_logarithmic_axis_lie_beside_each_other(ends):
+    with ranktwo_style():
+        axes = Figure(figsize=(3.4, LEAST_HEIGHT)).subplots()
+        axes.set(yscale="log", ylim=ends)
+        finish(axes.figure)
+        axes.figure.draw_without_rendering()
+        labels = axes.yaxis.get_ticklabels(which="both")
+        boxes = [label.get_window_extent() for label in labels if label.get_text() in words_in_view(axes.yaxis)]
+    assert len(boxes) > 1
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
 @pytest.mark.parametrize(
     ("least", "greatest", "expected"),
     [
         (1, 20, ["1", "2", "5", "10", "20"]),
-        (6, 17, ["6", "7", "8", "9", "10"]),
+        (6, 17, ["6", "8", "10"]),
         (11, 19, [str(number) for number in range(11, 20)]),
         (0.32, 0.33, ["0.32", "0.322", "0.324", "0.326", "0.328", "0.33"]),
         (3, 3, None),

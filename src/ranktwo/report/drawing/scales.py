@@ -10,7 +10,7 @@ import pandas
 from matplotlib.axes import Axes
 from matplotlib.axis import XAxis, YAxis
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 STANDS_FOR: WeakKeyDictionary[Axes, Callable[[float], float | str]] = WeakKeyDictionary()
 """What an x of the drawing stands for, for the axes on which it is another number or a word."""
@@ -68,7 +68,7 @@ def rank_ticks(axis: XAxis | YAxis) -> None:
 
 
 def round_numbers(low: float, high: float) -> list[float]:
-    """Two round numbers at least from low to high: 1, 2 and 5 in each decade, else every digit, else even steps.
+    """Two round numbers at least from low to high: 1, 2 and 5 in each decade, or more of its digits, or even steps.
 
     The one number where low is high.
     """
@@ -77,7 +77,7 @@ def round_numbers(low: float, high: float) -> list[float]:
     ends = low * (1 - 1e-9), high * (1 + 1e-9)
     decades = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     digits, steps = np.outer(decades, range(1, 10)), MaxNLocator(4, steps=(1, 2, 5, 10)).tick_values(low, high)
-    for ticks in (digits[:, [0, 1, 4]].ravel(), digits.ravel(), steps):
+    for ticks in (digits[:, [0, 1, 4]].ravel(), digits[:, [0, 1, 2, 3, 5, 7]].ravel(), digits.ravel(), steps):
         found = [float(f"{tick:.12g}") for tick in ticks if ends[0] <= tick <= ends[1]]
         if len(found) > 1:
             break
@@ -85,19 +85,14 @@ def round_numbers(low: float, high: float) -> list[float]:
 
 
 def tick_enough(axis: XAxis | YAxis) -> None:
-    """Give a logarithmic axis plain round numbers if fewer than two of its ticks have words; when all is drawn."""
+    """Give a logarithmic axis plain round numbers if fewer than two powers of ten are seen; when all is drawn."""
     if axis.get_scale() != "log":
         return
     low, high = sorted(axis.get_view_interval())
-    major = axis.get_majorticklocs(), axis.get_major_formatter()
-    minor = axis.get_minorticklocs(), axis.get_minor_formatter()
-    words = [
-        word
-        for ticks, formatter in (major, minor)
-        for tick, word in zip(ticks, formatter.format_ticks(list(ticks)), strict=False)
-        if word and low <= tick <= high
-    ]
-    if len(words) < 2:
+    ticks = list(axis.get_majorticklocs())
+    words = axis.get_major_formatter().format_ticks(ticks)
+    axis.set_minor_formatter(NullFormatter())  # matplotlib's numbers between powers of ten lie upon each other
+    if sum(low <= tick <= high and word != "" for tick, word in zip(ticks, words, strict=False)) < 2:
         axis.set_ticks(round_numbers(low, high))
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.set_minor_locator(NullLocator())
