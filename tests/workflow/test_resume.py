@@ -37,7 +37,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not Path("/proc").exists(), reason="what runs is read from /proc, which only Linux has"),
 ]
-KILLS = ["dataset", "train", "train", "analysis", "figure"]
+KILLS = ["dataset", "train", "train", "analysis", "optimum", "figure"]
 """Stages in which a run is killed, in this order; a stage that was done before is forced to run again."""
 
 

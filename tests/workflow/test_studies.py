@@ -178,7 +178,6 @@ def test_a_slice_of_the_paper_study_on_the_real_data(checkout):
         digits | small | {"dataset": "mnist", "weight_decay": [0, 0.03]},
     ]
     study |= {"snapshots": 4, "results": "results", "optima": {"points": 0}}
-    study["figures"] = {name: study["figures"][name] for name in ("spectrum", "epsilon", "bounds")}
     done = run_study(checkout, study, RANKTWO_DATA=str(REAL_DATA))
     assert trained(done) == [2, 2, 2]
     check_chain(checkout)

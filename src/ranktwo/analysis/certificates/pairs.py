@@ -38,13 +38,14 @@ def pair_certificate(
     error, and the first `candidates` of them are then computed explicitly. The result is always a valid bound, and the
     minimum itself unless a pair's difference cancels below 1e-6 of its terms. Cost: N^2 (in + out) per cell.
 
-    decays: c_i [K, N]. tile: samples i and j whose pairs are ranked together. The rest as for `layer_certificates`.
+    decays: c_i [K, N]. tile: how many samples i and j have their pairs ranked together, which fit in a core's cache.
+    The rest as for `layer_certificates`.
     """
     weights = [weight.double() for weight in weights]
     x, targets, decays = x.double(), targets.double(), decays.double()
     widest = max(max(weight.shape[1:]) for weight in weights)
     bounds: list[list[Tensor]] = []
-    for part in cell_slices(len(decays), x.shape[-2] * max(widest, tile[0])):
+    for part in cell_slices(len(decays), max(x.shape[-2] * widest, math.prod(tile))):
         passes = finite_passes(
             [weight[part] for weight in weights], samples_of(x, part), samples_of(targets, part), task
         )
@@ -71,11 +72,13 @@ def _closest_pairs(
     rounding = sum(weight.shape[1:]) * torch.finfo(weight.dtype).eps
     best, pairs = weight.new_empty(cells, 0), decay.new_empty(cells, 0, dtype=torch.long)
     tiles = ((top, left) for top in range(0, samples, tile[0]) for left in range(top, samples, tile[1]))
-    for top, left in tiles:  # a tile, and all that is made of it, stays in a core's cache
+    for top, left in tiles:
         rows, columns = slice(top, top + tile[0]), slice(left, left + tile[1])
         i, j = (slice(None), rows, None), (slice(None), None, columns)
         slope = (decay[i] - decay[j]).reciprocal_()
-        allowed = slope.isfinite()  # no sample with itself or with one of equal decay
+        allowed = slope.isfinite()  # none of equal decay
+        if left < top + tile[0]:
+            allowed.triu_(top - left + 1)  # each pair once, i before j
         square = torch.bmm(delta[:, rows], delta[:, columns].mT)
         square.mul_(torch.bmm(h[:, rows], h[:, columns].mT)).mul_(-2).add_(size[i].square() + size[j].square())
         square.mul_(slope).add_(2 * (inner[i] - inner[j])).mul_(slope).add_(norm.square())

@@ -68,7 +68,7 @@ def finish(drawn: Figure) -> None:
         (place.rowspan.start, place.colspan.start): axes for axes in drawn.axes if (place := axes.get_subplotspec())
     }
     columns = 1 + max((column for _, column in placed), default=0)
-    bar = BAR if len(placed) < len(drawn.axes) else 0
+    bar = BAR if any(axes.get_label() == "<colorbar>" for axes in drawn.axes) else 0
     characters = round(CHARACTERS * ((drawn.get_figwidth() - bar) / columns - BESIDE))
     for (row, column), axes in placed.items():
         lines = axes.get_title().split("\n")
