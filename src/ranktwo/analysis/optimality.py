@@ -25,13 +25,13 @@ from ranktwo.study.theory import why_no_programme
 
 Values = dict[str, Any]
 """Columns of one row."""
-OWN, FEWEST, MOST, NUMBERS = 6, 6, 50, 2**19
+OWN, FEWEST, MOST, NUMBERS = 6, 6, 20, 2**19
 """Starts of a search: of the net's neurons with the maximisers of the next snapshot; least and most of the other
 points, and numbers of their product with x that they may have between the two."""
-ROWS = 512
+ROWS = 128
 """Data points among the other points."""
-QUICK = Effort(kept=4, look=2, steps=10, round=5, polished=False)
-LAST = Effort(kept=16, hops=2, look=3, steps=20, round=10)
+QUICK = Effort(kept=4, steps=10, round=5, polished=False)
+LAST = Effort(kept=16, steps=20, round=10)
 """How hard a search tries: some milliseconds for each net and snapshot, and more after training."""
 ELEMENTS = 2**25
 """Most numbers of a product of all nets at once."""
@@ -138,7 +138,7 @@ def certificates(records: dict[str, Record], data: Dataset) -> Iterator[tuple[tu
             own, last = part[finite], snapshot == len(first.steps) - 1
             found = certificate.certify(
                 v[finite], u[finite], x, targets[own], data.task, decays[own],
-                starts=starts, earlier=earlier[finite], own_count=OWN, grid_count=others * (3 if last else 1),
+                starts=starts, earlier=earlier[finite], own_count=OWN, grid_count=others * (4 if last else 1),
                 effort=LAST if last else QUICK,
             )  # fmt: skip
             earlier = x.new_zeros(len(part), *found.maximisers.shape[1:]).index_copy(0, finite, found.maximisers)

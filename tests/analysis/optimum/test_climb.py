@@ -16,10 +16,10 @@ from ranktwo.nets.losses import output_gradients_
 from ranktwo.store.fingerprints import reached
 
 
-def noisy(task, seed):
-    """Forty samples of four inputs with shuffled targets, whose dual function at zero has many peaks: x, delta."""
-    x, y = make_data(task, inputs=4, samples=40, seed=seed)
-    y = y[torch.randperm(40, generator=torch.Generator().manual_seed(seed))]
+def noisy(task, seed, inputs=4, samples=40):
+    """Samples with shuffled targets, whose dual function at zero has many peaks: x, delta."""
+    x, y = make_data(task, inputs=inputs, samples=samples, seed=seed)
+    y = y[torch.randperm(samples, generator=torch.Generator().manual_seed(seed))]
     return x, output_gradients_(torch.zeros(1, *y.shape, dtype=torch.float64), y, task) / len(x)
 
 
@@ -28,13 +28,14 @@ def starts(count, inputs):
     return points / torch.linalg.vector_norm(points, dim=2, keepdim=True)
 
 
+@pytest.mark.parametrize("inputs, samples", [(4, 40), (10, 200)])
 @pytest.mark.parametrize("task", TASKS)
-def test_a_climb_ends_where_its_convex_programme_has_no_more_to_gain(task):
+def test_a_climb_ends_where_its_convex_programme_has_no_more_to_gain(task, inputs, samples):
     for seed in range(5):
-        x, delta = noisy(task, seed)
-        v = starts(10, 4)
+        x, delta = noisy(task, seed, inputs, samples)
+        v = starts(20, inputs)
         ends, heights = climb(x, delta, v, sweeps=2000, tolerance=1e-9)
-        assert torch.linalg.vector_norm(ends, dim=2) == pytest.approx(torch.ones(1, 10).numpy(), rel=1e-12)
+        assert torch.linalg.vector_norm(ends, dim=2) == pytest.approx(torch.ones(1, 20).numpy(), rel=1e-12)
         assert heights == pytest.approx(search.force(ends, x, delta)[0][..., 0].numpy(), rel=1e-12)
         assert (heights >= search.force(v, x, delta)[0][..., 0]).all()
         for end, height in zip(ends[0].numpy(), heights[0].numpy(), strict=True):
@@ -44,6 +45,13 @@ def test_a_climb_ends_where_its_convex_programme_has_no_more_to_gain(task):
             free = x.numpy()[a < 0].T
             best = scipy.optimize.lsq_linear(free, fixed, bounds=(0, -a[a < 0]), tol=1e-14, max_iter=2000)
             assert np.linalg.norm(fixed - free @ best.x) == pytest.approx(height, rel=1e-6)
+
+
+def test_a_height_is_that_of_its_end_though_few_rows_are_looked_at():
+    x, delta = normal(200, 2, seed=0), normal(1, 200, 2, seed=1)
+    for sweeps in (1, 5, 20, 100):
+        ends, heights = climb(x, delta, starts(2000, 2), sweeps=sweeps, tolerance=1e-12)
+        assert heights == pytest.approx(search.force(ends, x, delta)[0][..., 0].numpy(), rel=1e-12)
 
 
 def test_a_climb_goes_no_further_than_its_sweeps_and_a_point_without_slope_stays():
@@ -60,7 +68,9 @@ def test_a_climb_goes_no_further_than_its_sweeps_and_a_point_without_slope_stays
 
 @pytest.mark.parametrize("stage, chosen", [("dataset", {}), ("optimum", {}), ("analysis", {"analysis": "optimality"})])
 def test_an_edit_of_the_climb_runs_again_what_searches(stage, chosen):
-    assert {"climb", "_compiled_climb", "_climb", "INNER"} <= set(reached(stage, **chosen)["analysis.optimum.climb"])
+    assert {"climb", "_compiled_climb", "_climb", "_compiled_sign", "INNER"} <= set(
+        reached(stage, **chosen)["analysis.optimum.climb"]
+    )
 
 
 def test_without_numba_ascents_search_and_a_sentence_says_so_once(monkeypatch, capsys):

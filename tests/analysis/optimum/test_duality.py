@@ -12,7 +12,7 @@ from ranktwo.nets.losses import sample_losses
 
 def certify(weights, x, targets, task, mu):
     """The certificates of nets by a thorough search."""
-    effort = search.Effort(kept=8, hops=1)
+    effort = search.Effort(kept=8)
     return certificate.certify(
         *weights, x, targets, task, mu, starts=certificate.grid(x, len(x)), own_count=4, grid_count=24, effort=effort
     )
@@ -109,7 +109,8 @@ def test_the_maximum_is_never_below_the_net_s_own_neurons(monkeypatch):
     monkeypatch.setattr(
         search, "maximise", lambda x, delta, v, effort: (search.force(v, x, delta)[0][:, -1, 0], v[:, -1], v)
     )
-    bare = certificate.Grid(-normal(1, x.shape[1], seed=0), torch.zeros(1, len(x), dtype=torch.float64))
+    point = -normal(1, x.shape[1], seed=0)
+    bare = certificate.Grid(point, torch.zeros(1, len(x), dtype=torch.float64), torch.ones(1, 1, dtype=torch.bool))
     found = certificate.certify(
         *weights, x, targets, "regression", MU, starts=bare, own_count=1, grid_count=1, effort=search.Effort(1)
     )

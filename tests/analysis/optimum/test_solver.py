@@ -70,7 +70,7 @@ def test_the_net_of_the_atoms_is_balanced_and_its_certificate_is_closed():
     of_net = certificate.certify(
         v[None], u[None], x, y, "multiclass", x.new_tensor([mu]),
         starts=certificate.grid(x, len(x)), own_count=20, grid_count=100,
-        effort=search.Effort(kept=8, hops=1),
+        effort=search.Effort(kept=8),
     )  # fmt: skip
     assert of_net.objective.item() == pytest.approx(found.objective, rel=1e-12)
     assert abs(of_net.dual_ratio.item() - 1) < 1e-5 and of_net.relative_gap.item() < 1e-6

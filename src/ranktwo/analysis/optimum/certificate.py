@@ -15,7 +15,7 @@ RANDOM, MOST_RANDOM, NUMBERS = 128, 512, 2**21
 ROWS = 1024
 """Most data points of a grid, each with its negative."""
 APART = 0.9
-"""Cosine above which a point is too near a better one to be a start beside it."""
+"""Cosine above which two points are near each other; a search starts from points that are not, if there are enough."""
 
 
 class Grid(NamedTuple):
@@ -25,6 +25,8 @@ class Grid(NamedTuple):
     """[S, n]."""
     images: Tensor
     """relu(v.x_i) of each, [S, N]."""
+    near: Tensor
+    """Whether two of them are near each other, bool [S, S]."""
 
 
 class Certificate(NamedTuple):
@@ -61,7 +63,7 @@ def grid(x: Tensor, rows: int, seed: int = 0) -> Grid:
     random = torch.randn(count, x.shape[1], generator=generator, dtype=torch.float64)
     data = x[:: -(-len(x) // min(rows, ROWS))].double()
     points = search.directions(torch.cat([data, -data, random]))
-    return Grid(points, (points @ x.double().T).relu_())
+    return Grid(points, (points @ x.double().T).relu_(), points @ points.T > APART)
 
 
 def derivatives(v: Tensor, u: Tensor, x: Tensor, targets: Tensor, task: Task) -> Tensor:
@@ -80,6 +82,7 @@ def certify(
     *,
     starts: Grid,
     earlier: Tensor | None = None,
+    random: Tensor | None = None,
     own_count: int,
     grid_count: int,
     effort: Effort,
@@ -87,8 +90,8 @@ def certify(
     """The certificates of K nets, v [K, m, n] and u [K, c, m], finite, with mu > 0 [K], on x [N, n], all in float64.
 
     targets [N, c] or [K, N, c]. The search starts from the highest points that lie apart: `own_count` of the net's
-    neurons and of the points `earlier` [K, R, n], and `grid_count` of the grid's and of +-sum_i e_i x_i, output by
-    output. The dual ratio is never less than the value at an own neuron.
+    neurons, of +-sum_i e_i x_i, output by output, and of the points `earlier` [K, R, n]; `grid_count` of the grid's;
+    and all directions of `random` [S, n]. The dual ratio is never less than the value at an own neuron.
     """
     samples = len(x)
     hidden = torch.bmm(v, x.T.expand(len(v), -1, -1)).relu_()
@@ -105,18 +108,14 @@ def certify(
     others = others * search.inverse(torch.linalg.vector_norm(others, dim=2, keepdim=True))
     reached = search.force(others, x, delta)[0][..., 0]
     on_grid = torch.linalg.vector_norm(torch.bmm(starts.images.expand(len(v), -1, -1), delta), dim=2)
-    first = 2 * means.shape[1]
-    known = torch.cat([v * search.inverse(lengths)[..., None], others[:, first:]], 1)
-    fixed = torch.cat([starts.points.expand(len(v), -1, -1), others[:, :first]], 1)
-    heights = torch.cat([own, reached[:, first:]], 1)
-    chosen = torch.cat(
-        [
-            search.highest_apart(known, heights, own_count, APART),
-            search.highest_apart(fixed, torch.cat([on_grid, reached[:, :first]], 1), grid_count, APART),
-        ],
-        dim=1,
-    )
-    height, best, ends = search.maximise(x, delta, chosen, effort)
+    known = torch.cat([v * search.inverse(lengths)[..., None], others], 1)
+    heights = torch.cat([own, reached], 1)
+    first = search.highest_apart(heights, torch.bmm(known, known.mT) > APART, own_count)
+    second = search.highest_apart(on_grid, starts.near[None], grid_count)
+    chosen = [known.gather(1, first[..., None].expand(-1, -1, x.shape[1])), starts.points[second]]
+    if random is not None:
+        chosen.append(search.directions(random).expand(len(v), -1, -1))
+    height, best, ends = search.maximise(x, delta, torch.cat(chosen, 1), effort)
     at_known, index = heights.max(1)
     better = at_known > height
     best = torch.where(better[:, None], known[torch.arange(len(v)), index], best)

@@ -11,6 +11,10 @@ at v = w/||w|| (the minimax theorem). Tangents lie below convex functions and no
 less there (the concave-convex procedure, Yuille & Rangarajan 2003). The minimum is sought by sweeps of coordinate
 descent, as for support vector machines (Hsieh et al. 2008). As ||w|| is an upper bound at any alpha, a climb knows
 where it has ended.
+
+Two things make it fast. A step goes on beyond w/||w|| by a momentum (Nesterov 1983); where h does not gain by that, it
+is taken to w/||w|| alone. And h(v) = ||M v||, M the sum of delta_i x_i^T over v.x_i > 0, so only rows near their kink
+are looked at: v.x_i has the sign of u.x_i if |u.x_i| > ||v - u|| ||x_i||, for a point u where all signs are known.
 """
 
 from typing import Any
@@ -22,98 +26,163 @@ from torch import Tensor
 from ranktwo.compiling import compiled
 
 INNER = 4
-"""Sweeps over the rows that the last whole sweep moved, before v is set to w/||w||."""
+"""Sweeps over the rows that the first one moved, before v is set to w/||w||."""
+REACH = 0.5
+"""A row is near its kink if a step as long as the last, times this, might reach it."""
+MANY = 0.3
+"""Share of rows near their kinks above which the signs of all rows are found anew."""
 
 
 def climb(x: Tensor, delta: Tensor, v: Tensor, *, sweeps: int, tolerance: float) -> tuple[Tensor, Tensor]:
-    """Where climbs of so many whole sweeps at most lead from points v [K, R, n] of the sphere, and h there [K, R].
+    """Where climbs of so many steps at most lead from points v [K, R, n] of the sphere, and h there [K, R].
 
     A climb ends earlier where the share `tolerance` is more than it can gain at its d and tangents.
     x [N, n], delta [K, N, c], as in `search`.
     """
-    rows = x.double().cpu().numpy()
-    squares = np.maximum((rows**2).sum(1), np.finfo(float).tiny)
+    rows = np.ascontiguousarray(x.double().cpu().numpy())
     ends, heights = v.double().cpu().numpy().copy(), np.zeros(v.shape[:2])
-    _climb(np.ascontiguousarray(rows), squares, delta.mT.contiguous().cpu().numpy(), ends, heights, sweeps, tolerance)
+    _climb(rows, (rows**2).sum(1), delta.contiguous().cpu().numpy(), ends, heights, sweeps, tolerance)
     return torch.from_numpy(ends).to(v.device), torch.from_numpy(heights).to(v.device)
 
 
+def _compiled_dot(first: Any, second: Any) -> float:
+    total = 0.0
+    for j in range(len(first)):
+        total += first[j] * second[j]
+    return total
+
+
+def _compiled_add(result: Any, factor: float, vector: Any) -> None:
+    for j in range(len(vector)):
+        result[j] += factor * vector[j]
+
+
+_dot, _add = compiled(_compiled_dot, any_order=True), compiled(_compiled_add, any_order=True)
+
+
 def _compiled_climb(x: Any, squares: Any, delta: Any, v: Any, heights: Any, most: int, tolerance: float) -> None:
-    """`climb` with x [N, n], its rows' squared lengths [N], delta [K, c, N]; changes v [K, R, n] and heights [K, R]."""
-    cells, outputs, samples = delta.shape
+    """`climb` with x [N, n], its rows' squared lengths [N], delta [K, N, c]; changes v [K, R, n] and heights [K, R].
+
+    Of row i, active says whether v.x_i > 0, at_anchor is its product with the point u, and share is alpha_i/|a_i|; for
+    a_i >= 0 and for rows far from their kinks, the share is that of the tangent, `active`.
+    """
+    cells, samples, outputs = delta.shape
     inputs = x.shape[1]
-    force, a, alpha = np.empty(outputs), np.empty(samples), np.empty(samples)
-    moving = np.empty(samples, dtype=np.int64)
-    z, w, trial = np.empty(samples), np.empty(inputs), np.empty(inputs)
+    lengths = np.sqrt(squares)
+    a, share, active, at_anchor = np.empty(samples), np.empty(samples), np.empty(samples), np.empty(samples)
+    near, moving = np.empty(samples, dtype=np.int64), np.empty(samples, dtype=np.int64)
+    force, d, m = np.empty(outputs), np.empty(outputs), np.empty((outputs, inputs))
+    w, trial, target, last, anchor = (np.empty(inputs), np.empty(inputs), np.empty(inputs), np.empty(inputs),
+                                      np.empty(inputs))  # fmt: skip
     for number in range(cells * v.shape[1]):
         cell, point = divmod(number, v.shape[1])
-        height, done = 0.0, 0
-        alpha[:] = 0.0
-        trial[:] = v[cell, point]
+        height, step, momentum, gains, done = 0.0, np.inf, 0.0, 0, 0
+        trial[:], last[:], anchor[:] = v[cell, point], v[cell, point], v[cell, point]
+        share[:], active[:], at_anchor[:], d[:], m[:], w[:] = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         while True:
-            for i in range(samples):
-                total = 0.0
-                for j in range(inputs):
-                    total += x[i, j] * trial[j]
-                z[i] = total
-            here = 0.0
+            apart = 0.0
+            for j in range(inputs):
+                apart += (trial[j] - anchor[j]) ** 2
+            count = _near(near, np.sqrt(apart) + REACH * step, lengths, at_anchor, active, share)
+            if count > MANY * samples:
+                anchor[:] = trial
+                for i in range(samples):
+                    at_anchor[i] = _dot(x[i], trial)
+                    _sign(i, at_anchor[i] > 0, active, m, delta[cell], x)
+                if done == 0:
+                    share[:] = active
+                count = _near(near, REACH * step, lengths, at_anchor, active, share)
+            else:
+                for k in range(count):
+                    _sign(near[k], _dot(x[near[k]], trial) > 0, active, m, delta[cell], x)
             for k in range(outputs):
-                total = 0.0
-                for i in range(samples):
-                    total += max(z[i], 0.0) * delta[cell, k, i]
-                force[k] = total
-                here += total * total
-            here = np.sqrt(here)
-            if here > height * (1 + tolerance):
-                v[cell, point], height = trial, here
-                a[:] = 0.0
+                force[k] = _dot(m[k], trial)
+            now = np.sqrt(_dot(force, force))
+            gained = now > height * (1 + tolerance)
+            if not gained and momentum > 0:
+                momentum, gains, done = 0.0, 0, done + 1
+                trial[:] = target
+                if done < most:
+                    continue
+            if gained:
+                gains += 1
+                momentum = gains / (gains + 3)
+                if done > 0:
+                    step = 0.0
+                    for j in range(inputs):
+                        step += (trial[j] - v[cell, point, j]) ** 2
+                    step = np.sqrt(step)
+                v[cell, point], height = trial, now
+                d[:], w[:] = force / now, 0.0
                 for k in range(outputs):
-                    for i in range(samples):
-                        a[i] += force[k] / here * delta[cell, k, i]
-                w[:] = 0.0
-                for i in range(samples):
-                    share = a[i] if z[i] > 0 else 0.0
-                    if a[i] < 0:
-                        if done:
-                            share = -min(alpha[i], -a[i])
-                        alpha[i] = -share  # at first, w is the slope of h
-                    if share != 0:
-                        for j in range(inputs):
-                            w[j] += share * x[i, j]
-            if here == 0 or done >= most:
+                    _add(w, d[k], m[k])
+            if now == 0 or done >= most:
                 break
-            count = 0
-            for i in range(samples):
-                if a[i] < 0:
-                    moving[count] = i
-                    count += 1
+            free = 0
+            for k in range(count):
+                i = near[k]
+                along = _dot(d, delta[cell, i])
+                if along < 0:
+                    a[i] = -along
+                    moving[free] = i
+                    free += 1
+                    if gained and share[i] != active[i]:
+                        _add(w, (active[i] - share[i]) * a[i], x[i])
+                elif gained:
+                    share[i] = active[i]
             for sweep in range(1 + INNER):
                 kept = 0
-                for m in range(count):
-                    i = moving[m]
-                    total = 0.0
-                    for j in range(inputs):
-                        total += w[j] * x[i, j]
-                    change = min(max(alpha[i] + total / squares[i], 0.0), -a[i]) - alpha[i]
-                    if change != 0:
-                        alpha[i] += change
-                        for j in range(inputs):
-                            w[j] -= change * x[i, j]
-                        if sweep == 0:
+                for k in range(free):
+                    i = moving[k]
+                    if squares[i] > 0:
+                        alpha = share[i] * a[i]
+                        then = min(max(alpha + _dot(w, x[i]) / squares[i], 0.0), a[i])
+                        if then != alpha:
+                            share[i] = then / a[i]
+                            _add(w, alpha - then, x[i])
                             moving[kept] = i
                             kept += 1
                 if sweep == 0:
-                    count = kept
+                    free = kept
             done += 1
-            size = 0.0
-            for j in range(inputs):
-                size += w[j] * w[j]
-            size = np.sqrt(size)
+            size = np.sqrt(_dot(w, w))
             if size <= height * (1 + tolerance):
                 break
             for j in range(inputs):
-                trial[j] = w[j] / size
+                target[j] = w[j] / size
+                trial[j] = target[j] + momentum * (target[j] - last[j])
+                last[j] = target[j]
+            size = np.sqrt(_dot(trial, trial))
+            for j in range(inputs):
+                trial[j] /= size
         heights[cell, point] = height
 
 
+def _compiled_near(near: Any, reach: float, lengths: Any, at_anchor: Any, active: Any, share: Any) -> int:
+    """Put into `near` the rows whose sign a point may change that lies so far from the anchor, and the unsettled ones.
+
+    Unsettled are those whose sign is not the anchor's, or whose share is not that of the tangent. Returns their number.
+    """
+    count = 0
+    for i in range(len(lengths)):
+        if (
+            abs(at_anchor[i]) <= reach * lengths[i]
+            or share[i] != active[i]
+            or (active[i] > 0) != (at_anchor[i] > 0)
+        ):  # fmt: skip
+            near[count] = i
+            count += 1
+    return count
+
+
+def _compiled_sign(i: int, positive: bool, active: Any, m: Any, delta: Any, x: Any) -> None:
+    """Set row i's sign, and M by it."""
+    if positive != (active[i] > 0):
+        change = 1 - 2 * active[i]
+        active[i] += change
+        for k in range(len(m)):
+            _add(m[k], change * delta[i, k], x[i])
+
+
+_near, _sign = compiled(_compiled_near), compiled(_compiled_sign, any_order=True)
 _climb = compiled(_compiled_climb, any_order=True)

@@ -9,7 +9,6 @@ A net's numbers do not depend on the nets beside it.
 """
 
 import functools
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -25,18 +24,12 @@ LARGE = 2**21
 """Numbers in x from which on ascents come before the climbs, and searches start from fewer points."""
 CHUNK_ROWS, CHUNK_ELEMENTS = 4096, 2**17
 """Most rows of x, and most numbers of a product with it, that are worked on at once: they stay in a core's cache."""
-DISTINCT = 0.9999
-"""Cosine above which two ends count as one."""
 MEMORY, CURVED = 4, 1e-12
 """Steps that an ascent remembers; least s.y of a step s that counts, y the fall of the slope along it."""
-SWEEPS = 50
-"""Most sweeps of a climb."""
+LOOK, SWEEPS = 4, 200
+"""Sweeps of a climb of every start, before the first ones are given up; most sweeps of a climb."""
 POLISHED, POLISHES, EXACT = 4, 1500, 1e-14
 """Ends that are climbed on to rounding, with how many sweeps, and to what relative gain."""
-SHAKEN, SHAKES = 16, (0.1, 0.1, 0.1, 0.1, 0.3, 0.3, 0.3, 0.3, 0.6, 0.6, 0.6, 0.6)
-"""Ends that a hop shakes; by how much each is shaken, as typical lengths of the random vectors added to it."""
-IDLE = 3
-"""Hops in a row without gain after which no more are tried."""
 
 
 def inverse(positive: Tensor) -> Tensor:
@@ -55,10 +48,6 @@ class Effort(NamedTuple):
 
     kept: int
     """Points of each net that it goes on with, and ends with."""
-    look: int = 8
-    """Sweeps of a climb of every start, after which it goes on with the best."""
-    hops: int = 0
-    """How often at most the best ends are shaken, and climb again; it ends after IDLE times without gain."""
     steps: int = 60
     """Most steps of an ascent."""
     round: int = 15
@@ -72,15 +61,15 @@ class Effort(NamedTuple):
 def maximise(x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> tuple[Tensor, Tensor, Tensor]:
     """max h [K], a v that attains it [K, n], and the last points [K, R', n], from the points v on the sphere.
 
-    In data of less than LARGE numbers, all points climb for some sweeps, and the best `kept` go on. The best that lie
-    apart are then shaken and climb again, some of them to other peaks. In large data, all points ascend in float32, and
-    the worse half of them is given up every few steps, down to `kept`. These ascend in float64, and the best climb.
+    In data of less than LARGE numbers, all points climb for LOOK sweeps; then the better half of them goes on, by turns
+    of as many sweeps as they have behind them, until `kept` are left, which climb to their ends. In large data, all
+    points ascend in float32, and the worse half of them is given up every few steps, down to `kept`. These ascend in
+    float64, and the best climb.
     The value is that of float64 at the v returned.
     """
     climb = _climbing()
     if climb and x.numel() < LARGE:
-        nets = zip(delta[:, None], v[:, None], strict=True)
-        v = torch.cat([_peaks(climb, x, d, points, effort) for d, points in nets])
+        v = _peaks(climb, x, delta, v, effort)
     else:
         for dtype in (torch.float32, torch.float64):
             v = ascend(x, delta, v, dtype, effort)
@@ -93,33 +82,14 @@ def maximise(x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> tuple[Tenso
 
 
 def _peaks(climb: Climb, x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> Tensor:
-    """The highest ends that lie apart, [1, kept, n], of climbs from the points v [1, R, n] for one net."""
-    v, heights = _climbed(climb, x, delta, v, effort)
-    idle = 0
-    for shake in _shakes(effort.hops, x):
-        bases = highest_apart(v, heights, SHAKEN, DISTINCT)
-        trials = (bases[:, :, None] + shake[: bases.shape[1]]).flatten(1, 2)
-        trials = trials * inverse(torch.linalg.vector_norm(trials, dim=2, keepdim=True))
-        more, more_heights = _climbed(climb, x, delta, trials, effort)
-        idle = 0 if more_heights.max() > (1 + effort.tolerance) * heights.max() else idle + 1
-        v, heights = torch.cat([v, more], dim=1), torch.cat([heights, more_heights], dim=1)
-        if idle == IDLE:
-            break
-    return highest_apart(v, heights, effort.kept, DISTINCT)
-
-
-def _climbed(climb: Climb, x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> tuple[Tensor, Tensor]:
-    """The ends of climbs from the best `kept` of points v [K, R, n] after a look, and their heights [K, R']."""
-    v, heights = climb(x, delta, v, sweeps=effort.look, tolerance=effort.tolerance)
-    return climb(x, delta, _best(heights[..., None], effort.kept, v)[0], sweeps=SWEEPS, tolerance=effort.tolerance)
-
-
-def _shakes(hops: int, x: Tensor) -> Tensor:
-    """Random vectors [hops, SHAKEN, len(SHAKES), n], the same in every search."""
-    generator = torch.Generator().manual_seed(0)
-    sizes = x.new_tensor(SHAKES, dtype=torch.float64)[:, None] / math.sqrt(x.shape[1])
-    shape = hops, SHAKEN, len(SHAKES), x.shape[1]
-    return sizes * torch.randn(shape, generator=generator, dtype=torch.float64).to(x.device)
+    """The ends [K, kept, n] of climbs from points v [K, R, n], the worse half of which is given up turn by turn."""
+    sweeps, done = LOOK, 0
+    while v.shape[1] > effort.kept:
+        v, heights = climb(x, delta, v, sweeps=sweeps, tolerance=effort.tolerance)
+        v = _best(heights[..., None], max(effort.kept, v.shape[1] // 2), v)[0]
+        done += sweeps
+        sweeps = done
+    return climb(x, delta, v, sweeps=SWEEPS, tolerance=effort.tolerance)[0]
 
 
 @functools.cache
@@ -137,20 +107,20 @@ def _climbing() -> Climb | None:
     return climb
 
 
-def highest_apart(points: Tensor, heights: Tensor, count: int, cosine: float) -> Tensor:
-    """The highest of points [K, S, n] on the sphere, the highest of those apart from it, and so on, `count` of them.
+def highest_apart(heights: Tensor, near: Tensor, count: int) -> Tensor:
+    """Which [K, count] of the points at heights [K, S] are the highest, the highest of those not near it, and so on.
 
-    Points lie apart if their cosine is at most `cosine`. Where no more do, the highest is repeated; where there are no
-    more than `count`, all are taken. heights [K, S].
+    near [K, S, S] or [1, S, S] says which points are near each other. Points near one that was chosen come after all
+    others. All are chosen if there are no more than `count`.
     """
-    if count >= points.shape[1]:
-        return points
-    chosen, left = [], heights
-    for _ in range(count):
-        point = points[torch.arange(len(points)), left.argmax(1)]
-        chosen.append(point)
-        near = torch.bmm(points, point[..., None])[..., 0] > cosine
-        left = torch.where(near, -torch.inf, left)
+    nets = torch.arange(len(heights), device=heights.device)
+    near = near.expand(len(heights), -1, -1)
+    chosen, left, later = [], heights, 2 * heights.amax(1, keepdim=True) + 1
+    for _ in range(min(count, heights.shape[1])):
+        index = left.argmax(1)
+        chosen.append(index)
+        left = torch.where(near[nets, index], left - later, left)
+        left[nets, index] = -torch.inf
     return torch.stack(chosen, dim=1)
 
 

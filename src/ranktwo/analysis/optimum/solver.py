@@ -5,8 +5,9 @@ t_j >= 0, as in `duality`. Its balanced net has rows sqrt(t_j) v_j in V and colu
 
 A round has four parts. The weights t_j of the atoms at hand are made the best, which drops atoms. All of V and U slide
 downhill together. The weights are made the best again. Then the dual function is searched: its maximum gives the gap,
-and its local maxima above mu become atoms. Rounds end when the gap is small. A path of decays goes down, and each decay
-starts from the atoms of the last.
+and its local maxima above mu become atoms. Rounds end when the gap is small. It is small only if a search from random
+points says so that no search started from before. A path of decays goes down, and each decay starts from the atoms of
+the last.
 
 Shapes: N samples, n inputs, c outputs, a atoms; all float64.
 """
@@ -30,15 +31,17 @@ ROUNDS = 30
 """Most rounds for one decay."""
 SLIDES = 200
 """Most steps that V and U slide together in one round."""
-SLIDE = 1e-5
+SLIDE = 1e-4
 """Gain of a step, over P and the relative gap that is sought, at which the slide ends."""
-WORK = 2**27
-"""Numbers of products with x that all starts of the last search take together, if these are more than FEW."""
-STARTS, FEW = 16, 200
-"""Least number of starts in a round; most of them, and least of the last search."""
-QUICK = Effort(kept=32, look=4, hops=1, steps=20, round=10, polished=False)
-LAST = Effort(kept=64, hops=8, steps=30)
-"""How hard the search of a round tries, and the last one, which must find nothing above mu."""
+STARTS, FEW = 16, 64
+"""Starts of a search: of the points where the last one ended, besides the atoms; and of the grid."""
+RANDOM, NUMBERS = (128, 2000), 2**25
+"""Least and most random points in the last search of a round, and numbers of their product with x between the two."""
+FIRST = 8
+"""How many times fewer they are in its first search."""
+QUICK = Effort(kept=32, steps=20, round=10, polished=False)
+LAST = Effort(kept=64, steps=30)
+"""How hard the first search of a round tries, and the last one, which must find nothing above mu."""
 SAME = 0.9999
 """Cosine above which two new atoms count as one."""
 DIRECTION, WEIGHTLESS = 0.999, 1e-4
@@ -116,11 +119,12 @@ def optima(
     """
     x, targets = x.double(), targets.double()
     starts = certificate.grid(x, rows=len(x))
+    generator = torch.Generator().manual_seed(0)
     atoms = Atoms(x.new_zeros(0, x.shape[1]), x.new_zeros(0, targets.shape[1]), x.new_zeros(0))
     earlier = x.new_zeros(1, 0, x.shape[1])
     for weight_decay in sorted(decays, reverse=True):
         enough = tolerance * (10 if weight_decay in loose else 1)
-        found, earlier = _optimum(x, targets, task, weight_decay, atoms, earlier, starts, enough, rounds)
+        found, earlier = _optimum(x, targets, task, weight_decay, atoms, earlier, starts, generator, enough, rounds)
         atoms = found.atoms
         yield found
 
@@ -133,21 +137,25 @@ def _optimum(
     atoms: Atoms,
     earlier: Tensor,
     starts: Grid,
+    generator: torch.Generator,
     tolerance: float,
     rounds: int,
 ) -> tuple[Optimum, Tensor]:
     """The optimum for one decay from the atoms at hand, and the points at which the last search ended."""
-    count = min(len(starts.points), max(FEW, WORK // x.numel()))
+    count = min(max(RANDOM[0], NUMBERS // x.numel()), RANDOM[1])
     for number in range(1, rounds + 1):
         atoms = _reweighed(atoms, x, targets, task, weight_decay, tolerance)
         atoms = _slid(atoms, x, targets, task, weight_decay, tolerance)
         atoms = _reweighed(atoms, x, targets, task, weight_decay, tolerance)
         v, u = (matrix[None] for matrix in atoms.net())
         own = len(atoms.t) + STARTS
-        for effort, most in ((QUICK, max(STARTS, min(FEW, count // 4))), (LAST, count)):
+        for effort in (QUICK, LAST):
+            # No search has seen these points: those that were seen lead to peaks that are atoms by now.
+            number_of = count if effort is LAST else count // FIRST
+            random = torch.randn(number_of, x.shape[1], generator=generator, dtype=x.dtype)
             found = certificate.certify(
                 v, u, x, targets, task, x.new_tensor([weight_decay]),
-                starts=starts, earlier=earlier, own_count=own, grid_count=most, effort=effort,
+                starts=starts, earlier=earlier, random=random, own_count=own, grid_count=FEW, effort=effort,
             )  # fmt: skip
             gap, earlier = found.relative_gap.item(), found.maximisers
             if gap > tolerance:
