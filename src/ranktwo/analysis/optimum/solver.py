@@ -33,6 +33,8 @@ SLIDES = 200
 """Most steps that V and U slide together in one round."""
 SLIDE = 1e-4
 """Gain of a step, over P and the relative gap that is sought, at which the slide ends."""
+SOUGHT = 0.1
+"""Share of the last round's relative gap that a round seeks, as long as this is more than what ends the rounds."""
 STARTS, FEW = 16, 64
 """Starts of a search: of the points where the last one ended, besides the atoms; and of the grid."""
 RANDOM, NUMBERS = (128, 2000), 2**25
@@ -143,10 +145,12 @@ def _optimum(
 ) -> tuple[Optimum, Tensor]:
     """The optimum for one decay from the atoms at hand, and the points at which the last search ended."""
     count = min(max(RANDOM[0], NUMBERS // x.numel()), RANDOM[1])
+    gap = 1.0
     for number in range(1, rounds + 1):
-        atoms = _reweighed(atoms, x, targets, task, weight_decay, tolerance)
-        atoms = _slid(atoms, x, targets, task, weight_decay, tolerance)
-        atoms = _reweighed(atoms, x, targets, task, weight_decay, tolerance)
+        sought = max(tolerance, SOUGHT * gap)
+        atoms = _reweighed(atoms, x, targets, task, weight_decay, sought)
+        atoms = _slid(atoms, x, targets, task, weight_decay, sought)
+        atoms = _reweighed(atoms, x, targets, task, weight_decay, sought)
         v, u = (matrix[None] for matrix in atoms.net())
         own = len(atoms.t) + STARTS
         for effort in (QUICK, LAST):
