@@ -77,6 +77,18 @@ def test_the_net_of_the_atoms_is_balanced_and_its_certificate_is_closed():
     assert abs(of_net.least.item() - 1) < 1e-4 and of_net.balance.item() < 1e-12
 
 
+def test_a_gap_that_rounds_could_not_close_is_told_as_another_search_finds_it():
+    x, y = make_data("binary", inputs=12, samples=250, seed=3)
+    y = y[torch.randperm(len(y), generator=torch.Generator().manual_seed(1))]  # noise: hundreds of peaks are above mu
+    mu = 0.03 * critical_decay(x, y, "binary")[0]
+    [found] = solver.optima(x, y, "binary", [mu], tolerance=3e-4, rounds=30)
+    assert found.rounds == 30 and found.relative_gap > 3e-4
+    delta = certificate.derivatives(*found.atoms.net(), x, y, "binary")[None]
+    fresh = search.directions(normal(2000, 12, seed=7))[None]
+    height = search.maximise(x, delta, fresh, search.Effort(kept=500))[0].item()
+    assert found.dual_ratio >= 0.98 * height / mu
+
+
 @pytest.mark.parametrize("task", ["regression", "binary", "multiclass"])
 def test_above_the_critical_decay_the_optimum_is_zero(task):
     x, y = make_data(task)

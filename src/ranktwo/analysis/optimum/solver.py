@@ -162,7 +162,7 @@ def _optimum(
                 starts=starts, earlier=earlier, random=random, own_count=own, grid_count=FEW, effort=effort,
             )  # fmt: skip
             gap, earlier = found.relative_gap.item(), found.maximisers
-            if gap > tolerance:
+            if gap > tolerance and number < rounds:
                 break
         if gap <= tolerance or number == rounds:
             break
