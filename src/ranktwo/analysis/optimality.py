@@ -28,6 +28,8 @@ Values = dict[str, Any]
 OWN, FEWEST, MOST, NUMBERS = 6, 6, 20, 2**19
 """Starts of a search: of the net's neurons with the maximisers of the next snapshot; least and most of the other
 points, and numbers of their product with x that they may have between the two."""
+RANDOM, PRODUCTS = 250, 2**22
+"""Most random points from which a search after training starts, too, and numbers of their product with x."""
 ROWS = 128
 """Data points among the other points."""
 QUICK = Effort(kept=4, steps=10, round=5, polished=False)
@@ -123,6 +125,8 @@ def certificates(records: dict[str, Record], data: Dataset) -> Iterator[tuple[tu
     targets = torch.stack([training_data(cell, data)[1].double() for cell in cells])
     decays = torch.tensor([cell["weight_decay"] for cell in cells], dtype=torch.float64)
     starts = certificate.grid(x, ROWS)
+    count, generator = min(RANDOM, PRODUCTS // x.numel()), torch.Generator().manual_seed(1)
+    random = torch.randn(count, x.shape[1], generator=generator, dtype=x.dtype)
     others = max(FEWEST, min(MOST, NUMBERS // x.numel()))
     chunk = max(1, ELEMENTS // (len(x) * max(first.weights["V"].shape[1], len(starts.points))))
     for part in torch.arange(len(names)).split(chunk):
@@ -138,8 +142,8 @@ def certificates(records: dict[str, Record], data: Dataset) -> Iterator[tuple[tu
             own, last = part[finite], snapshot == len(first.steps) - 1
             found = certificate.certify(
                 v[finite], u[finite], x, targets[own], data.task, decays[own],
-                starts=starts, earlier=earlier[finite], own_count=OWN, grid_count=others * (4 if last else 1),
-                effort=LAST if last else QUICK,
+                starts=starts, earlier=earlier[finite], random=random if last else None, own_count=OWN,
+                grid_count=others * (4 if last else 1), effort=LAST if last else QUICK,
             )  # fmt: skip
             earlier = x.new_zeros(len(part), *found.maximisers.shape[1:]).index_copy(0, finite, found.maximisers)
             columns_of = {

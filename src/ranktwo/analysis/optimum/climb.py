@@ -72,8 +72,8 @@ def _compiled_climb(x: Any, squares: Any, delta: Any, v: Any, heights: Any, most
     a, share, active, at_anchor = np.empty(samples), np.empty(samples), np.empty(samples), np.empty(samples)
     near, moving = np.empty(samples, dtype=np.int64), np.empty(samples, dtype=np.int64)
     force, d, m = np.empty(outputs), np.empty(outputs), np.empty((outputs, inputs))
-    w, trial, target, last, anchor = (np.empty(inputs), np.empty(inputs), np.empty(inputs), np.empty(inputs),
-                                      np.empty(inputs))  # fmt: skip
+    w, trial = np.empty(inputs), np.empty(inputs)
+    target, last, anchor = np.empty(inputs), np.empty(inputs), np.empty(inputs)
     for number in range(cells * v.shape[1]):
         cell, point = divmod(number, v.shape[1])
         height, step, momentum, gains, done = 0.0, np.inf, 0.0, 0, 0
@@ -165,11 +165,8 @@ def _compiled_near(near: Any, reach: float, lengths: Any, at_anchor: Any, active
     """
     count = 0
     for i in range(len(lengths)):
-        if (
-            abs(at_anchor[i]) <= reach * lengths[i]
-            or share[i] != active[i]
-            or (active[i] > 0) != (at_anchor[i] > 0)
-        ):  # fmt: skip
+        unsettled = share[i] != active[i] or (active[i] > 0) != (at_anchor[i] > 0)
+        if unsettled or abs(at_anchor[i]) <= reach * lengths[i]:
             near[count] = i
             count += 1
     return count
