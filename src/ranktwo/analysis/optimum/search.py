@@ -83,12 +83,12 @@ def maximise(x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> tuple[Tenso
 
 def _peaks(climb: Climb, x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> Tensor:
     """The ends [K, kept, n] of climbs from points v [K, R, n], the worse half of which is given up turn by turn."""
-    sweeps, done = LOOK, 0
+    done = 0
     while v.shape[1] > effort.kept:
+        sweeps = max(LOOK, done)
         v, heights = climb(x, delta, v, sweeps=sweeps, tolerance=effort.tolerance)
         v = _best(heights[..., None], max(effort.kept, v.shape[1] // 2), v)[0]
         done += sweeps
-        sweeps = done
     return climb(x, delta, v, sweeps=SWEEPS, tolerance=effort.tolerance)[0]
 
 

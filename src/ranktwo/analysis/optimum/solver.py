@@ -164,7 +164,7 @@ def _optimum(
             gap, earlier = found.relative_gap.item(), found.maximisers
             if gap > tolerance and number < rounds:
                 break
-        if gap <= tolerance or number == rounds:
+        else:
             break
         atoms = _joined(atoms, earlier[0], x, targets, task, weight_decay)
     order = atoms.t.argsort(descending=True)
