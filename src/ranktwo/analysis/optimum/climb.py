@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ranktwo.compiling import compiled
 
@@ -29,6 +30,8 @@ INNER = 4
 """Sweeps over the rows that the first one moved, before v is set to w/||w||."""
 REACH = 0.5
 """A row is near its kink if a step as long as the last, times this, might reach it."""
+WIDTH = 16
+"""The inputs are filled up with zeros to a multiple of it: a compiled sum takes so many at once, and others singly."""
 MANY = 0.3
 """Share of rows near their kinks above which the signs of all rows are found anew."""
 
@@ -39,10 +42,10 @@ def climb(x: Tensor, delta: Tensor, v: Tensor, *, sweeps: int, tolerance: float)
     A climb ends earlier where the share `tolerance` is more than it can gain at its d and tangents.
     x [N, n], delta [K, N, c], as in `search`.
     """
-    rows = np.ascontiguousarray(x.double().cpu().numpy())
-    ends, heights = v.double().cpu().numpy().copy(), np.zeros(v.shape[:2])
+    rows, ends = (pad(tensor.double(), (0, -x.shape[1] % WIDTH)).cpu().numpy() for tensor in (x, v))
+    rows, ends, heights = np.ascontiguousarray(rows), ends.copy(), np.zeros(v.shape[:2])
     _climb(rows, (rows**2).sum(1), delta.contiguous().cpu().numpy(), ends, heights, sweeps, tolerance)
-    return torch.from_numpy(ends).to(v.device), torch.from_numpy(heights).to(v.device)
+    return torch.from_numpy(ends[..., : x.shape[1]].copy()).to(v.device), torch.from_numpy(heights).to(v.device)
 
 
 def _compiled_dot(first: Any, second: Any) -> float:
@@ -68,7 +71,7 @@ def _compiled_climb(x: Any, squares: Any, delta: Any, v: Any, heights: Any, most
     """
     cells, samples, outputs = delta.shape
     inputs = x.shape[1]
-    lengths = np.sqrt(squares)
+    lengths, inverse = np.sqrt(squares), 1 / squares
     a, share, active, at_anchor = np.empty(samples), np.empty(samples), np.empty(samples), np.empty(samples)
     near, moving = np.empty(samples, dtype=np.int64), np.empty(samples, dtype=np.int64)
     force, d, m = np.empty(outputs), np.empty(outputs), np.empty((outputs, inputs))
@@ -121,22 +124,21 @@ def _compiled_climb(x: Any, squares: Any, delta: Any, v: Any, heights: Any, most
             free = 0
             for k in range(count):
                 i = near[k]
-                along = _dot(d, delta[cell, i])
-                if along < 0:
-                    a[i] = -along
-                    moving[free] = i
-                    free += 1
-                    if gained and share[i] != active[i]:
+                a[i] = -_dot(d, delta[cell, i])
+                moving[free] = i
+                free += a[i] > 0
+                if gained and share[i] != active[i]:
+                    if a[i] > 0:
                         _add(w, (active[i] - share[i]) * a[i], x[i])
-                elif gained:
-                    share[i] = active[i]
+                    else:
+                        share[i] = active[i]
             for sweep in range(1 + INNER):
                 kept = 0
                 for k in range(free):
                     i = moving[k]
                     if squares[i] > 0:
                         alpha = share[i] * a[i]
-                        then = min(max(alpha + _dot(w, x[i]) / squares[i], 0.0), a[i])
+                        then = min(max(alpha + _dot(w, x[i]) * inverse[i], 0.0), a[i])
                         if then != alpha:
                             share[i] = then / a[i]
                             _add(w, alpha - then, x[i])
@@ -165,10 +167,9 @@ def _compiled_near(near: Any, reach: float, lengths: Any, at_anchor: Any, active
     """
     count = 0
     for i in range(len(lengths)):
-        unsettled = share[i] != active[i] or (active[i] > 0) != (at_anchor[i] > 0)
-        if unsettled or abs(at_anchor[i]) <= reach * lengths[i]:
-            near[count] = i
-            count += 1
+        unsettled = (share[i] != active[i]) | ((active[i] > 0) != (at_anchor[i] > 0))
+        near[count] = i
+        count += unsettled | (abs(at_anchor[i]) <= reach * lengths[i])
     return count
 
 
