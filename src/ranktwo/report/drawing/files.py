@@ -53,7 +53,7 @@ def draw(
             sidecar.rows(drawn).to_csv(temporary, index=False)
         points = list(sidecar.points(drawn))
         finish(drawn)
-        drawn.draw_without_rendering()
+        drawn.get_layout_engine().execute(drawn)
         # The layout takes longer than the drawing: it is made once and kept for all files. While one is written,
         # matplotlib sets the layout anew, by this setting.
         with matplotlib.rc_context({"figure.constrained_layout.use": False}):
