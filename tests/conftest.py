@@ -55,7 +55,9 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A copy of the project in which SMALL was run whole. Tests that change it copy it first: `finished_copy`.
+    """A copy of the project in which SMALL was run whole, and said.txt, what the run said.
+
+    Tests that change it copy it first: `finished_copy`.
 
     Processes of tests that run side by side share it: the first one makes it, and the others wait.
     """
@@ -68,6 +70,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
             done = run_study(copy_project(parent), SMALL)
             assert done.returncode == 0, done.stderr
+            (folder / "said.txt").write_text(done.stdout + done.stderr)
             whole.touch()
     return folder
 
