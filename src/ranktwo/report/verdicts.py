@@ -28,19 +28,6 @@ ARCHITECTURES = (
 )
 
 
-def headlines(rows: pandas.DataFrame) -> pandas.DataFrame:
-    """A line for each claim: its words, its verdict, and the data sets with each verdict that occurs."""
-    single = rows[rows["headline"] & (rows["dataset"] != OVERALL)]
-    lines = []
-    for row in _over_all(rows):
-        line = {"claim": _words(row.claim), "verdict": row.verdict}
-        own = single[single["claim"] == row.claim]
-        for verdict in (word for word in VERDICTS if (single["verdict"] == word).any()):
-            line[f"{verdict} on"] = ", ".join(own.loc[own["verdict"] == verdict, "dataset"]) or "-"
-        lines.append(line)
-    return pandas.DataFrame(lines)
-
-
 def overall(rows: pandas.DataFrame) -> pandas.DataFrame:
     """A line for each claim, as narrow as a page: its words, its verdict, and which data sets count how."""
     lines = [{"claim": _words(row.claim), "verdict": row.verdict, "data sets": row.note} for row in _over_all(rows)]
@@ -169,18 +156,18 @@ def page(rows: pandas.DataFrame, cells: pandas.DataFrame) -> list[Part]:
     """
     by_architecture = architectures(rows)
     rows = rows[(rows["architecture"] == rows["architecture"].iloc[0]) & (rows["matrix"] == V)]
-    overall = rows["dataset"] == OVERALL
+    over_all = rows["dataset"] == OVERALL
     first_rule = {claim: judged["rule"].iloc[0] for claim, judged in rows.groupby("claim")}
     others = rows[(rows["family"] != "") & (rows["rule"] == rows["claim"].map(first_rule))]
-    criteria = rows[~overall & rows["headline"]].drop_duplicates("claim")
+    criteria = rows[~over_all & rows["headline"]].drop_duplicates("claim")
     parts = [
-        headlines(rows),
+        overall(rows),
         "In numbers, each with its 95 % interval:",
         "\n".join(f"- {sentence}" for sentence in sentences(rows)),
         "Each claim in the paper's words, our test of it, and the strongest objection to the test:",
         tests(rows),
         "By data set:",
-        details(rows[~overall & rows["headline"]]),
+        details(rows[~over_all & rows["headline"]]),
         *(["In the other families of cells:", details(others)] if len(others) else []),
         *(["By architecture and layer:", ARCHITECTURES, by_architecture] if len(by_architecture) else []),
         *(["Rank of V at C1's setting, by rule, mean over splits:", ranks(rows)] if len(ranks(rows)) else []),
