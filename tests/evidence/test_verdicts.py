@@ -372,7 +372,7 @@ def test_the_command_writes_rows_markdown_and_latex(tmp_path, monkeypatch):
     assert "- a_b: 3 unfit, at weight decay 0.2" in markdown
     rows_of_tables = [line for line in first if line.startswith("|")]
     bars = {line.replace(r"\|", "").count("|") for line in rows_of_tables}
-    assert bars <= {5, 6, 7, 8}
+    assert bars <= {4, 6, 7, 8}
     assert r"\toprule" in latex and r"a\_\allowbreak{}b" in latex and r"95 \% interval" in latex
     assert not [line for line in latex.splitlines() if "a_b" in line]
     assert "<td>a_b</td>" in page and "<li>a_b: 3 unfit, at weight decay 0.2</li>" in page

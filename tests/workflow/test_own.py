@@ -55,13 +55,13 @@ def test_the_pages_python_prints_numbers(capsys):
 def test_the_pages_study_of_a_file_runs_and_follows_the_file(tmp_path):
     folder = copy_project(tmp_path)
     [study] = map(yaml.safe_load, blocks("yaml"))
-    study["grids"][0] |= {"steps": 20}
+    study["grids"][0] |= {"steps": 20, "split": [0, 1]}
     study |= {"results": "results", "optima": {"points": 0}}
     done = make_gaps(folder, study)
     assert done.returncode != 0 and re.search("Missing input files.*\n.*\n.*\n.*\n *patients.csv", done.stderr)
 
     subprocess.run(["bash", "-c", blocks("bash")[0]], cwd=folder, env=environment(), check=True)
-    assert trained(make_gaps(folder, study)) == [20]
+    assert trained(make_gaps(folder, study)) == [8]
     first = gaps(folder)
     assert set(first["dataset"]) == {"patients"} and first["train_loss"].notna().all()
     assert planned(make_gaps(folder, study, "-n")) == {}
@@ -72,7 +72,7 @@ def test_the_pages_study_of_a_file_runs_and_follows_the_file(tmp_path):
     (frame.assign(bmi=0.0)).to_csv(path, index=False)
     subprocess.run(["touch", "-d", "2020-01-01", path], check=True)
     assert "dataset" in planned(make_gaps(folder, study, "-n"))
-    assert trained(make_gaps(folder, study)) == [20]
+    assert trained(make_gaps(folder, study)) == [8]
     assert (gaps(folder)["train_loss"] != first["train_loss"]).all()
     inputs = read_metadata(folder / "results" / "datasets" / "patients.safetensors")["provenance"]["inputs"]
     assert list(inputs) == ["patients.csv"]

@@ -120,21 +120,26 @@ class Claim:
 
 def corrected(own: pandas.DataFrame) -> pandas.DataFrame:
     """The rows with the verdict that each has after Holm's correction over those that are a test."""
-    rows = own.copy()
-    judged = rows.index[~rows["verdict"].isin([VACUOUS, TRIVIAL])]
-    nearest = rows.loc[judged, ["p_supported", "p_contradicted"]].min(axis=1).fillna(1.0)
-    rows.loc[judged[~np.array(holm(list(nearest)), dtype=bool)], "verdict"] = INCONCLUSIVE
-    return rows
+    found = own["verdict"].tolist()
+    judged = [place for place, verdict in enumerate(found) if verdict not in (VACUOUS, TRIVIAL)]
+    p_values = np.fmin(*own[["p_supported", "p_contradicted"]].astype(float).to_numpy().T)
+    for place, counts in zip(judged, holm(list(np.nan_to_num(p_values[judged], nan=1.0))), strict=True):
+        found[place] = found[place] if counts else INCONCLUSIVE
+    return own.assign(verdict=found)
 
 
 def counted(own: pandas.DataFrame) -> tuple[pandas.DataFrame, str]:
     """The rows that count over data sets, with the verdict that each has after Holm's correction, and words on them."""
-    tests = own[own["verdict"] != TRIVIAL]
-    rows = corrected(tests)
-    changed = rows["verdict"] != tests["verdict"]
-    parts = {f"{word} on": rows[~changed & (rows["verdict"] == word)] for word in VERDICTS}
-    parts |= {"inconclusive by Holm's correction on": rows[changed], "trivial on": own[own["verdict"] == TRIVIAL]}
-    return rows, "; ".join(f"{words} {dataset_names(part)}" for words, part in parts.items() if len(part))
+    rows = corrected(own[own["verdict"] != TRIVIAL])
+    named: dict[str, list[str]] = {word: [] for word in (*VERDICTS, _CHANGED)}
+    after = iter(rows["verdict"])
+    for name, verdict in zip(_names(own), own["verdict"], strict=True):
+        named[verdict if verdict == TRIVIAL or next(after) == verdict else _CHANGED].append(name)
+    parts = {word: ", ".join(dict.fromkeys(names)) for word, names in named.items() if names}
+    return rows, "; ".join(f"{word} on {names}" for word, names in parts.items())
+
+
+_CHANGED = "inconclusive by Holm's correction"
 
 
 def _combined(own: pandas.DataFrame, decisive: str) -> tuple[str, str]:
@@ -170,11 +175,10 @@ def claim(
     return lambda judge: Claim(id, words, paper, objection, judge, combine)
 
 
-def dataset_names(rows: pandas.DataFrame) -> str:
-    """The data sets of rows of verdicts, each with its family unless that is the main one, and each once."""
-    return ", ".join(
-        dict.fromkeys(f"{row.dataset} ({row.family})" if row.family else row.dataset for row in rows.itertuples())
-    )
+def _names(rows: pandas.DataFrame) -> list[str]:
+    """Of each row its data set, with its family unless that is the main one."""
+    pairs = zip(rows["dataset"], rows["family"], strict=True)
+    return [f"{dataset} ({family})" if family else dataset for dataset, family in pairs]
 
 
 def known_cells(cells: pandas.DataFrame, column: str) -> list[str]:
