@@ -180,11 +180,12 @@ def with_axis(axis: str, value: object) -> dict:
 def copy_project(parent: Path) -> Path:
     """A copy of the project as a user gets it: what git tracks, as it is now, and no results.
 
-    It has the compiled code of this checkout, too, which every copy would else compile again, for some seconds.
+    It has what this checkout has compiled and parsed, too, which every copy would else do again, for some seconds.
     """
     leave_compiled_code()
     folder = _copy_files(parent)
-    for code in ROOT.glob("src/ranktwo/**/__pycache__/*.nbc"):
+    kept = (path for kind in ("nbc", "meaning") for path in ROOT.glob(f"src/ranktwo/**/__pycache__/*.{kind}"))
+    for code in kept:
         copy = folder / code.relative_to(ROOT)
         copy.parent.mkdir(exist_ok=True)
         shutil.copy2(code, copy)
