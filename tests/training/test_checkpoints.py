@@ -189,7 +189,7 @@ def test_a_damaged_checkpoint_is_put_aside_and_said(tmp_path, capsys):
 
 
 def command(folder: Path, *arguments: str, **axes: object) -> subprocess.Popen:
-    wanted = list(cells("momentum", steps=steps_in(10), dataset="toy", **axes).values())
+    wanted = list(cells("momentum", steps=steps_in(6), dataset="toy", **axes).values())
     job = Job(stack=folder.name, options=OPTIONS, snapshots=8, cells=wanted)
     job_file = folder.parent / f"{folder.name}.json"
     job_file.write_text(job.text())

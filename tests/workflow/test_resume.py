@@ -136,7 +136,7 @@ def test_kills_at_random_moments_of_all_stages_lose_nothing(checkout):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_kill_write_a_checkpoint_at_once_and_the_next_run_goes_on(checkout, how):
     study = with_axis("steps", steps_in(5)) | {"checkpoint": 1e6}
-    process = start(checkout, study, "--cores", "2", "results/gaps.parquet")
+    process = start(checkout, study, "--cores", "2", "--until", "train")
     # Training catches a signal by which others die.
     wait_for("training", lambda: signal.SIGUSR1 in signals(stages(checkout).get("train", 0), "SigCgt"), 30)
     kill(checkout, process, how)
@@ -145,7 +145,7 @@ def test_ctrl_c_and_kill_write_a_checkpoint_at_once_and_the_next_run_goes_on(che
     assert checkpoints_in(checkout / "results")
     [log] = (checkout / "results" / "logs" / "train").iterdir()
     assert "training was stopped" in log.read_text()
-    done = snakemake(checkout, "results/gaps.parquet", "--configfile", "study.yaml")
+    done = snakemake(checkout, "--until", "train", "--configfile", "study.yaml")
     assert done.returncode == 0, done.stderr
     assert "4 of them from a checkpoint" in done.stderr
     assert not checkpoints_in(checkout / "results")

@@ -102,7 +102,6 @@ def test_verdicts_are_right_where_the_truth_is_planted(checkout):
     truth = {
         "rank-2": ("supported", "supported", 2),
         "rank-4": ("contradicted", "inconclusive", 4),
-        "two-inputs": ("trivial", "trivial", 2),
         "xor": ("supported", "supported", 2),
     }
     study["grids"] = [study["grids"][0] | {"dataset": list(truth), "weight_decay": [0, 0.03], "split": [0, 1, 2]}]
