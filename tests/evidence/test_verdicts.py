@@ -228,6 +228,12 @@ def test_the_best_decay_is_chosen_by_the_other_seeds():
     assert abs(np.mean(gains)) < 0.04
 
 
+def test_of_the_minimisers_rank_the_decay_is_shown_whose_interval_reaches_farthest():
+    """Seeds that differ widely about a small mean say less than seeds that agree on a larger one."""
+    rows = study(optimum_residual_2=lambda mu, s: near(mu, s) + (spread(0.0, 0.03)(mu, s) if mu == 0.2 else -0.02))
+    assert one(judge(rows), "C6")["effect"] == pytest.approx(-0.015)
+
+
 def test_a_data_set_is_judged_by_its_plain_family_and_the_others_are_shown():
     plain = study()
     noisy = study(label_noise=0.2, decays=(0.0, 0.1, 0.2, 0.4), residual_2=0.5)

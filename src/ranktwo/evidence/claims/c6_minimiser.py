@@ -20,9 +20,10 @@ from ranktwo.study.limits import Limits
     "uncertain by what its gap leaves open.",
 )
 def minimiser(data: DataSet, limits: Limits) -> Iterator[Finding]:
-    """Measured minus predicted by replicate, at every decay with every replicate ok; where they differ most is shown.
+    """Measured minus predicted by replicate, at every decay with every replicate ok.
 
-    Predicted is what the minimiser of the decayed loss has, found from the data alone.
+    Predicted is what the minimiser of the decayed loss has, found from the data alone. Shown is the decay whose interval
+    reaches farthest from zero: by it the claim stands or falls.
     """
     near = limits.prediction
     for family in data.families:
@@ -35,11 +36,11 @@ def minimiser(data: DataSet, limits: Limits) -> Iterator[Finding]:
             difference = (measured - predicted).to_frame("difference").assign(weight_decay=known["weight_decay"])
             effects = {mu: Effect.of(own["difference"]) for mu, own in difference.groupby("weight_decay")}
             judged = [effect for effect in effects.values() if effect.known]
-            worst = max(judged or effects.values(), key=lambda one: abs(one.value), default=Effect())
+            worst = max(judged or effects.values(), key=_reach, default=Effect())
             yield Finding(
                 rule=rule,
                 effect=worst,
-                effect_name=f"{words}, measured minus predicted, at the weight decay where they differ most",
+                effect_name=f"{words}, measured minus predicted, at the weight decay whose interval reaches farthest from 0",
                 criterion=f"Supported if the interval lies within {near:g} of 0 at every weight decay at which every "
                 "replicate is ok, contradicted if it lies outside at any (by Bonferroni).",
                 threshold=near,
@@ -50,6 +51,11 @@ def minimiser(data: DataSet, limits: Limits) -> Iterator[Finding]:
                 note=_note(known, effects, near) if len(known) else "no prediction",
                 **family.place,
             )
+
+
+def _reach(effect: Effect) -> float:
+    """How far from zero its interval reaches, or without one its mean."""
+    return max(-effect.low, effect.high) if effect.known else abs(effect.value)
 
 
 def _note(known: pandas.DataFrame, effects: dict[float, Effect], near: float) -> str:
