@@ -22,8 +22,8 @@ from ranktwo.study.limits import Limits
 def minimiser(data: DataSet, limits: Limits) -> Iterator[Finding]:
     """Measured minus predicted by replicate, at every decay with every replicate ok.
 
-    Predicted is what the minimiser of the decayed loss has, found from the data alone. Shown is the decay whose interval
-    reaches farthest from zero: by it the claim stands or falls.
+    Predicted is what the minimiser of the decayed loss has, found from the data alone. The decay whose interval reaches
+    farthest from zero is shown: by it the claim stands or falls.
     """
     near = limits.prediction
     for family in data.families:
@@ -40,7 +40,7 @@ def minimiser(data: DataSet, limits: Limits) -> Iterator[Finding]:
             yield Finding(
                 rule=rule,
                 effect=worst,
-                effect_name=f"{words}, measured minus predicted, at the weight decay whose interval reaches farthest from 0",
+                effect_name=f"{words}, measured minus predicted, at the decay whose interval reaches farthest from 0",
                 criterion=f"Supported if the interval lies within {near:g} of 0 at every weight decay at which every "
                 "replicate is ok, contradicted if it lies outside at any (by Bonferroni).",
                 threshold=near,
