@@ -19,6 +19,7 @@ from ranktwo.report.drawing.panels import LEAST_HEIGHT, finish, panels
 from ranktwo.report.drawing.style import WIDTHS, ZERO_DASHES, ranktwo_style
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", ["page", "column"])
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_cut_off_or_overlaps_at_either_width(name, width):

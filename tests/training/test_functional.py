@@ -90,6 +90,7 @@ def test_step_is_that_of_one_module_by_autograd_and_torch_optim(task, optimizer,
             assert (ours[number] - theirs).norm() <= 1e-10 * theirs.norm() + 1e-13
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_single_precision_is_that_of_one_module_to_its_rounding(optimizer, kind):
@@ -116,6 +117,7 @@ def test_a_relu_net_is_the_same_by_torch_func_as_by_hand(optimizer, monkeypatch)
 CASES = list(zip(KINDS, (4, 7, "full", 16, 5, 5, 4, 4, 7), [*OUTPUTS] * 3, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize(("kind", "batch_size", "task"), CASES, ids=str)
 def test_a_cell_is_bitwise_independent_of_its_stack(task, optimizer, kind, batch_size):

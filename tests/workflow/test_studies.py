@@ -142,8 +142,6 @@ def test_a_diverged_cell_is_a_row_and_its_neighbour_is_none_the_wiser(checkout):
 @pytest.mark.slow
 def test_every_axis_goes_through_the_whole_pipeline(checkout):
     grid = SMALL["grids"][0] | {
-        "widths": [8, [8, 6]],
-        "optimizer": ["momentum", "adamw"],
         "schedule": "cosine",
         "learning_rate": 0.01,
         "batch_size": "full",
@@ -152,9 +150,10 @@ def test_every_axis_goes_through_the_whole_pipeline(checkout):
         "split": [0, 2],
         "seed": 0,
     }
+    grids = [grid | {"widths": 8, "optimizer": "momentum"}, grid | {"widths": [[8, 6]], "optimizer": "adamw"}]
     figures = {"spectrum": {"where": {"widths": [[8, 6]], "batch_size": "full"}}, "gap": None, "ranks": None}
-    done = run_study(checkout, SMALL | {"grids": [grid], "figures": figures})
-    assert sorted(trained(done)) == [4, 4, 4, 4]
+    done = run_study(checkout, SMALL | {"grids": grids, "figures": figures})
+    assert trained(done) == [4, 4]
     rows = gaps(checkout)
     assert set(rows["widths"]) == {"8", "8-6"}
     assert set(rows["batch_size"]) == {100}
