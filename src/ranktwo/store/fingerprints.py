@@ -143,6 +143,7 @@ def _read(name: str) -> _Module:
     )
 
 
+@cache
 def _files(module: str, name: str) -> list[Path]:
     """The data files of a name beside a module."""
     path = _path(module)
@@ -152,7 +153,7 @@ def _files(module: str, name: str) -> list[Path]:
 
 def clear() -> None:
     """Forget all modules, for a package whose files have changed."""
-    for cached in (fingerprint, _read, _path, registry.entries):
+    for cached in (fingerprint, _read, _path, _files, registry.entries):
         cached.cache_clear()
 
 

@@ -54,7 +54,7 @@ def parsed(path: Path) -> Module:
     """The module in a file, as it was kept beside it or from its text."""
     text = path.read_bytes()
     key, kept = hashlib.sha256(_VERSION + text).digest(), path.parent / "__pycache__" / f"{path.stem}.meaning"
-    with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
+    with contextlib.suppress(OSError):
         content = kept.read_bytes()
         if content.startswith(key) and hashlib.sha256(content[64:]).digest() == content[32:64]:
             return pickle.loads(content[64:])
