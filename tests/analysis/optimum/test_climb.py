@@ -68,7 +68,7 @@ def test_a_climb_goes_no_further_than_its_sweeps_and_a_point_without_slope_stays
 
 @pytest.mark.parametrize("stage, chosen", [("dataset", {}), ("optimum", {}), ("analysis", {"analysis": "optimality"})])
 def test_an_edit_of_the_climb_runs_again_what_searches(stage, chosen):
-    assert {"climb", "_compiled_climb", "_climb", "_compiled_sign", "INNER"} <= set(
+    assert {"climb", "_compiled_climb", "_climb", "_compiled_add_to_all", "INNER"} <= set(
         reached(stage, **chosen)["analysis.optimum.climb"]
     )
 

@@ -44,44 +44,56 @@ def climb(x: Tensor, delta: Tensor, v: Tensor, *, sweeps: int, tolerance: float)
     """
     rows, ends = (pad(tensor.double(), (0, -x.shape[1] % WIDTH)).cpu().numpy() for tensor in (x, v))
     rows, ends, heights = np.ascontiguousarray(rows), ends.copy(), np.zeros(v.shape[:2])
-    _climb(rows, (rows**2).sum(1), delta.contiguous().cpu().numpy(), ends, heights, sweeps, tolerance)
+    _climb(rows, (rows**2).sum(1), delta.mT.contiguous().cpu().numpy(), ends, heights, sweeps, tolerance)
     return torch.from_numpy(ends[..., : x.shape[1]].copy()).to(v.device), torch.from_numpy(heights).to(v.device)
 
 
-def _compiled_dot(first: Any, second: Any) -> float:
+def _compiled_dot(matrix: Any, i: int, vector: Any) -> float:
+    """The product of row i with a vector. A slice would be counted as a reference, which takes longer than the sum."""
     total = 0.0
-    for j in range(len(first)):
-        total += first[j] * second[j]
+    for j in range(len(vector)):
+        total += matrix[i, j] * vector[j]
     return total
 
 
-def _compiled_add(result: Any, factor: float, vector: Any) -> None:
+def _compiled_add(result: Any, factor: float, matrix: Any, i: int) -> None:
+    for j in range(len(result)):
+        result[j] += factor * matrix[i, j]
+
+
+def _compiled_length(vector: Any) -> float:
+    total = 0.0
     for j in range(len(vector)):
-        result[j] += factor * vector[j]
+        total += vector[j] * vector[j]
+    return np.sqrt(total)
 
 
-_dot, _add = compiled(_compiled_dot, any_order=True), compiled(_compiled_add, any_order=True)
+_dot, _add = compiled(_compiled_dot, "always", any_order=True), compiled(_compiled_add, "always", any_order=True)
+_length = compiled(_compiled_length, "always", any_order=True)
 
 
-def _compiled_climb(x: Any, squares: Any, delta: Any, v: Any, heights: Any, most: int, tolerance: float) -> None:
-    """`climb` with x [N, n], its rows' squared lengths [N], delta [K, N, c]; changes v [K, R, n] and heights [K, R].
+def _compiled_climb(x: Any, squares: Any, deltas: Any, v: Any, heights: Any, most: int, tolerance: float) -> None:
+    """`climb` with x [N, n], its rows' squared lengths [N], deltas [K, c, N]; changes v [K, R, n] and heights [K, R].
 
     Of row i, active says whether v.x_i > 0, at_anchor is its product with the point u, and share is alpha_i/|a_i|; for
-    a_i >= 0 and for rows far from their kinks, the share is that of the tangent, `active`.
+    a_i >= 0 and for rows far from their kinks, the share is that of the tangent, `active`. M is summed only once rows
+    near their kinks are all that is looked at: before, the products with all rows are at hand.
     """
-    cells, samples, outputs = delta.shape
+    cells, outputs, samples = deltas.shape
     inputs = x.shape[1]
     lengths, inverse = np.sqrt(squares), 1 / squares
     a, share, active, at_anchor = np.empty(samples), np.empty(samples), np.empty(samples), np.empty(samples)
     near, moving = np.empty(samples, dtype=np.int64), np.empty(samples, dtype=np.int64)
     force, d, m = np.empty(outputs), np.empty(outputs), np.empty((outputs, inputs))
-    w, trial = np.empty(inputs), np.empty(inputs)
+    w, trial, best = np.empty(inputs), np.empty(inputs), np.empty(inputs)
     target, last, anchor = np.empty(inputs), np.empty(inputs), np.empty(inputs)
     for number in range(cells * v.shape[1]):
         cell, point = divmod(number, v.shape[1])
-        height, step, momentum, gains, done = 0.0, np.inf, 0.0, 0, 0
-        trial[:], last[:], anchor[:] = v[cell, point], v[cell, point], v[cell, point]
-        share[:], active[:], at_anchor[:], d[:], m[:], w[:] = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        delta = deltas[cell]
+        height, step, momentum, gains, done, summed = 0.0, np.inf, 0.0, 0, 0, False
+        best[:] = v[cell, point]
+        trial[:], last[:], anchor[:] = best, best, best
+        share[:], active[:], at_anchor[:], d[:], w[:] = 0.0, 0.0, 0.0, 0.0, 0.0
         while True:
             apart = 0.0
             for j in range(inputs):
@@ -89,18 +101,31 @@ def _compiled_climb(x: Any, squares: Any, delta: Any, v: Any, heights: Any, most
             count = _near(near, np.sqrt(apart) + REACH * step, lengths, at_anchor, active, share)
             if count > MANY * samples:
                 anchor[:] = trial
+                summed, force[:] = False, 0.0
                 for i in range(samples):
-                    at_anchor[i] = _dot(x[i], trial)
-                    _sign(i, at_anchor[i] > 0, active, m, delta[cell], x)
+                    at_anchor[i] = _dot(x, i, trial)
+                    active[i] = at_anchor[i] > 0
+                for k in range(outputs):
+                    for i in range(samples):
+                        force[k] += active[i] * at_anchor[i] * delta[k, i]
                 if done == 0:
                     share[:] = active
                 count = _near(near, REACH * step, lengths, at_anchor, active, share)
             else:
+                if not summed:
+                    summed, m[:] = True, 0.0
+                    for i in range(samples):
+                        if active[i] > 0:
+                            _add_to_all(m, 1.0, delta, x, i)
                 for k in range(count):
-                    _sign(near[k], _dot(x[near[k]], trial) > 0, active, m, delta[cell], x)
-            for k in range(outputs):
-                force[k] = _dot(m[k], trial)
-            now = np.sqrt(_dot(force, force))
+                    i = near[k]
+                    positive = _dot(x, i, trial) > 0
+                    if positive != (active[i] > 0):
+                        _add_to_all(m, 1 - 2 * active[i], delta, x, i)
+                        active[i] = positive
+                for k in range(outputs):
+                    force[k] = _dot(m, k, trial)
+            now = _length(force)
             gained = now > height * (1 + tolerance)
             if not gained and momentum > 0:
                 momentum, gains, done = 0.0, 0, done + 1
@@ -113,51 +138,53 @@ def _compiled_climb(x: Any, squares: Any, delta: Any, v: Any, heights: Any, most
                 if done > 0:
                     step = 0.0
                     for j in range(inputs):
-                        step += (trial[j] - v[cell, point, j]) ** 2
+                        step += (trial[j] - best[j]) ** 2
                     step = np.sqrt(step)
-                v[cell, point], height = trial, now
-                d[:], w[:] = force / now, 0.0
+                best[:], height = trial, now
+                d[:], a[:], w[:] = force / now, 0.0, 0.0
                 for k in range(outputs):
-                    _add(w, d[k], m[k])
+                    _add(a, -d[k], delta, k)
+                for k in range(outputs if summed else 0):
+                    _add(w, d[k], m, k)
+                for k in range(count if summed else samples):
+                    i = near[k] if summed else k
+                    if a[i] <= 0:
+                        share[i] = active[i]
+                    factor = (active[i] - share[i] if summed else -share[i]) * a[i]
+                    if factor != 0:
+                        _add(w, factor, x, i)
             if now == 0 or done >= most:
                 break
             free = 0
             for k in range(count):
-                i = near[k]
-                a[i] = -_dot(d, delta[cell, i])
-                moving[free] = i
-                free += a[i] > 0
-                if gained and share[i] != active[i]:
-                    if a[i] > 0:
-                        _add(w, (active[i] - share[i]) * a[i], x[i])
-                    else:
-                        share[i] = active[i]
+                moving[free] = near[k]
+                free += a[near[k]] > 0
             for sweep in range(1 + INNER):
                 kept = 0
                 for k in range(free):
                     i = moving[k]
                     if squares[i] > 0:
                         alpha = share[i] * a[i]
-                        then = min(max(alpha + _dot(w, x[i]) * inverse[i], 0.0), a[i])
+                        then = min(max(alpha + _dot(x, i, w) * inverse[i], 0.0), a[i])
                         if then != alpha:
                             share[i] = then / a[i]
-                            _add(w, alpha - then, x[i])
+                            _add(w, alpha - then, x, i)
                             moving[kept] = i
                             kept += 1
                 if sweep == 0:
                     free = kept
             done += 1
-            size = np.sqrt(_dot(w, w))
+            size = _length(w)
             if size <= height * (1 + tolerance):
                 break
             for j in range(inputs):
                 target[j] = w[j] / size
                 trial[j] = target[j] + momentum * (target[j] - last[j])
                 last[j] = target[j]
-            size = np.sqrt(_dot(trial, trial))
+            size = _length(trial)
             for j in range(inputs):
                 trial[j] /= size
-        heights[cell, point] = height
+        v[cell, point], heights[cell, point] = best, height
 
 
 def _compiled_near(near: Any, reach: float, lengths: Any, at_anchor: Any, active: Any, share: Any) -> int:
@@ -173,14 +200,13 @@ def _compiled_near(near: Any, reach: float, lengths: Any, at_anchor: Any, active
     return count
 
 
-def _compiled_sign(i: int, positive: bool, active: Any, m: Any, delta: Any, x: Any) -> None:
-    """Set row i's sign, and M by it."""
-    if positive != (active[i] > 0):
-        change = 1 - 2 * active[i]
-        active[i] += change
-        for k in range(len(m)):
-            _add(m[k], change * delta[i, k], x[i])
+def _compiled_add_to_all(m: Any, factor: float, delta: Any, x: Any, i: int) -> None:
+    """Add row i's factor delta_i x_i^T to M."""
+    for k in range(len(m)):
+        share = factor * delta[k, i]
+        for j in range(x.shape[1]):
+            m[k, j] += share * x[i, j]
 
 
-_near, _sign = compiled(_compiled_near), compiled(_compiled_sign, any_order=True)
+_near, _add_to_all = compiled(_compiled_near), compiled(_compiled_add_to_all, "always", any_order=True)
 _climb = compiled(_compiled_climb, any_order=True)
