@@ -1,5 +1,6 @@
 """What test files share: small cells, data sets and records, copies of the project, and runs of its workflow."""
 
+import compileall
 import contextlib
 import functools
 import math
@@ -97,9 +98,10 @@ FAST_START, FAST_STEPS = 1.5, 90_000.0
 
 @functools.cache
 def leave_compiled_code() -> None:
-    """Run each function that is compiled, as a study does."""
+    """Run each function that is compiled, as a study does, and compile all modules to bytecode."""
     from ranktwo.analysis.optimum.climb import climb
 
+    compileall.compile_dir(ROOT / "src", quiet=1)
     steps_per_second()
     climb(torch.eye(2), torch.ones(1, 2, 1), torch.eye(2)[None], sweeps=1, tolerance=0.1)
 
@@ -184,7 +186,7 @@ def copy_project(parent: Path) -> Path:
     """
     leave_compiled_code()
     folder = _copy_files(parent)
-    kept = (path for kind in ("nbc", "meaning") for path in ROOT.glob(f"src/ranktwo/**/__pycache__/*.{kind}"))
+    kept = (path for kind in ("nbc", "meaning", "pyc") for path in ROOT.glob(f"src/ranktwo/**/__pycache__/*.{kind}"))
     for code in kept:
         copy = folder / code.relative_to(ROOT)
         copy.parent.mkdir(exist_ok=True)
@@ -215,7 +217,8 @@ def made(results: Path) -> list[Path]:
 def environment(**more: str) -> dict[str, str]:
     """The environment of a shell in which the installed environment is active."""
     # A make above this process exports variables that a user's shell does not have; PYTHONPATH is for tests' own code.
-    own = ("MAKE", "PYTHONPATH")
+    # Without bytecode every job would compile the package anew. Sources of data that tests need they name.
+    own = ("MAKE", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "RANKTWO_DATA")
     shell = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     return shell | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | more
 
