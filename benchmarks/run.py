@@ -369,7 +369,9 @@ AVX2 = {
     "OPENBLAS_CORETYPE": "Haswell",
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
     "ATEN_CPU_CAPABILITY": "avx2",
-    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    # Without the last two JAX's products have AVX-512 all the same: by oneDNN, and by YNNPACK, which takes no limit.
+    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2 --xla_cpu_experimental_ynn_fusion_type=",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
 }
 """What makes BLAS, torch and JAX leave AVX-512 alone."""
 LONG = ("whole",)
