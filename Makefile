@@ -48,6 +48,6 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@'$(PYTHON)' -m venv '$(VENV)'
 	@'$(VENV)/bin/python' -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
 	@# pip would compile on one core. Files that do not compile are templates that nothing imports.
-	@'$(VENV)/bin/python' -m compileall -qq -j 0 -x '/tests?/' '$(VENV)/lib' || true
+	@'$(VENV)/bin/python' -m compileall -qq -j 0 -x 'site-packages/.*/tests?/' '$(VENV)/lib' || true
 	@'$(VENV)/bin/python' -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch '$@'

@@ -217,7 +217,7 @@ def made(results: Path) -> list[Path]:
 def environment(**more: str) -> dict[str, str]:
     """The environment of a shell in which the installed environment is active."""
     # A make above this process exports variables that a user's shell does not have; PYTHONPATH is for tests' own code.
-    # Without bytecode every job would compile the package anew. Sources of data that tests need they name.
+    # Without bytecode every job would compile the package anew. A test that reads real data sets RANKTWO_DATA itself.
     own = ("MAKE", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "RANKTWO_DATA")
     shell = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     return shell | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | more

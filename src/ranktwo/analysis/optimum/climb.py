@@ -144,6 +144,7 @@ def _compiled_climb(x: Any, squares: Any, deltas: Any, v: Any, heights: Any, mos
                 d[:], a[:], w[:] = force / now, 0.0, 0.0
                 for k in range(outputs):
                     _add(a, -d[k], delta, k)
+                # From M the tangent of all rows, which those off it correct; without M, w row by row.
                 for k in range(outputs if summed else 0):
                     _add(w, d[k], m, k)
                 for k in range(count if summed else samples):
@@ -203,9 +204,9 @@ def _compiled_near(near: Any, reach: float, lengths: Any, at_anchor: Any, active
 def _compiled_add_to_all(m: Any, factor: float, delta: Any, x: Any, i: int) -> None:
     """Add row i's factor delta_i x_i^T to M."""
     for k in range(len(m)):
-        share = factor * delta[k, i]
+        weight = factor * delta[k, i]
         for j in range(x.shape[1]):
-            m[k, j] += share * x[i, j]
+            m[k, j] += weight * x[i, j]
 
 
 _near, _add_to_all = compiled(_compiled_near), compiled(_compiled_add_to_all, "always", any_order=True)
