@@ -10,6 +10,7 @@ from training import DECAY, SEEDS, Advance, random_data, tutorial
 from ranktwo.nets import net as nets
 from ranktwo.nets.blueprint import Blueprint
 from ranktwo.nets.net import Net
+from ranktwo.nets.norms import ImageNorm
 from ranktwo.store import registry
 from ranktwo.study.axes import Cell
 from ranktwo.training import divergence, recording
@@ -93,7 +94,11 @@ def module_of(kind: Kind, optimizer: str) -> nn.Module:
     """The module of one net, for images [N, 1, side, side]."""
     asked = {name: getattr(kind.cell(optimizer), name) for name in ASKED}
     plan = Blueprint(shape=(1, kind.side, kind.side), outputs=CLASSES, **asked)
-    return registry.load("net", kind.name)(plan)
+    module = registry.load("net", kind.name)(plan)
+    for part in module.modules():
+        if isinstance(part, ImageNorm):  # which is for many nets at once; one net takes torch's own
+            part.__class__ = nn.GroupNorm
+    return module
 
 
 def updates(module: nn.Module, optimizer: str) -> torch.optim.Optimizer:

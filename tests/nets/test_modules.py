@@ -3,11 +3,13 @@
 import pytest
 import torch
 from torch import nn
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from ranktwo.errors import UserError
 from ranktwo.nets.blueprint import Blueprint
 from ranktwo.nets.modules import ModuleNet
 from ranktwo.nets.products import Product
+from ranktwo.training.backends.functional import in_one_order
 
 PLAN = Blueprint(shape=(6,), outputs=2, widths=(5,), activation="tanh", bias=True, normalisation="none")
 
@@ -141,3 +143,39 @@ def test_products_are_declared_by_a_module_and_named_by_it_and_the_net_s_matrice
 def test_a_product_that_is_none_is_refused_in_a_sentence(declared, sentence):
     with pytest.raises(UserError, match=sentence):
         ModuleNet("own", PLAN, lambda plan: Linked(*declared))
+
+
+IMAGES = Blueprint(shape=(2, 8, 8), outputs=4, widths=(8,), activation="relu", bias=True, normalisation="none")
+BEHIND = {
+    "relu": ([nn.ReLU()], 512),
+    "gelu and a convolution": ([nn.GELU(), nn.Conv2d(8, 3, 3)], 108),
+    "mean": ([nn.Tanh(), nn.AdaptiveAvgPool2d(1)], 8),
+    "means": ([nn.ELU(), nn.AdaptiveAvgPool2d(2)], 32),
+    "pool": ([nn.SiLU(), nn.AvgPool2d(2)], 128),
+    "greatest": ([nn.LeakyReLU(), nn.MaxPool2d(2)], 128),
+    "instances": ([nn.InstanceNorm2d(8), nn.ReLU()], 512),
+    "shuffle": ([nn.PixelShuffle(2), nn.Sigmoid()], 512),
+    "larger": ([nn.Upsample(scale_factor=2, mode="bilinear")], 2048),
+    "patches": ([nn.Unfold(2)], 32 * 49),
+}
+"""Modules behind a convolution by what they do, and how many numbers they give."""
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("kind", BEHIND)
+def test_gradients_of_many_nets_are_those_of_each_in_either_order_of_their_images(kind, channels_last):
+    parts, numbers = BEHIND[kind]
+    layers = [nn.Conv2d(2, 8, 3, padding=1), *parts, nn.Flatten(), nn.Linear(numbers, 4)]
+    net = ModuleNet("own", IMAGES, lambda plan: nn.Sequential(*layers))
+    generator = torch.Generator().manual_seed(0)
+    weights = [torch.randn(3, *shape, generator=generator, dtype=torch.float64) for shape in net.shapes]
+    x = torch.randn(3, 5, 128, generator=generator, dtype=torch.float64)
+    targets = torch.randn(3, 5, 4, generator=generator, dtype=torch.float64)
+    arguments = weights, x, targets, torch.full((3,), 0.5, dtype=torch.float64)
+    ours = in_one_order(make_fx(net.gradients("regression", channels_last=channels_last))(*arguments))(*arguments)
+    for number in range(3):
+        own = [weight[number].clone().requires_grad_() for weight in weights]
+        loss = 0.5 * (net.call(own, x[number]) - targets[number]).square().mean(1).sum()
+        for one, other in zip(ours, torch.autograd.grad(loss, own), strict=True):
+            torch.testing.assert_close(one[number], other, rtol=1e-9, atol=1e-9)

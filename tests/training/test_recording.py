@@ -1,5 +1,8 @@
 """What training records of a cell, the numbers of a few cells, and the code that these numbers count as theirs."""
 
+import ctypes
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -202,3 +205,20 @@ def test_as_many_nets_are_trained_at_once_as_make_the_calls_of_a_step_cheap(axes
     """A resnet on images of MNIST's size took three times as long alone as beside ten others."""
     net = nets.of(vars(a_cell(**axes)), (side, side, 1), 10)
     assert fewest <= recording.most_at_once(net, 16, "cpu") <= most
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="this system's memory is not glibc's")
+def test_a_process_that_trains_keeps_its_memory():
+    """What is freed and asked for again is not cleared by the system, page by page, each time."""
+    program = """
+import resource, torch
+from ranktwo.training.recording import set_up_process
+set_up_process()
+def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(3): torch.ones(20_000_000)
+before = faults()
+for _ in range(10): torch.ones(20_000_000)
+print(faults() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1000

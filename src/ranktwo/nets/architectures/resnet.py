@@ -27,6 +27,13 @@ class Block(nn.Module):
         return self.activation2(self.skip(x) + branch)
 
 
+class PositionMean(nn.Module):
+    """The mean over the positions, [N, channels]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((-2, -1))
+
+
 @net("resnet")
 def resnet(plan: Blueprint) -> nn.Module:
     """A 3 x 3 convolution of `widths`' first channels, a block for each further one, the mean over the positions, and a
@@ -38,7 +45,6 @@ def resnet(plan: Blueprint) -> nn.Module:
     layers.add_module("activation", plan.activate())
     for number, (inputs, channels) in enumerate(zip([first, *widths], widths, strict=False), start=1):
         layers.add_module(f"block{number}", Block(inputs, channels, plan))
-    layers.add_module("mean", nn.AdaptiveAvgPool2d(1))
-    layers.add_module("flat", nn.Flatten())
+    layers.add_module("mean", PositionMean())
     layers.add_module("dense", nn.Linear(plan.widths[-1], plan.outputs, bias=plan.bias))
     return layers
