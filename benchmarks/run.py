@@ -43,6 +43,7 @@ from whole import whole_rows
 from ranktwo.store import files
 from ranktwo.training.backends.choice import numba_works
 from ranktwo.training.batches import CHUNK
+from ranktwo.training.recording import set_up_process
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 0.15
@@ -259,7 +260,7 @@ from ranktwo.data import dataset
 from ranktwo.progress import Progress
 from ranktwo.study.axes import Cell
 from ranktwo.training import recording
-torch.set_num_threads(1); torch.set_flush_denormal(True)
+recording.set_up_process()
 count, steps = int(sys.argv[1]), int(sys.argv[2])
 data = dataset.load(Path(sys.argv[3])).split(0)
 cells = {str(i): Cell(dataset="digits", widths=(128,), learning_rate=0.1, batch_size=16, weight_decay=1e-3, steps=steps,
@@ -430,8 +431,7 @@ def main() -> None:
         # the engine's own import ignores what numba's variables say
         compiling = importlib.import_module("ranktwo.compiling")
         compiling.config.CPU_NAME, compiling.config.CPU_FEATURES = "haswell", ""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    set_up_process()
     machine, results = _machine(arguments.device), {}
     for name in arguments.sections or [name for name in SECTIONS if name not in LONG]:
         results[name] = SECTIONS[name](arguments)

@@ -6,15 +6,13 @@ for different types or processors at once, one may later be given the other's co
 
 import contextlib
 import functools
-import hashlib
 import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from ranktwo.errors import UserError
-from ranktwo.store.files import replacing
+from ranktwo.store import derived
 
 # numba reads these once, at its first import. Some of them stop it, and others change the code and so the last bits of
 # a net. They are for the user's own functions; only the folder that keeps compiled code is the user's choice here too.
@@ -31,33 +29,23 @@ config.reload_config()
 
 
 class _Files:
-    """What was compiled of one function: for every key a file, which begins with a checksum of all it depends on."""
+    """What was compiled of one function: for every key a file."""
 
     def __init__(self, folder: str, name: str, source: object) -> None:
-        self._folder, self._name, self._source = Path(folder), name, source
+        self._folder, self._name, self._facts = Path(folder), name, (numba.__version__, source)
 
     def _path(self, key: tuple[Any, ...]) -> Path:
         """The file for the types and the processor in a key; code that is out of date is replaced there."""
         types, processor, _ = key
-        return self._folder / f"{self._name}.{_hash(types, processor).hex()[:16]}.nbc"
+        return self._folder / f"{self._name}.{derived.digest(types, processor).hex()[:16]}.nbc"
 
     def load(self, key: tuple[Any, ...]) -> Any:
         """What was saved under the key; None where it is absent, damaged or out of date."""
-        try:
-            content = self._path(key).read_bytes()
-        except OSError:
-            return None
-        checksum, code = content[:32], content[32:]
-        return pickle.loads(code) if checksum == _hash(numba.__version__, self._source, key, code) else None
+        code = derived.read(self._path(key), *self._facts, key)
+        return None if code is None else pickle.loads(code)
 
     def save(self, key: tuple[Any, ...], compiled: Any) -> None:
-        code = dumps(compiled)
-        with replacing(self._path(key)) as temporary:
-            temporary.write_bytes(_hash(numba.__version__, self._source, key, code) + code)
-
-
-def _hash(*facts: object) -> bytes:
-    return hashlib.sha256(repr(facts).encode()).digest()
+        derived.write(self._path(key), dumps(compiled), *self._facts, key)
 
 
 def _stamps(folder: Path) -> list[tuple[str, int, int]]:
@@ -75,7 +63,7 @@ class _Cache(caching.FunctionCache):
         self._cache_file = _Files(self.cache_path, self._impl.filename_base, source)
 
     def save_overload(self, types: Any, compiled: Any) -> None:
-        with contextlib.suppress(OSError, UserError):
+        with contextlib.suppress(OSError):
             super().save_overload(types, compiled)
 
 

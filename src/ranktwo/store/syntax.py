@@ -5,8 +5,6 @@ module, in `__pycache__`, under a hash of the text, of this file and of Python's
 """
 
 import ast
-import contextlib
-import hashlib
 import pickle
 import re
 import sys
@@ -14,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ranktwo.errors import UserError
-from ranktwo.store.files import replacing
+from ranktwo.store import derived
 
 TEXTS = {"column": ("meaning", "unit"), "analysis": ("rows",), "UserError": (), "print": ()}
 """Calls with text for people: every text among their unnamed arguments, and the named arguments listed here."""
@@ -52,18 +49,11 @@ class Module(NamedTuple):
 
 def parsed(path: Path) -> Module:
     """The module in a file, as it was kept beside it or from its text."""
-    text = path.read_bytes()
-    key, kept = hashlib.sha256(_VERSION + text).digest(), path.parent / "__pycache__" / f"{path.stem}.meaning"
-    with contextlib.suppress(OSError):
-        content = kept.read_bytes()
-        if content.startswith(key) and hashlib.sha256(content[64:]).digest() == content[32:64]:
-            return pickle.loads(content[64:])
+    text, kept = path.read_bytes(), path.parent / "__pycache__" / f"{path.stem}.meaning"
+    if (code := derived.read(kept, _VERSION, text)) is not None:
+        return pickle.loads(code)
     module = parse(text.decode())
-    code = pickle.dumps(module)
-    with contextlib.suppress(OSError, UserError):  # no folder for it: it is parsed again the next time
-        kept.parent.mkdir(exist_ok=True)
-        with replacing(kept) as temporary:
-            temporary.write_bytes(key + hashlib.sha256(code).digest() + code)
+    derived.write(kept, pickle.dumps(module), _VERSION, text)
     return module
 
 
