@@ -72,7 +72,7 @@ def maximise(x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> tuple[Tenso
         v = _peaks(climb, x, delta, v, effort)
     else:
         for dtype in (torch.float32, torch.float64):
-            v = ascend(x, delta, v, dtype, effort)
+            v = ascend(x.to(dtype), delta.to(dtype), v, effort)
     if climb and effort.polished:
         best = _best(force(v, x, delta)[0], POLISHED, v)[0]
         best, _ = climb(x, delta, best, sweeps=POLISHES if x.numel() < LARGE else SWEEPS, tolerance=EXACT)
@@ -124,8 +124,10 @@ def highest_apart(heights: Tensor, near: Tensor, count: int) -> Tensor:
     return torch.stack(chosen, dim=1)
 
 
-def ascend(x: Tensor, delta: Tensor, v: Tensor, dtype: torch.dtype, effort: Effort) -> Tensor:
-    """Where ascent of ln h on the sphere by L-BFGS leads the best of v [K, R, n], best first; products in `dtype`.
+def ascend(x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> Tensor:
+    """Where ascent of ln h on the sphere by L-BFGS leads the best of v [K, R, n], float64, best first.
+
+    Products are taken in the precision of x and delta.
 
     A step goes to normalise(v + t d), d the direction of the last MEMORY steps, and is taken only if h gains; t is
     shorter after a loss and 1 after a gain. The first step, d = grad h/h - v, is the fixed-point iteration, which alone
@@ -133,17 +135,17 @@ def ascend(x: Tensor, delta: Tensor, v: Tensor, dtype: torch.dtype, effort: Effo
     """
     ends = v.new_empty(len(v), min(effort.kept, v.shape[1]), v.shape[2])
     nets = torch.arange(len(v), device=v.device)
-    value, slope = force(v, x, delta, dtype)
+    value, slope = force(v, x, delta)
     slope = _tangent(slope * inverse(value), v)
     length, before = torch.ones_like(value), value
     pairs: list[tuple[Tensor, Tensor]] = []
     for count in range(1, effort.steps + 1):
-        trial = v + length * _tangent(_direction(slope.to(dtype), pairs), v)
+        trial = v + length * _tangent(_direction(slope.to(x.dtype), pairs), v)
         trial = trial * inverse(torch.linalg.vector_norm(trial, dim=2, keepdim=True))
-        trial_value, trial_slope = force(trial, x, delta, dtype)
+        trial_value, trial_slope = force(trial, x, delta)
         trial_slope = _tangent(trial_slope * inverse(trial_value), trial)
         gain = trial_value > value
-        moved, fall = (torch.where(gain, change, 0.0).to(dtype) for change in (trial - v, slope - trial_slope))
+        moved, fall = (torch.where(gain, change, 0.0).to(x.dtype) for change in (trial - v, slope - trial_slope))
         pairs = [*pairs[1 - MEMORY :], (moved, fall)]
         v, value, slope = (
             torch.where(gain, new, old) for new, old in ((trial, v), (trial_value, value), (trial_slope, slope))
@@ -198,27 +200,27 @@ def _best(value: Tensor, kept: int, *tensors: Tensor) -> list[Tensor]:
     return [tensor.gather(1, order.expand(-1, -1, tensor.shape[2])) for tensor in tensors]
 
 
-def force(v: Tensor, x: Tensor, delta: Tensor, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
-    """h(v) [K, R, 1] and its gradient [K, R, n], float64; products in `dtype`.
+def force(v: Tensor, x: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
+    """h(v) [K, R, 1] and its gradient [K, R, n] at v [K, R, n], float64; products in the precision of x and delta.
 
     delta [K, N, c] are the derivatives e_i/N.
     """
     cells, points, n = v.shape
     rows = min(CHUNK_ROWS, max(64, CHUNK_ELEMENTS // max(points, 1)))
-    parts = [(part, d.to(dtype)) for part, d in zip(x.split(rows), delta.split(rows, dim=1), strict=True)]
-    narrow = v.to(dtype)
-    total = delta.new_zeros(cells, points, delta.shape[2])
+    parts = list(zip(x.split(rows), delta.split(rows, dim=1), strict=True))
+    narrow = v.to(x.dtype)
+    total = v.new_zeros(cells, points, delta.shape[2])
     slopes = []
     for inputs, derivative in parts:
-        z = torch.bmm(narrow, inputs.to(dtype).T.expand(cells, n, -1))
-        slope = (z > 0).to(dtype)
+        z = torch.bmm(narrow, inputs.T.expand(cells, n, -1))
+        slope = (z > 0).to(x.dtype)
         z *= slope
         slopes.append(slope)
         total += torch.bmm(z, derivative)
     size = torch.linalg.vector_norm(total, dim=2, keepdim=True)
-    direction = (total * inverse(size)).to(dtype)
+    direction = (total * inverse(size)).to(x.dtype)
     gradient = torch.zeros_like(v)
     for slope, (inputs, derivative) in zip(slopes, parts, strict=True):
         slope.mul_(torch.bmm(direction, derivative.mT))
-        gradient += torch.bmm(slope, inputs.to(dtype).expand(cells, -1, n))
+        gradient += torch.bmm(slope, inputs.expand(cells, -1, n))
     return size, gradient
