@@ -67,7 +67,7 @@ def maximise(x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> tuple[Tenso
     float64, and the best climb.
     The value is that of float64 at the v returned.
     """
-    climb = _climbing()
+    climb, x = _climbing(), x.double()
     if climb and x.numel() < LARGE:
         v = _peaks(climb, x, delta, v, effort)
     else:
