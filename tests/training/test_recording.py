@@ -218,7 +218,7 @@ def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(3): torch.ones(20_000_000)
 before = faults()
 for _ in range(10): torch.ones(20_000_000)
-print(faults() - before)
+print((faults() - before) * resource.getpagesize() / 80_000_000)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 1000
+    assert float(done.stdout) < 3  # of ten tensors; one may lie elsewhere than the one before it
