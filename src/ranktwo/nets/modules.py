@@ -116,10 +116,10 @@ class ModuleNet(Net):
 
     def call(self, weights: list[Tensor], x: Tensor) -> Tensor:
         """f, [N, c], of one net: weights [rows, columns] each, x [N, n]."""
-        return self._run(self._state(weights), x)
+        return self._run(self._state(weights), self._samples(x))
 
-    def _run(self, state: dict[str, Tensor], x: Tensor) -> Tensor:
-        return functional_call(self._module, state, (self._samples(x),))
+    def _run(self, state: dict[str, Tensor], samples: Tensor) -> Tensor:
+        return functional_call(self._module, state, (samples,))
 
     def _samples(self, x: Tensor) -> Tensor:
         """Rows x [..., n] as the module is given them, [..., *shape]."""
@@ -142,7 +142,7 @@ class ModuleNet(Net):
         """
 
         def loss(weights: list[Tensor], samples: Tensor, targets: Tensor, scale: Tensor) -> Tensor:
-            outputs = functional_call(self._module, self._state(weights), (samples,))
+            outputs = self._run(self._state(weights), samples)
             return losses.sample_losses(outputs[None], targets[None], task).sum() * scale
 
         def gradients(weights: list[Tensor], x: Tensor, targets: Tensor, scale: Tensor) -> list[Tensor]:
@@ -217,7 +217,7 @@ class ModuleNet(Net):
         try:
             state = self._state(weights)
             before = {key: one.clone() for key, one in state.items()}
-            outputs = self._run(state, x)
+            outputs = self._run(state, self._samples(x))
             if outputs.shape != y.shape:
                 self._refuse(f"gives {list(outputs.shape)} for 3 samples and {y.shape[1]} outputs; return [N, c]")
             changed = any(not torch.equal(one, before[key]) for key, one in state.items())

@@ -1,5 +1,6 @@
 """The normalisations of a layer's units. None of them mixes samples, so that every sample has a gradient of its own."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -61,8 +62,7 @@ class _Normalise(Function):
     def vmap(info: Any, places: tuple[int | None, ...], *inputs: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
         *tensors, groups, epsilon = inputs
         count = info.batch_size
-        together = [_together(tensor, place, count) for tensor, place in zip(tensors, places, strict=False)]
-        outputs = _Normalise.apply(*together, count * groups, epsilon)
+        outputs = _Normalise.apply(*_together(tensors, places, count), count * groups, epsilon)
         return tuple(output.unflatten(1, (count, -1)) for output in outputs), (1, 1, 1)
 
 
@@ -84,8 +84,7 @@ class _Gradients(Function):
     def vmap(info: Any, places: tuple[int | None, ...], *inputs: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
         *tensors, groups = inputs
         count = info.batch_size
-        together = [_together(tensor, place, count) for tensor, place in zip(tensors, places, strict=False)]
-        by_z, *by_vectors = _Gradients.apply(*together, count * groups)
+        by_z, *by_vectors = _Gradients.apply(*_together(tensors, places, count), count * groups)
         return (by_z.unflatten(1, (count, -1)), *(one.unflatten(0, (count, -1)) for one in by_vectors)), (1, 0, 0)
 
 
@@ -95,10 +94,12 @@ def _order(z: Tensor) -> torch.memory_format:
     return torch.channels_last if last else torch.contiguous_format
 
 
-def _together(tensor: Tensor | None, place: int | None, count: int) -> Tensor | None:
-    """A tensor of so many nets, whose axis is at `place`, as that of one net: its channels or groups side by side."""
-    if tensor is None:
-        return None
-    apart = tensor.unsqueeze(0).expand(count, *tensor.shape) if place is None else tensor.movedim(place, 0)
-    axis = min(1, apart.dim() - 2)
-    return apart.movedim(0, axis).flatten(axis, axis + 1)
+def _together(tensors: list[Any], places: tuple[int | None, ...], count: int) -> Iterator[Tensor | None]:
+    """Tensors of so many nets, whose axis is at `places`, as those of one net: channels or groups side by side."""
+    for tensor, place in zip(tensors, places, strict=False):
+        if tensor is None:
+            yield None
+            continue
+        apart = tensor.expand(count, *tensor.shape) if place is None else tensor.movedim(place, 0)
+        axis = min(1, apart.dim() - 2)
+        yield apart.movedim(0, axis).flatten(axis, axis + 1)

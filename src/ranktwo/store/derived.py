@@ -25,5 +25,10 @@ def write(path: Path, made: bytes, *facts: object) -> None:
 
 
 def digest(*facts: object) -> bytes:
-    """A hash of facts by what they look like in Python, 32 bytes."""
-    return hashlib.sha256(repr(facts).encode()).digest()
+    """A hash of facts, 32 bytes: of bytes themselves, and of anything else by what it looks like in Python."""
+    hashed = hashlib.sha256()
+    for fact in facts:
+        content = fact if isinstance(fact, bytes) else repr(fact).encode()
+        hashed.update(b"%d:" % len(content))  # else one fact could end where the next begins
+        hashed.update(content)
+    return hashed.digest()
