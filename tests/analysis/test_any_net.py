@@ -127,7 +127,7 @@ def test_a_net_that_is_not_finite_has_no_numbers_and_costs_the_others_nothing():
     facts = {"weight_decay": torch.tensor([0.1, 0.1, 0.1]), "batch_size": BATCH, "net": net}
     for row in layer_certificates(weights, x, targets, "multiclass", **facts):
         for name, values in row.items():
-            assert values[1].isnan(), name
+            assert values[1].isnan() or name == "sample_rank", name
             assert values[0].isnan() if values[2].isnan() else values[0] == values[2], name
 
 

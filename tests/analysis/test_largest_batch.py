@@ -6,7 +6,8 @@ import pytest
 import torch
 from textbook import MU, SAMPLES, frobenius, make_data, make_net, sample_gradients, setting
 
-from ranktwo.analysis.certificates.chain import layer_certificates, null_reason
+from ranktwo.analysis.certificates.chain import layer_certificates
+from ranktwo.analysis.certificates.table import why_no_bound
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 8, 9])
@@ -45,10 +46,8 @@ def test_full_batch_has_no_bound_and_says_why():
     rows = layer_certificates(make_net("binary", 2), x, targets, "binary", weight_decay=MU, batch_size=SAMPLES)
     for name in ("bound_lower", "bound_upper", "vacuity_lower", "vacuity_upper"):
         assert rows[0][name].isnan().all()
-        reason = null_reason(
-            name, norm=1.0, weight_decay=0.1, batch_size=SAMPLES, samples=SAMPLES, first=True, last=False
-        )
-        assert "differ in one sample" in reason
+    numbers = {name: value[0].item() for name, value in rows[0].items()}
+    assert "differ in one sample" in why_no_bound(numbers, 0.1, SAMPLES, SAMPLES)
     assert rows[0]["sample_min"].isfinite().all()
     with pytest.raises(ValueError, match="25 is not between"):
         layer_certificates(make_net("binary", 2), x, targets, "binary", weight_decay=MU, batch_size=25)

@@ -55,6 +55,7 @@ def study(dataset="toy", decays=(0.0, 0.1, 0.2), seeds=3, status="ok", split=0, 
         "optimum_residual_2": lambda mu, seed: falls(mu, seed) if mu else None,
         "optimum_effective_rank": lambda mu, seed: 2 + seed if mu else None,
         "relative_gap": 0.01,
+        "sample_rank": 1,
         "vacuity_lower": 0.5,
         "vacuity_upper": 0.8,
         "data_floor": 0.05,
@@ -108,7 +109,9 @@ def effect_of(values, splits=False):
     return Effect.of(pandas.Series(values, index=pandas.MultiIndex.from_tuples(places, names=["split", "seed"])))
 
 
-NO_LAYERS = pandas.DataFrame({"cell": [], "matrix": [], "depth": []})
+NO_LAYERS = pandas.DataFrame(
+    {name: [] for name in ("cell", "matrix", "depth", "rows", "columns", "sample_rank", "residual_sample_rank")}
+)
 """Rows of layers.parquet where no test asks for more."""
 
 

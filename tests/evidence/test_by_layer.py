@@ -45,7 +45,7 @@ def test_no_verdict_is_of_two_architectures():
     """Nets of gelu that break the theorem and keep their rank say nothing of nets of relu, however many they are."""
     gelu = study(activation="gelu", residual_1=0.95, residual_2=0.5, decays=(0.0, 0.05, 0.1, 0.2), seeds=5)
     gelu["cell"] += "-gelu"
-    rows = judge(gelu, study())
+    rows = judge(gelu, study(), study(batch_size=8))
     for claim in ("C1", "C2", "C3", "C3b"):
         shown = rows[(rows["claim"] == claim) & rows["headline"]]
         assert set(shown["architecture"]) == {"mlp"}
@@ -123,6 +123,18 @@ def test_where_a_sample_has_a_higher_rank_the_distance_from_it_is_judged_too():
     assert part["verdict"] == "supported" and part["sample_rank"] == 4
     assert part["effect_name"].startswith("d_R/||conv||, relative distance to rank R = 4")
     assert set(rows.loc[rows["rule"] == "residual_sample_rank", "matrix"]) == {"V", "conv"}
+
+
+def test_the_theorem_is_judged_by_the_rank_that_it_speaks_of():
+    """A V of full rank R is within any bound; d_1 above the bound breaks no theorem of rank R > 1, and d_R does."""
+    cells = study(net="convnet", widths="8-8", residual_1=0.95, sample_rank=4)
+    for shape, rank, distance, verdict in (
+        ((8, 9), 4, 0.3, "supported"),
+        ((8, 9), 4, 0.81, "contradicted"),
+        ((4, 9), 4, 0.0, "trivial"),
+    ):
+        layers = layers_of(cells, V=(shape, rank, {"residual_sample_rank": distance}))
+        assert one(judge(cells, layers=layers), "C3")["verdict"] == verdict, (shape, distance)
 
 
 def falls_by(least):

@@ -51,6 +51,13 @@ def near(mu, seed):
 
 EXPLICIT_VACUOUS = dict.fromkeys(EXPLICIT, 5.0)
 TWO_WIDE = {"vc_bound_dense": 0.3, "vc_bound_rank_2": lambda mu, s: 0.4 + 0.001 * s}
+
+
+def of_two_sizes(**changes):
+    """Two families: nets of another batch size, as they are in `study`, beside nets with these changes."""
+    return pandas.concat([study(**changes), study(batch_size=8)])
+
+
 CASES = [
     ("C1", "supported", study()),
     ("C1", "contradicted", study(residual_2=0.5)),
@@ -80,9 +87,11 @@ CASES = [
     ("C3", "inconclusive", study(vacuity_lower=0.5, vacuity_upper=4.0)),
     ("C3", "inconclusive", study(vacuity_upper=spread(0.8, 1.2))),
     ("C3", "inconclusive", study(vacuity_lower=lambda mu, s: 2.0 if mu == 0.2 else 0.9, vacuity_upper=4.0)),
-    ("C3b", "supported", study()),
+    ("C3b", "supported", of_two_sizes()),
     ("C3b", "contradicted", study(residual_2=0.5)),
-    ("C3b", "inconclusive", study(residual_2=spread(0.05, 0.13))),
+    ("C3b", "contradicted", of_two_sizes(residual_2=lambda mu, s: 0.5 if mu else 0.9)),
+    ("C3b", "inconclusive", of_two_sizes(residual_2=spread(0.05, 0.13))),
+    ("C3b", "inconclusive", study()),
     ("C3b", "trivial", study(inputs=2)),
     ("C4", "supported", study()),
     ("C4", "contradicted", study(**TWO_WIDE)),
@@ -243,6 +252,7 @@ def test_a_data_set_is_judged_by_its_plain_family_and_the_others_are_shown():
     assert other["verdict"] == "contradicted" and not other["headline"]
     assert one(rows, "C3b")["verdict"] == "contradicted"
     assert one(rows, "C3b")["note"] == "greatest of 2: label noise 0.2"
+    assert one(judge(plain), "C3b")["note"] == "one family: nothing varies"
     assert one(judge(noisy), "C1")["verdict"] == "contradicted"
     full = study(batch_size=50, decays=(0.0, 0.1, 0.2, 0.4), residual_2=0.5)
     assert one(judge(full, plain), "C1")["verdict"] == "supported"
@@ -373,7 +383,8 @@ def test_the_command_writes_rows_markdown_and_latex(tmp_path, monkeypatch):
     first = markdown.splitlines()
     assert first[0].split("|")[1].strip() == "claim"
     for claim, line in zip(CLAIMS.values(), first[2 : 2 + len(CLAIMS)], strict=True):
-        assert line.startswith(f"| {claim.id}: {claim.words} ")
+        words = claim.words.replace("|", r"\|")
+        assert line.startswith(f"| {claim.id}: {words} ")
     assert "| C1      | a_b        | supported" in markdown
     assert "- a_b: 3 unfit, at weight decay 0.2" in markdown
     rows_of_tables = [line for line in first if line.startswith("|")]
@@ -410,7 +421,7 @@ from ranktwo.report import numbers, pages
 from ranktwo.report.verdicts import page
 
 cells = gaps.read_cells(Path(sys.argv[1]))
-rows = verdicts.verdicts(cells, pandas.DataFrame({"cell": [], "depth": []}), Limits())
+rows = verdicts.verdicts(cells, pandas.DataFrame({name: [] for name in sys.argv[2:]}), Limits())
 macros = [macro[:2] for macro in numbers.macros(rows, cells.rows)]
 found = {"claims": list(verdicts.claims()), "rows": rows[["claim", "dataset", "verdict", "note"]].to_dict("records")}
 found |= {"page": pages.to_markdown("", *page(rows, cells.rows)), "macros": macros}
@@ -424,7 +435,7 @@ def test_a_new_claim_is_one_file(tmp_path):
     path = tmp_path / "gaps.parquet"
     files.write_parquet(path, as_table(study()), {"provenance": {"stage": "gaps"}})
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    command = [sys.executable, "-c", ASKED, str(path)]
+    command = [sys.executable, "-c", ASKED, str(path), *NO_LAYERS]
     found = json.loads(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
     assert found["claims"] == [*CLAIMS, "C10"]
     last = {"claim": "C10", "verdict": "supported"}

@@ -193,6 +193,16 @@ def records_of(cells: dict[str, Cell], **more):
     return recording.train(cells, data, snapshots=4, device="cpu", progress=bar, **more)
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_nets_that_all_diverge_are_recorded_as_they_are_found(noise):
+    wild = dict(activation="leaky-relu", learning_rate=1e9, label_noise=noise, steps=300)
+    records = records_of({name: a_cell(**wild, seed=seed) for seed, name in enumerate("abc")})
+    for record in records.values():
+        assert 1 <= record.diverged < 300
+        assert record.weights["V"][0].isfinite().all() and record.weights["V"][-1].isnan().all()
+        assert record.history["test_loss"][0] is not None and record.history["test_loss"][-1] is None
+
+
 def test_a_training_that_is_broken_off_goes_on_with_the_same_numbers_and_its_files_hold_all(tmp_path):
     cells = {"a": a_cell(**DATA), "b": a_cell(**DATA, weight_decay=0.3, seed=1), "c": a_cell(**DATA, learning_rate=1e9)}
     whole = records_of(cells)

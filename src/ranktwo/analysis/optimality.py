@@ -52,7 +52,9 @@ COLUMNS = {
         "Upper bound of P - P*, P* the least P of any net of any width; as good as the search behind `dual_ratio`.",
         unit=LOSS_UNIT,
     ),
-    "relative_gap": column(REAL, "`duality_gap`/`objective`: share of P that a better net could save.", headline=True),
+    "relative_gap": column(
+        REAL, "`duality_gap`/`objective`: upper bound of the share of P that a better net could save.", headline=True
+    ),
     "least_neuron": column(REAL, "Least h(v_j/||v_j||)/mu of the live neurons; 1 for each at a minimum of P."),
     "greatest_neuron": column(REAL, "Greatest of them. A neuron is live if ||u_j|| ||v_j|| is above 1e-6 of the most."),
     "balance": column(

@@ -24,8 +24,9 @@ COLUMNS = {
     "status": column(
         TEXT,
         "`diverged`: a weight or loss became non-finite. `collapsed`: the norm of V ended below "
-        "`status.collapsed_norm` of its initial one. `unfit`: `fit_linear` ended below `status.fit_linear`, or "
-        "`fit_free` below `status.fit_free`. `ok`: none of these. The first that applies.",
+        "`status.collapsed_norm` of its initial one. `unfit`: the net has no skill on its training rows, or "
+        "`fit_linear` is below `status.fit_linear`, or `fit_free` below `status.fit_free`; one that is null does not "
+        "count. `ok`: none of these. The first that applies.",
     ),
     "fit_linear": column(
         REAL,

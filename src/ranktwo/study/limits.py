@@ -14,4 +14,4 @@ class Limits:
     negligible_gain: float = 0.02
     """A share of the loss without weight decay; a gain below this is no gain."""
     prediction: float = 0.05
-    """V has the rank of the minimiser if the two differ by less: in d_2/||V||, or in ln of the effective rank."""
+    """V is like the minimiser if the two differ by less in d_2/||V||; of ln of the effective rank the same is asked."""

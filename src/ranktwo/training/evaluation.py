@@ -86,8 +86,11 @@ class Evaluation:
         self._noise = torch.tensor(noise, dtype=torch.float64)
         self._x, self._test_x = x, test_x.to(x.device)
         self._clean, self._test = (targets(y, task, outputs).to(x.device) for y in (labels, test_y))
-        levels = [expected_targets(test_y, task, outputs, level).to(x.device) for level in noise]
-        self._noisy_test = torch.stack(levels) if self._noise.any() else None
+        self._noisy_test: Tensor | None = None
+        """What test targets are expected to be with the noise of each cell; None where that is not asked for."""
+        if task != "regression" and self._noise.any():
+            levels = [expected_targets(test_y, task, outputs, level).to(x.device) for level in noise]
+            self._noisy_test = torch.stack(levels)
 
     def measure(self, training: Training) -> dict[str, Tensor]:
         """Loss, accuracy and R^2 of each part for the cells still trained, [K] float64, by the names of COLUMNS.
@@ -98,7 +101,7 @@ class Evaluation:
         result = self._scores("train", stack, stack.x, stack.targets) | self._scores(
             "test", stack, self._test_x, self._test
         )
-        if self._noisy_test is None:
+        if not self._noise.any():
             equal = {"clean_train": "train", "noisy_test": "test"}
             return result | {
                 f"{part}_{metric}": result[f"{other}_{metric}"]
@@ -114,6 +117,7 @@ class Evaluation:
                 "noisy_test_r2": 1 - loss / variance,
                 "noisy_test_accuracy": loss * math.nan,
             }
+        assert self._noisy_test is not None
         loss, _ = evaluate(stack.net, stack.weights, self._test_x, self._noisy_test[training.alive], self._task)
         right = result["test_accuracy"]
         accuracy = right * (1 - p) + (1 - right) * p / (self._classes - 1)

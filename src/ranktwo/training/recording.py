@@ -217,6 +217,8 @@ class _Slice:
             norms = torch.linalg.matrix_norm(training.stack.weights[0].double()).cpu()
             norm_before = dict(zip(training.alive.tolist(), norms.tolist(), strict=True))
             training.advance_to(step, count)
+            if not len(training.alive):
+                return
             self._record(index, lag, norm_before)
 
     def _record(self, index: int, lag: int, norm_before: dict[int, float]) -> None:

@@ -28,7 +28,7 @@ def bartlett2017_rate(net: Net) -> float:
     """Bartlett, Foster, Telgarsky 2017 (1706.08498), Thm 1.1: sqrt(sum ||x||^2) R ln(width) / (gamma N).
 
     R = prod s(W_l) (sum_l (d_l / s(W_l))^(2/3))^(3/2), d_l = sum over rows of ||W_l - W_l(0)||; the reference matrices
-    are the initial ones, and the width is the largest of all dimensions.
+    are the initial ones, and the width is the largest of all dimensions. Written as others quote the theorem.
     """
     return net.total_input * bartlett_complexity(net) * log(net.shapes.max()) / (net.gamma * net.samples)
 
@@ -42,7 +42,8 @@ def bartlett_complexity(net: Net) -> float:
 def neyshabur2018_rate(net: Net) -> float:
     """Neyshabur, Bhojanapalli, Srebro 2018 (1707.09564), Thm 1, without its ln(L N / delta).
 
-    sqrt(B^2 L^2 h ln(L h) prod s(W_l)^2 sum ||W_l||^2/s(W_l)^2 / (gamma^2 N)), h the largest layer.
+    sqrt(B^2 L^2 h ln(L h) prod s(W_l)^2 sum ||W_l||^2/s(W_l)^2 / (gamma^2 N)), h the largest layer. Written as others
+    quote the theorem.
     """
     depth, h = len(net.weights), net.shapes[:, 0].max()
     lipschitz = net.largest_input * net.spectral.prod() / net.gamma

@@ -7,7 +7,7 @@ its weight decay in torch's convention (c_i W is added to the gradient), c_i = m
 Throughout a_i = g_i + c_i W; G_S is the mean of a_i over a batch S, G over all samples; q = min(out, in);
 s_1 >= ... >= s_q are singular values, d_r = sqrt(sum_{i>r} s_i^2) is the distance to the nearest matrix of rank r
 (Eckart & Young), ||.|| the Frobenius norm. Everything is float64 and exact, up to rounding, for every matrix of any net
-whose samples do not mix; of dense layers no g_i is stored. Undefined numbers are nan here, and `null_reason` says why.
+whose samples do not mix; of dense layers no g_i is stored. Undefined numbers are nan here.
 """
 
 import math
@@ -62,7 +62,8 @@ COLUMNS = {
     ),
     "data_floor": column(
         REAL,
-        "Relative distance of the normalised inputs of V, the data, from rank one: no training gets vacuity below.",
+        "Relative distance of the normalised inputs of V, the data, from rank one. No training gets `vacuity_lower` "
+        "below it. Null where the decay differs between samples: the bound is for the greatest decay there.",
         headline=True,
     ),
     "gradient_norm": column(REAL, "||G||, G the gradient over all training samples with decay."),
@@ -89,17 +90,6 @@ COLUMNS = {
         "1e-3 of the longest are left out.",
         headline=True,
     ),
-}
-
-NEEDS_SMALLER_BATCH = frozenset({"bound_lower", "bound_upper", "vacuity_lower", "vacuity_upper"})
-NEEDS_DECAY = NEEDS_SMALLER_BATCH | {
-    "sample_min",
-    "sample_max",
-    "weyl_slack",
-    "weyl_gap",
-    "weyl_tightness",
-    "mean_residual_1",
-    "mean_residual_2",
 }
 
 
@@ -139,7 +129,8 @@ def layer_certificates(
       same over ||W||: from 1 on the bound says nothing. The bound of Chen, Yi, Yang (arXiv 2410.02176) lies between
       the two ends. (2B - 1) eps_batch / mu may be below `sample_max`; the two ends never are.
     - `data_floor` is that of `data_floor(x)`: at most sample_max/||W||, so at most `vacuity_lower`. It is nan for all
-      matrices but the first, as the inputs of the others are what training makes them.
+      matrices but the first, as the inputs of the others are what training makes them, and where the decay differs
+      between samples, as `vacuity_lower` may be below sample_max/||W|| then.
     - `gradient_norm` is ||G||. `weyl_slack`, ||G||_2/mu, bounds `weyl_gap`, max_i |s_i(W) - s_i(gbar)/mu|, gbar the
       mean of g_i (Weyl for W and -gbar/mu, whose difference is G/mu). `weyl_tightness` is gap/slack, at most 1 until
       the gap is rounding only, about 1e-15 s_1.
@@ -170,6 +161,7 @@ def layer_certificates(
     x, targets = x.double(), targets.double()
     decay = weight_decay.double().reshape(cells, -1).expand(cells, samples)
     floor = data_floor(x) if input_floor is None else input_floor
+    equal = decay.amax(1) == decay.amin(1)
 
     if isinstance(net, ModuleNet):
         rows, places = _of_modules(net, weights, x, targets, task, decay, batch_size, meter), list(net.places.values())
@@ -182,37 +174,11 @@ def layer_certificates(
         finite, of_data = values.pop("finite"), values.pop("of_data")
         rank = sample_rank(places[layer], weight)
         column = _columns(or_zero(weight, finite), decay, batch_size, rank, **values)
-        column["data_floor"] = torch.where(of_data, floor, math.nan)
+        column["data_floor"] = torch.where(of_data & equal, floor, math.nan)
         column["directions"] = distinct_directions(weight)
-        columns.append({name: torch.where(finite, value, math.nan) for name, value in column.items()})
+        known = {name: torch.where(finite, value, math.nan) for name, value in column.items()}
+        columns.append(known | {"sample_rank": column["sample_rank"]})  # it is known of a diverged net, too
     return columns
-
-
-def null_reason(
-    column: str, *, norm: float, weight_decay: float, batch_size: int, samples: int, first: bool, last: bool
-) -> str | None:
-    """Why a nan in a column of `layer_certificates` is undefined; None if there is no reason for one.
-
-    norm: of that row's matrix; weight_decay: the mean of the samples'; first, last: whether the matrix is that of its
-    net.
-    """
-    if not math.isfinite(norm):
-        return "the weights or the gradients are not finite"
-    if column in NEEDS_DECAY and weight_decay == 0:
-        return "weight decay is zero and the bound divides by it"
-    if column in NEEDS_SMALLER_BATCH and batch_size == samples:
-        return "the batch is the whole training set: no two batches differ in one sample"
-    if column == "data_floor" and not first:
-        return "the matrix's inputs are not the data"
-    if column == "dead_fraction" and last:
-        return "the last matrix has no hidden units"
-    if norm == 0:
-        return "the weight matrix is zero"
-    if column == "weyl_tightness":
-        return "the mean gradient with decay is exactly zero"
-    if column == "scale_invariance":
-        return "the mean gradient is exactly zero"
-    return None
 
 
 Rows = list[list[dict[str, Tensor]]]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ranktwo.analysis.certificates import chain, collapse, pairs, trajectory
-from ranktwo.analysis.certificates.chain import layer_certificates, null_reason
+from ranktwo.analysis.certificates.chain import layer_certificates
 from ranktwo.analysis.certificates.collapse import critical_decays
 from ranktwo.analysis.certificates.directions import data_floor
 from ranktwo.analysis.certificates.pairs import pair_certificate
@@ -88,7 +88,7 @@ def certificates(inputs: Inputs) -> pyarrow.Table:
         for number, (cell, record) in enumerate(inputs.records.items()):
             for layer, matrix in zip(numbers, record.weights, strict=True):
                 row = {name: values[number] for name, values in layer.items()}
-                row["null_reason"] = _row_reason(row, record.cell["weight_decay"], batch_size, size)
+                row["null_reason"] = why_no_bound(row, record.cell["weight_decay"], batch_size, size)
                 m, n = record.weights[matrix].shape[1:]
                 row |= record.cell | {"cell": cell, "step": step, "matrix": matrix, "rows": m, "columns": n}
                 row |= {"critical_decay": critical[number], "not_covered": not_covered}
@@ -119,16 +119,14 @@ def _pair_bounds(
     return result
 
 
-def _row_reason(row: dict[str, float], weight_decay: float, batch_size: int, size: int) -> str | None:
-    """Why the paper's bound is null in a row; null if it is not."""
+def why_no_bound(row: dict[str, float], weight_decay: float, batch_size: int, samples: int) -> str | None:
+    """Why the paper's bound is null in a row, `weight_decay` the mean of the samples'; None if it is not."""
     if math.isfinite(row["vacuity_upper"]):
         return None
-    return null_reason(
-        "vacuity_upper",
-        norm=row["norm"],
-        weight_decay=weight_decay,
-        batch_size=batch_size,
-        samples=size,
-        first=False,
-        last=False,
-    )
+    if not math.isfinite(row["norm"]):
+        return "the weights or the gradients are not finite"
+    if weight_decay == 0:
+        return "weight decay is zero and the bound divides by it"
+    if batch_size == samples:
+        return "the batch is the whole training set: no two batches differ in one sample"
+    return "the weight matrix is zero" if row["norm"] == 0 else None

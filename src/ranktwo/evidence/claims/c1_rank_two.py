@@ -91,8 +91,8 @@ def rank_two_where_it_generalizes(data: DataSet, limits: Limits) -> Iterator[Fin
 
 @claim(
     "C1c",
-    words="(ours) at a typical weight decay, V is of about rank two",
-    objection="Which decays are typical is the study's choice.",
+    words="(ours) on average over the weight decays that fit, V is of about rank two",
+    objection="Which decays there are to average over is the study's choice.",
 )
 def rank_two_at_any_decay(data: DataSet, limits: Limits) -> Iterator[Finding]:
     """The rank-two residual as a mean over all decays above 0 at which every replicate is ok."""

@@ -24,8 +24,8 @@ def _both_tasks(own: pandas.DataFrame) -> tuple[str, str]:
     "C2",
     words="V falls to low rank with weight decay, and is not of low rank without",
     paper="WD is a necessary condition for inducing this low-rank bias across both regression and classification tasks",
-    objection="That other training without decay makes no low rank either is not tested: necessity is shown against "
-    "plain SGD, at the study's number of steps.",
+    objection="Only the study's own training without decay is tested, at the study's number of steps. Another way of "
+    "training without decay might make V low rank.",
     combine=Combination(_both_tasks, f"{for_all.criterion} Supported only if both tasks are in the study."),
 )
 def necessary(data: DataSet, limits: Limits) -> Iterator[Finding]:

@@ -38,8 +38,8 @@ def generalizes_better(data: DataSet, limits: Limits) -> Iterator[Finding]:
                 yield Finding(
                     rule=meaning + (" low rank" if np.isfinite(most) else " any rank"),
                     effect=effect,
-                    effect_name=f"{words} without weight decay minus at the decay of least test loss{which}, chosen by "
-                    "other splits, as a share of that without decay",
+                    effect_name=f"fall of the {words} from no weight decay to the decay of least test loss{which}, "
+                    f"which other splits choose, as a share of the mean {words} without decay",
                     criterion=f"Supported if the interval lies above {nil:g}, contradicted if below: a gain of less "
                     "than that is none.",
                     threshold=nil,

@@ -1,4 +1,4 @@
-"""Claim C6, which is ours and not the paper's: the rank of V is that of the minimiser of the decayed loss."""
+"""Claim C6, which is ours and not the paper's: V is as far from rank two as the minimiser of the decayed loss."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from ranktwo.study.limits import Limits
 
 @claim(
     "C6",
-    words="(ours) a two-layer net's V has the rank of the minimiser of the decayed loss",
+    words="(ours) a two-layer net's d_2/||V|| is about that of the minimiser of the decayed loss",
     objection="Where the loss is flat, nets of nearly the least loss differ in rank; the minimiser's own rank is "
     "uncertain by what its gap leaves open.",
 )

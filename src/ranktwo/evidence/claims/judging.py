@@ -1,4 +1,4 @@
-"""How a claim is judged, from gaps.parquet alone: in each data set, and over all of them.
+"""How a claim is judged, from gaps.parquet and layers.parquet: in each data set, and over all of them.
 
 A *setting* is all axes but split and seed, a *family* all axes but these and weight decay. Every family is judged; a
 data set's verdict is that of its main family: the one with the most cells among those with clean labels, constant

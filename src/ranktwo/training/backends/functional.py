@@ -39,14 +39,15 @@ class FunctionalSteps:
         assert isinstance(net, ModuleNet)
         self._net, self._task = net, nets.task
         self._channels_last = net.convolves and nets.x.device.type == "cpu"
-        self._x, self._targets, self._full = nets.x, nets.targets, nets.full_batches
+        self._x, self._targets = nets.x, nets.targets
         self._weights, self._slots, self._matrices = nets.weights, nets.slots, len(net.matrices)
         self._scratch = [[torch.empty_like(matrix) for matrix in slot] for slot in nets.slots]
         self._optimizer = nets.optimizer
         self._gradients: Callable[..., list[Tensor]] | None = None
         self._rest = nets.optimizer.vectors or nets.optimizer
         cells = torch.arange(len(nets.weights[0]), device=nets.x.device)
-        spare = max(math.ceil(SPARE / self._least_held(nets)), FEWEST - len(cells))
+        # Without nets, once all have diverged, there is none to be a spare one.
+        spare = max(math.ceil(SPARE / self._least_held(nets)), FEWEST - len(cells)) if len(cells) else 0
         self._run = torch.cat([cells, cells[:1].expand(spare)])
         """The nets that are run, the spare ones last."""
         self._of = nets.seed_of.to(nets.x.device)[self._run]
