@@ -2,7 +2,7 @@
 
     python benchmarks/run.py                                # all sections; half an hour
     python benchmarks/run.py steps --rounds 3 --batch 16    # one of them
-    python benchmarks/run.py --output FOLDER                # writes FOLDER/benchmarks.json and FOLDER/benchmarks.md
+    python benchmarks/run.py --output FOLDER                # writes FOLDER/benchmarks.json and .md after each section
 
 Sections: ceilings (rates of the machine), steps (three training loops), rivals (the same steps of as many nets at once
 by JAX, torch.func, and stacked products with autograd; each where it is installed), nets (every kind of net and
@@ -406,6 +406,15 @@ def _markdown(machine: dict[str, str], results: dict[str, Rows], command: str) -
         yield f"## {name}\n\n{' '.join((SECTIONS[name].__doc__ or '').split())}\n\n{_table(rows)}"
 
 
+def _write(folder: Path, machine: dict[str, str], results: dict[str, Rows]) -> None:
+    """Write what has been measured so far, as JSON and as a page."""
+    command = " ".join(["python", *sys.argv])
+    with files.replacing(folder / "benchmarks.json") as temporary:
+        temporary.write_text(json.dumps({"command": command, "machine": machine, "results": results}, indent=1))
+    with files.replacing(folder / "benchmarks.md") as temporary:
+        temporary.write_text("\n\n".join(_markdown(machine, results, command)) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], help="all, if none is named")
@@ -436,13 +445,8 @@ def main() -> None:
     for name in arguments.sections or [name for name in SECTIONS if name not in LONG]:
         results[name] = SECTIONS[name](arguments)
         print(f"\n{name}\n{_table(results[name])}", flush=True)
-    if arguments.output:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        command = " ".join(["python", *sys.argv])
-        with files.replacing(arguments.output / "benchmarks.json") as temporary:
-            temporary.write_text(json.dumps({"command": command, "machine": machine, "results": results}, indent=1))
-        with files.replacing(arguments.output / "benchmarks.md") as temporary:
-            temporary.write_text("\n\n".join(_markdown(machine, results, command)) + "\n")
+        if arguments.output:  # after every section: if a later one fails, these are not lost
+            _write(arguments.output, machine, results)
 
 
 if __name__ == "__main__":

@@ -287,6 +287,7 @@ def test_certificates(trained):
         pairs = [
             np.linalg.norm(w + (g[i] - g[j]) / (c[i] - c[j])) for i in range(SIZE) for j in range(i) if c[i] != c[j]
         ]
+        floor = math.sqrt(1 - np.linalg.eigvalsh(unit.T @ unit / SIZE)[-1])
         expected = {
             "norm": norm,
             "d_1": tail(s, 1),
@@ -302,7 +303,7 @@ def test_certificates(trained):
             "bound_upper": factor * size.max(),
             "vacuity_lower": factor * lower / norm,
             "vacuity_upper": factor * size.max() / norm,
-            "data_floor": math.sqrt(1 - np.linalg.eigvalsh(unit.T @ unit / SIZE)[-1]) if first else math.nan,
+            "data_floor": floor if first and c.min() == c.max() else math.nan,
             "gradient_norm": np.linalg.norm(whole),
             "weyl_slack": slack,
             "weyl_gap": gap,

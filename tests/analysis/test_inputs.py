@@ -10,7 +10,6 @@ import pyarrow
 import pytest
 from support import ROOT, a_cell
 
-from ranktwo.analysis.inputs import Inputs
 from ranktwo.data import dataset, preparation
 from ranktwo.data.labels import targets
 from ranktwo.data.options import Options
@@ -74,12 +73,7 @@ def test_an_analysis_of_an_unknown_name_is_refused_in_a_sentence(run_analysis, c
     assert "spectre is no analysis; analyses are baseline, bounds, " in capsys.readouterr().err
 
 
-def test_an_analysis_without_its_data_set_says_what_to_name():
-    with pytest.raises(UserError, match="toy: this analysis reads the data set; name its file with --dataset"):
-        Inputs(stack="toy", records={}).dataset()
-
-
-def test_the_marks_say_what_each_analysis_reads_and_has_rows_of():
+def test_the_marks_say_what_each_analysis_has_rows_of_and_reads_of_the_config():
     found = {name: entry.settings for name, entry in registry.entries("analysis").items()}
     assert {name: facts["rows"] for name, facts in found.items()} == {
         "baseline": "cell",
@@ -90,7 +84,6 @@ def test_the_marks_say_what_each_analysis_reads_and_has_rows_of():
         "spectra": "cell, snapshot, and matrix or product",
         "truncation": "cell",
     }
-    assert [name for name, facts in found.items() if not facts.get("data", True)] == ["spectra"]
     assert {name: facts["settings"] for name, facts in found.items() if "settings" in facts} == {"bounds": "bounds"}
 
 
@@ -133,7 +126,7 @@ def schema():
     return columns.schema({**CELL, **COLUMNS})
 
 
-@analysis(rows="cell", schema=schema, data=False)
+@analysis(rows="cell", schema=schema)
 def first_corners(inputs: Inputs) -> pyarrow.Table:
     \"\"\"The first entry of V.\"\"\"
     rows = [{"cell": name, "corner": float(record.net(-1)[0][0, 0])} for name, record in inputs.cells("corners")]
@@ -174,7 +167,7 @@ if "first-corners" not in registry.entries("analysis"):
 v = torch.tensor([[[0.0, 0.0], [0.0, 0.0]], [[4.0, 0.0], [0.0, 3.0]]])
 cell = {axis: None for axis in registry.load("analysis", "spectra").__globals__["CELL_COLUMNS"]}
 cell |= {"outputs": 1, "decay_rule": "constant"}
-inputs = Inputs(stack="it", records={"a": Record(cell=cell, identity="", steps=[0, 9], weights={"V": v})})
+inputs = Inputs(stack="it", records={"a": Record(cell=cell, identity="", steps=[0, 9], weights={"V": v})}, data=None)
 path, corners = Path(sys.argv[1]), registry.load("analysis", "first-corners")
 files.write_parquet(path, corners(inputs), {"provenance": {"stage": "it"}})
 print("corner", files.read_parquet(path, "it")[0].to_pylist())

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 
 def made(folder=Path("nowhere"), **options):
-    return prepare("it", Options(**options), folder, download=False)
+    # The model of options knows no source of a test.
+    return prepare("it", Options.model_construct(**options), folder, download=False)
 
 
 def rows_of(tensors, part):

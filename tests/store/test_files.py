@@ -10,6 +10,7 @@ import time
 
 import pyarrow
 import pytest
+import safetensors.torch
 import torch
 
 from ranktwo.errors import UserError
@@ -109,12 +110,18 @@ def test_no_flipped_bit_is_read_as_good(tmp_path, reader):
 
 
 def test_a_file_of_somebody_else_or_of_another_stage_is_refused(tmp_path):
+    """And left where it is: somebody may have named the wrong file."""
     pyarrow.parquet.write_table(TABLE, tmp_path / "other.parquet")
-    with pytest.raises(UserError, match="not written by ranktwo"):
+    with pytest.raises(UserError, match="was not written by ranktwo; name another file"):
         read_table(tmp_path / "other.parquet")
     files.write_parquet(tmp_path / "spectra.parquet", TABLE, {"provenance": {"stage": "spectra"}})
-    with pytest.raises(UserError, match="made by spectra, not by gaps"):
+    with pytest.raises(UserError, match="was made by the stage spectra, not by gaps; name another file"):
         read_table(tmp_path / "spectra.parquet")
+    for metadata in (None, {"format": "pt"}):
+        safetensors.torch.save_file({"x": torch.ones(2)}, tmp_path / "model.safetensors", metadata)
+        with pytest.raises(UserError, match="was not written by ranktwo; name another file"):
+            files.read_tensors(tmp_path / "model.safetensors")
+    assert sorted(os.listdir(tmp_path)) == ["model.safetensors", "other.parquet", "spectra.parquet"]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

@@ -60,6 +60,7 @@ def write_runs(results: Path, job: Job, cells: list[Cell] | None = None, device:
         )
     folder = results / "runs" / job.stack
     paths = folder / "weights.safetensors", folder / "history.parquet"
+    made = {name: one.with_weights(schedules.kept_steps(one.steps, job.keep)) for name, one in made.items()}
     records.write_records(*paths, made, LOSS, origin("train")["provenance"])
 
 

@@ -11,7 +11,7 @@ from support import ROOT
 
 from ranktwo.errors import UserError
 from ranktwo.study import config
-from ranktwo.study.axes import AXES, Axis
+from ranktwo.study.axes import AXES, Axis, widths_of, widths_text
 
 GRID = {
     "dataset": "digits",
@@ -79,6 +79,12 @@ def test_an_axis_is_one_value_or_a_list_of_values_of_its_kind(axis):
     if axis.words():
         with pytest.raises(UserError, match=f"did you mean {axis.words()[0]}"):
             read_axis(axis.name, axis.words()[0][:-1])
+
+
+@pytest.mark.parametrize(("widths", "text"), [((128,), "128"), ((64, 32), "64-32")])
+def test_widths_are_read_as_they_are_written(widths, text):
+    assert widths_text(widths) == text
+    assert widths_of(text) == widths_of(list(widths)) == widths
 
 
 def test_the_widths_of_deeper_nets_are_lists_in_the_list_of_values():

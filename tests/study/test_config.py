@@ -84,6 +84,14 @@ def test_the_model_knows_what_the_code_knows():
     stacked = SCHEMA["properties"]["stack"]
     assert stacked["items"]["enum"] == [name for name, axis in AXES.items() if axis.stacks]
     assert set(stacked["default"]) <= set(stacked["items"]["enum"])
+    table = config.keys()
+    help = {key: text for key, *_, text in table}
+    marks = {f"grids[].{name}": axis.mark for name, axis in AXES.items() if axis.mark}
+    for key, mark in (marks | {"datasets.NAME.source": "source"}).items():
+        for entry in registry.entries(mark).values():
+            assert f"`{entry.name}`: {entry.summary}" in help[key]
+    for part in ("decay_ratio (mu/mu_c)", "decay_time (eta mu T)", "batch_over_decay (B/(eta mu))"):
+        assert part in help["figures.NAME.plane.x"]
 
 
 def test_defaults_of_a_data_set_are_those_of_its_preparation():

@@ -163,6 +163,15 @@ def test_the_plan_of_what_is_new_is_about_as_large_as_what_is_written(tmp_path):
     assert plan.bytes_written("train", stack) == pytest.approx(written, rel=0.2)
 
 
+def test_cells_without_the_weights_that_are_to_be_kept_are_new(tmp_path):
+    [job, _] = made(tmp_path, STUDY)
+    write_dataset(tmp_path, "toy", job.options)
+    few = replace(job, keep="last")
+    write_runs(tmp_path, few)
+    assert plan.read(few, tmp_path).new == []
+    assert plan.read(job, tmp_path).new == list(job.cells)
+
+
 @pytest.mark.parametrize("change", ["options", "checksum", "snapshots", "weights", "history", "other weights"])
 def test_what_other_numbers_come_from_is_new(tmp_path, change):
     [job, _] = made(tmp_path, STUDY)

@@ -35,3 +35,8 @@ def test_the_first_splits_alone_have_problems(splits, expected):
     found = problems(cells, splits)
     assert [one.split for one in found] == expected
     assert {one.weight_decays for one in found} == {(0.2, 0.1)}
+
+
+def test_a_split_without_a_problem_does_not_take_the_place_of_one_that_has_one():
+    cells = [a_cell(split=0, optimizer="adamw"), a_cell(split=1)]
+    assert [problem.split for problem in problems(cells, 1)] == [1]

@@ -1,5 +1,6 @@
 """A stack whose cells have several splits: each cell's numbers are those of a stack of its split alone."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from ranktwo.analysis.inputs import load_records
 from ranktwo.data import dataset, preparation
 from ranktwo.data.options import Options
 from ranktwo.errors import UserError
-from ranktwo.store import files, records
+from ranktwo.store import files, provenance, records
 from ranktwo.store.records import Record
 from ranktwo.study.grid import cell_name, identity
 from ranktwo.study.jobs import Job
@@ -67,6 +68,15 @@ def test_a_stack_of_two_splits_has_the_numbers_of_two_stacks(processes, data, ap
     of_seed_0 = [found[name] for name, cell in zip(NAMES, CELLS, strict=True) if cell.seed == 0]
     assert of_seed_0[0].weights["V"][0].equal(of_seed_0[1].weights["V"][0])
     assert not of_seed_0[0].weights["V"][-1].equal(of_seed_0[1].weights["V"][-1])
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_file_says_how_long_it_was_trained(processes, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "STARTED", datetime.now(UTC))
+    found = train(CELLS, data, tmp_path, processes=processes)
+    for name in ("weights", "history"):
+        seconds = files.read_metadata(tmp_path / name)["provenance"]["seconds"]
+        assert seconds >= max(run["seconds"] for record in found.values() for run in record.runs)
 
 
 def test_a_split_that_is_added_leaves_the_others_as_they_are(data, tmp_path, capsys):

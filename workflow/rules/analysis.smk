@@ -1,4 +1,4 @@
-"""Needs weights and the data set. Makes one table of each analysis: spectra, certificates, bounds, truncation."""
+"""Needs weights and the data set. Makes one table of each registered analysis."""
 
 
 # One process for all analyses of a stack. It leaves a table alone that is what it is asked for.

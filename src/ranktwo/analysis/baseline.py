@@ -19,6 +19,7 @@ from ranktwo.nets.losses import Task, target_variance
 from ranktwo.store import columns
 from ranktwo.store.columns import REAL, WHOLE, column
 from ranktwo.store.records import CELL, defined
+from ranktwo.study.labels import labels_of
 
 SMALLEST = 1e-5
 """Share of the greatest singular value of the inputs, which are float32, below which one is rounding."""
@@ -50,12 +51,11 @@ def schema() -> pyarrow.Schema:
 @analysis(rows="cell", schema=schema)
 def baseline(inputs: Inputs) -> pyarrow.Table:
     """The scores of a linear model on each cell's rows and targets."""
-    data = inputs.dataset()
+    data = inputs.data
     known: dict[Any, dict[str, float | None]] = {}
     rows = []
     for cell, record in inputs.cells("baseline"):
-        noise = record.cell["label_noise"]
-        labels = (record.cell["train_size"], noise, record.cell["seed"] if noise else None)
+        labels = labels_of(record.cell)
         if labels not in known:
             x, y = training_data(record.cell, data)
             test_y = targets(data.test_y, data.task, data.outputs)

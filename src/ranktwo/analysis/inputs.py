@@ -26,16 +26,10 @@ class Inputs:
     stack: str
     records: dict[str, Record]
     """By cell, in the order of the job."""
-    data: Dataset | None = None
-    """With inputs in float64; None for an analysis that reads no data."""
+    data: Dataset
+    """With inputs in float64."""
     settings: dict[str, Any] = field(default_factory=dict)
     """The section of the config that the analysis asked for."""
-
-    def dataset(self) -> Dataset:
-        """The data set; UserError if none was given."""
-        if self.data is None:
-            raise UserError(f"{self.stack}: this analysis reads the data set; name its file with --dataset")
-        return self.data
 
     def progress(self, name: str, total: int, unit: str) -> Progress:
         """A line that says how far the analysis is."""
@@ -56,7 +50,6 @@ Make = Callable[[Inputs], pyarrow.Table]
 class Analysis:
     """A registered analysis."""
 
-    make: Make
     rows: str
     """What there is a row for."""
     schema: Callable[[], pyarrow.Schema]
@@ -67,20 +60,19 @@ ANALYSES: dict[str, Analysis] = {}
 
 
 def analysis(
-    *, rows: str, schema: Callable[[], pyarrow.Schema], data: bool = True, settings: str = "", on_demand: bool = False
+    *, rows: str, schema: Callable[[], pyarrow.Schema], settings: str = "", on_demand: bool = False
 ) -> Callable[[Make], Make]:
     """Register an analysis under its function's name.
 
     rows: what its table has a row for, such as `cell, snapshot and matrix`. Where there are rows of several matrices
     or snapshots, gaps.parquet shows V's after training, and layers.parquet every matrix's.
     schema: gives the table's schema.
-    data: whether it reads the data set.
     settings: the section of the config that it reads, if any.
     on_demand: whether it is made only where a figure of the study reads it; no column of gaps.parquet comes of it.
     """
 
     def register(make: Make) -> Make:
-        ANALYSES[make.__name__.replace("_", "-")] = Analysis(make=make, rows=rows, schema=schema)
+        ANALYSES[make.__name__.replace("_", "-")] = Analysis(rows=rows, schema=schema)
         return make
 
     return register

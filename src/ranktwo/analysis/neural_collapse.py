@@ -32,6 +32,7 @@ from ranktwo.store import columns
 from ranktwo.store.columns import REAL, TEXT, column
 from ranktwo.store.records import MATRIX, SNAPSHOT, defined
 from ranktwo.study.axes import CELL_COLUMNS
+from ranktwo.study.labels import labels_of
 
 EPS = float(np.finfo(np.float32).eps)
 ROUNDING = 1e-13
@@ -77,12 +78,11 @@ def schema() -> pyarrow.Schema:
 @analysis(rows="cell, snapshot and matrix", schema=schema, on_demand=True)
 def neural_collapse(inputs: Inputs) -> pyarrow.Table:
     """Neural collapse and rank of what every weight matrix is given, at every snapshot, for the figure of this name."""
-    data, rows = inputs.dataset(), []
+    data, rows = inputs.data, []
     of_data: dict[Any, dict[str, Any]] = {}
     for cell, record in inputs.cells("neural-collapse"):
         x, targets = (part.double() for part in training_data(record.cell, data))
-        noise = record.cell["label_noise"]
-        same = (len(x), noise, record.cell["seed"] if noise else None)
+        same = labels_of(record.cell)
         labels = None if data.task == "regression" else targets.argmax(1) if targets.shape[1] > 1 else targets[:, 0]
         net = nets.of(record.cell, data.shape, data.outputs)
         for snapshot, step in enumerate(record.steps):

@@ -101,7 +101,7 @@ def optimality(inputs: Inputs) -> pyarrow.Table:
     judged = {cell: record for cell, record in inputs.records.items() if reasons[cell] is None}
     total = sum(len(record.steps) for record in judged.values())
     progress = inputs.progress("optimality", total, "cell-snapshots")
-    for place, values in certificates(judged, inputs.dataset()):
+    for place, values in certificates(judged, inputs.data):
         rows[place] |= values
         progress.add(1)
     progress.close()

@@ -66,7 +66,7 @@ def schema() -> pyarrow.Schema:
     return columns.schema({**CELL_COLUMNS, **SNAPSHOT, **MATRIX, **COLUMNS, **PRODUCT, **rank_columns()})
 
 
-@analysis(rows="cell, snapshot, and matrix or product", schema=schema, data=False)
+@analysis(rows="cell, snapshot, and matrix or product", schema=schema)
 def spectra(inputs: Inputs) -> pyarrow.Table:
     """Singular values of every weight matrix and product of two at every snapshot, norms, and ranks by named rules."""
     fields = schema()

@@ -98,7 +98,7 @@ def schema() -> pyarrow.Schema:
 @analysis(rows="cell", schema=schema)
 def truncation(inputs: Inputs) -> pyarrow.Table:
     """Losses and scores of the trained net with V truncated to every rank, beside V shrunk to the same norm."""
-    data = inputs.dataset()
+    data = inputs.data
     rows = [row(cell, record, data) for cell, record in inputs.cells("truncation")]
     return pyarrow.Table.from_pylist(rows, schema=schema())
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ranktwo.data.dataset import checksum_of, tensors_of
-from ranktwo.data.options import Options, Scaling
+from ranktwo.data.options import Options
 from ranktwo.data.sources import base
 from ranktwo.data.sources.base import Raw
 from ranktwo.errors import UserError
@@ -52,7 +51,7 @@ def prepare(
     for split in sorted({*splits} - {0}):
         own = facts
         if not metadata["official_test"]:
-            more, own = _tensors(raw, labels, replace(options, seed=options.seed + split))
+            more, own = _tensors(raw, labels, options.model_copy(update={"seed": options.seed + split}))
             tensors |= {f"{part}.{split}": tensor for part, tensor in more.items()}
         checksum = checksum_of(tensors_of(tensors, metadata, split))
         metadata["splits"].append({"split": split, **own, "checksum": checksum})
@@ -131,7 +130,7 @@ def _test_size(options: Options, default: int, most: int) -> int:
     return size
 
 
-def _scale(x: np.ndarray, scaling: Scaling) -> tuple[np.ndarray | float, np.ndarray | float]:
+def _scale(x: np.ndarray, scaling: str) -> tuple[np.ndarray | float, np.ndarray | float]:
     """(shift, factor), with which features become (x - shift) factor: one of each, or one for each feature."""
     if scaling == "none":
         return 0.0, 1.0

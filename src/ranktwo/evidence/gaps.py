@@ -18,6 +18,7 @@ from ranktwo.evidence import timing
 from ranktwo.store import columns, files, registry
 from ranktwo.store.columns import LOSS_UNIT, REAL, TEXT, WHOLE, column, schema
 from ranktwo.study.axes import AXES, CELL_COLUMNS
+from ranktwo.study.labels import LABELS, labels_of
 from ranktwo.study.theory import why_no_programme
 
 COLUMNS = {
@@ -169,13 +170,12 @@ def _predicted(rows: pyarrow.Table, optima: list[Path]) -> list[pyarrow.Array]:
         return [pyarrow.nulls(rows.num_rows, one.type) for one in PREDICTED.values()]
     names = [name.removeprefix(OPTIMUM) for name in PREDICTED]
     found = pyarrow.concat_tables([files.read_parquet(path, "optimum")[0] for path in optima])
-    keys = ["dataset", "train_size", "split", "label_noise", "seed", "weight_decay"]
+    keys = ["dataset", *LABELS, "weight_decay"]
     places = {tuple(row.values()): place for place, row in enumerate(found.select(keys).to_pylist())}
     indices: list[int | None] = []
     for cell in rows.select(list(AXES)).to_pylist():
         same = why_no_programme(cell) is None
-        cell["seed"] = cell["seed"] if cell["label_noise"] else None
-        indices.append(places.get(tuple(cell[key] for key in keys)) if same else None)
+        indices.append(places.get((cell["dataset"], *labels_of(cell), cell["weight_decay"])) if same else None)
     taken = found.select(names).take(pyarrow.array(indices, pyarrow.int64()))
     return [taken[name].combine_chunks() for name in names]
 

@@ -20,7 +20,7 @@ from ranktwo.nets.products import Product
 from ranktwo.nets.streams import stream
 from ranktwo.store import registry
 from ranktwo.study import theory
-from ranktwo.study.axes import MLP
+from ranktwo.study.axes import MLP, widths_of
 
 
 class Net(ABC):
@@ -74,8 +74,7 @@ def of(cell: Mapping[str, Any], shape: tuple[int, ...], outputs: int) -> Net:
 
     The shape is (n,), or (height, width, channels) of an image, which the rows hold in this order.
     """
-    widths = cell["widths"]
-    widths = tuple(map(int, widths.split("-"))) if isinstance(widths, str) else tuple(widths)
+    widths = widths_of(cell["widths"])
     if theory.why_not_relu_mlp(cell) is None:
         return ReluMlp([int(torch.Size(shape).numel()), *widths, outputs])
     # Dense layers take the rows as they are; images are turned to have their channels first.

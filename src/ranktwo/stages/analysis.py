@@ -1,4 +1,4 @@
-"""Measure the trained nets of one stack by analyses: spectra, certificates, bounds, truncation.
+"""Measure the trained nets of one stack by analyses: spectra, certificates, bounds and whatever else is registered.
 
 Reads what training wrote, and the data set. Writes one Parquet table for each analysis, results/NAME/{stack}.parquet. A
 table that was made for what is asked for, from the same files, is left alone.

@@ -1,4 +1,4 @@
-"""TODO store.canonical."""
+"""JSON texts that are equal exactly where values are, and short hashes of them."""
 
 import hashlib
 import json

@@ -167,17 +167,20 @@ def write_parquet(path: Path, table: pyarrow.Table, metadata: dict[str, Any]) ->
 def read_parquet(path: Path, stage: str) -> tuple[pyarrow.Table, dict[str, Any]]:
     """A table that `stage` made, and its metadata; UserError where the file is absent, damaged or another's.
 
-    A file that is damaged is put aside, so that the next run makes it anew.
+    A file that is damaged is put aside, so that the next run makes it anew. A good one that is another's is left alone.
     """
     try:
         table = pyarrow.parquet.ParquetFile(path).read(use_threads=False)  # read_table plans a dataset: slower
         own = table.schema.metadata or {}
+        if not {b"ranktwo", b"crc32"} & set(own):
+            raise _another(path, "was not written by ranktwo")
         text = own[b"ranktwo"].decode()
         if own[b"crc32"].decode() != _table_checksum(table, text):
             raise ValueError("another checksum")
         metadata = json.loads(text)
-        if metadata["provenance"]["stage"] != stage:
-            raise ValueError(f"made by {metadata['provenance']['stage']}, not by {stage}")
+        made_by = metadata["provenance"]["stage"]
+        if made_by != stage:
+            raise _another(path, f"was made by the stage {made_by}, not by {stage}")
         if not _all_finite(table):
             raise ValueError("numbers that are not finite")
         return table, metadata
@@ -242,7 +245,7 @@ def write_tensors(path: Path, tensors: dict[str, Any], metadata: dict[str, Any])
 def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Tensors by name and the metadata; UserError where the file is absent, damaged or not one of ours.
 
-    A file that is damaged is put aside, so that the next run makes it anew.
+    A file that is damaged is put aside, so that the next run makes it anew. A good file of others is left alone.
     """
     import safetensors.torch
 
@@ -250,12 +253,15 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         # At once and not by name: between two looks at a name, another writer may replace the file.
         content = path.read_bytes()
         length = int.from_bytes(content[:8], "little")
-        checksum, _, text = json.loads(content[8 : 8 + length])["__metadata__"]["ranktwo"].partition(" ")
+        own = json.loads(content[8 : 8 + length]).get("__metadata__", {})
         tensors = dict(sorted(safetensors.torch.load(content).items()))  # it gives them in a random order
+        if "ranktwo" not in own:
+            raise _another(path, "was not written by ranktwo")
+        checksum, _, text = own["ranktwo"].partition(" ")
         if checksum != _tensor_checksum(tensors, text):
             raise ValueError("another checksum")
         return tensors, json.loads(text)
-    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable(path, error) from error
 
 
@@ -295,6 +301,10 @@ def put_aside(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _another(path: Path, what: str) -> UserError:
+    return UserError(f"{path} {what}; name another file, or delete this one and run snakemake again")
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:

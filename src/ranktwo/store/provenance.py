@@ -30,12 +30,12 @@ def circumstances(
 ) -> dict[str, Any]:
     """Where a result of `stage` comes from, to be written into its metadata; device as torch names it.
 
-    `command` repeats it. `inputs` gives each file it was made from the first 16 digits of its SHA-256, which are
-    worked out unless they are given. `datasets` and
-    `code` hold the checksums of the data sets and the fingerprints of the stages behind it, those of the inputs
-    included. `study` is the config that Snakemake ran with, and `identity` what it asked this job for; both are null
-    for a command run by hand. `commit` and `dirty` are null unless the package lies in a checkout of its own. Times are
-    in UTC and seconds. `chosen` names the registered functions that made it, as for `fingerprint`.
+    `command` repeats it. `inputs` gives each file it was made from the first 16 digits of its SHA-256, which are worked
+    out unless they are given. `datasets` and `code` hold the checksums of the data sets and the fingerprints of the
+    stages behind it, those of the inputs included. `study` is the config that Snakemake ran with, and `identity` what
+    it asked this job for; both are null for a command run by hand. `commit` and `dirty` are null unless the package
+    lies in a checkout of its own. Times are in UTC and seconds. `chosen` names the registered functions that made it,
+    as for `fingerprint`.
     """
     hashes = inputs if isinstance(inputs, Mapping) else {path: file_hash(path) for path in inputs}
     name = chosen.get("analysis", stage)

@@ -32,7 +32,7 @@ class Axis:
     kind: str
     """`text`, `whole` or `real` number, `widths`, `flag`, or `choice` of words; of the values in a config."""
     help: str
-    """For the page of config keys."""
+    """For the page of config keys; `explained` says of what is registered too."""
     meaning: str
     """For the page of columns."""
     heading: str
@@ -69,6 +69,16 @@ class Axis:
     def is_number(self) -> bool:
         """Whether a config may give a range of it."""
         return self.is_whole or self.kind == "real"
+
+    @property
+    def explained(self) -> str:
+        """`help`, and what its values are if they are registered functions."""
+        return f"{self.help} {summaries(self.mark)}" if self.mark else self.help
+
+
+def summaries(mark: str) -> str:
+    """The functions registered under a decorator, each with its summary."""
+    return " ".join(f"`{entry.name}`: {entry.summary}" for entry in registry.entries(mark).values())
 
 
 def _axis(
@@ -154,8 +164,8 @@ class Cell:
     )
     net: str = _axis(
         kind="choice",
-        help="Kind of net: mlp (dense layers), convnet (3 x 3 convolutions and a dense layer), resnet (residual blocks "
-        "of them) or transformer (an encoder). A convnet and a resnet need images, as digits, mnist and cifar10 have.",
+        help="Kind of net. A convnet and a resnet need images, as digits, mnist and cifar10 have.",
+        meaning="Kind of net.",
         heading="net",
         symbol="{}",
         slug="{}",
@@ -179,7 +189,7 @@ class Cell:
     )
     activation: str = _axis(
         kind="choice",
-        help="What a hidden unit makes of its input: relu, leaky-relu (slope 0.01), gelu, tanh, or linear (nothing).",
+        help="What a hidden unit makes of its input z.",
         heading="activation",
         symbol="{}",
         slug="{}",
@@ -199,8 +209,9 @@ class Cell:
     )
     normalisation: str = _axis(
         kind="choice",
-        help="What normalises the inputs of the hidden units: none, or layer (each sample by its own mean and variance "
-        "over the layer's units). A normalised layer's biases are those of the normalisation.",
+        help="What normalises the inputs z of the hidden units. A normalised layer's biases are those of the "
+        "normalisation.",
+        meaning="What normalises the inputs of the hidden units.",
         heading="normalisation",
         symbol="norm {}",
         slug="{}norm",
@@ -210,8 +221,7 @@ class Cell:
     )
     optimizer: str = _axis(
         kind="choice",
-        help="SGD, SGD with momentum 0.9, AdamW with betas 0.9 and 0.999, or Muon with momentum 0.95 (SGD for biases "
-        "and gains).",
+        help="How a weight matrix W follows its gradient g.",
         heading="optimizer",
         symbol="{}",
         slug="{}",
@@ -232,7 +242,7 @@ class Cell:
     )
     schedule: str = _axis(
         kind="choice",
-        help="constant, or cosine from eta down to zero.",
+        help="Factor of eta at step t of T.",
         heading="schedule",
         symbol="{}",
         slug="{}",
@@ -266,8 +276,7 @@ class Cell:
     )
     decay_rule: str = _axis(
         kind="choice",
-        help="Whether every sample decays the weights by mu, or sample i by mu ||x_i||^2 / mean ||x_j||^2, a batch by "
-        "the mean of its samples.",
+        help="Weight decay c_i of sample i; a batch's is the mean of its samples'.",
         heading="decay rule",
         symbol="{} decay",
         slug="{}",
@@ -313,8 +322,18 @@ class Cell:
         for name in axes:
             axis, value = AXES[name], getattr(self, name)
             if value != axis.default or name in ALWAYS_NAMED:
-                parts.append(axis.slug.format("-".join(map(str, value)) if isinstance(value, tuple) else value))
+                parts.append(axis.slug.format(widths_text(value) if isinstance(value, tuple) else value))
         return "_".join(parts)
+
+
+def widths_text(widths: Iterable[int]) -> str:
+    """Widths as names, records and columns have them, `64-64`."""
+    return "-".join(map(str, widths))
+
+
+def widths_of(given: str | Iterable[int]) -> tuple[int, ...]:
+    """Widths as a cell has them, given so or as `widths_text`."""
+    return tuple(map(int, given.split("-") if isinstance(given, str) else given))
 
 
 ALWAYS_NAMED = ("widths", "optimizer")

@@ -10,7 +10,7 @@ from ranktwo.errors import UserError
 from ranktwo.store.canonical import short_hash
 from ranktwo.store.fingerprints import fingerprint
 from ranktwo.study import ranges
-from ranktwo.study.axes import AXES, Axis, Cell
+from ranktwo.study.axes import AXES, Axis, Cell, widths_of
 
 MOST_CELLS = 200_000
 MOST_IN_STACK = 10_000
@@ -18,11 +18,7 @@ MOST_IN_STACK = 10_000
 
 def cell_of(facts: Mapping[str, Any]) -> Cell:
     """The cell of a record's facts, with numbers for `all rows` and `full`, which train it alike."""
-    return Cell(**{name: _from_record(axis, facts[name]) for name, axis in AXES.items()})
-
-
-def _from_record(axis: Axis, value: Any) -> Any:
-    return tuple(map(int, value.split("-"))) if axis.kind == "widths" else value
+    return Cell(**{name: facts[name] for name in AXES} | {"widths": widths_of(facts["widths"])})
 
 
 def cell_name(cell: Cell, options: dict[str, Any]) -> str:
@@ -94,7 +90,7 @@ def _values(axis: Axis, given: Any) -> list[Any]:
 def typed(axis: Axis, value: Any) -> Any:
     """A value with the one type of its axis, so that 1 and 1.0, or 64 and [64], are the same value."""
     if axis.kind == "widths":
-        return tuple(map(int, value)) if isinstance(value, list | tuple) else (int(value),)
+        return widths_of(value if isinstance(value, list | tuple) else [value])
     if value is None or isinstance(value, str):
         return value
     return {"real": float, "whole": int}.get(axis.kind, lambda same: same)(value)

@@ -287,32 +287,32 @@ def read(job: Job, results: Path) -> Stack | None:
     data = size(results, job.cells[0].dataset, job.options)
     if data is None:
         return None
-    identities, on_gpu, gpu_runs = _trained(results / "runs" / job.stack)
+    steps = schedules.snapshot_steps(job.cells[0].steps, job.snapshots)
+    keep = schedules.kept_steps(steps, job.keep)
+    identities, on_gpu, gpu_runs = _trained(results / "runs" / job.stack, keep)
     wanted = {cell: grid.identity(cell, data.checksums.get(cell.split, ""), job.snapshots) for cell in job.cells}
     new = [cell for cell in job.cells if identities.get(grid.cell_name(cell, job.options)) != wanted[cell]]
-    names = registry.analyses()
-    steps = schedules.snapshot_steps(job.cells[0].steps, job.snapshots)
     return Stack(
         name=job.stack,
         cells=job.cells,
         new=new,
-        missing={name for name in names if new or not (results / name / f"{job.stack}.parquet").exists()},
+        missing={name for name in registry.analyses() if new or not (results / name / f"{job.stack}.parquet").exists()},
         data=data,
         snapshots=len(steps),
-        kept=len(schedules.kept_steps(steps, job.keep)),
+        kept=len(keep),
         on_gpu=on_gpu,
         gpu_runs=gpu_runs,
     )
 
 
-def _trained(folder: Path) -> tuple[dict[str, str], list[Cell], list[dict[str, Any]]]:
-    """Of a stack's files: identities by cell's name; the cells trained on a GPU alone; the provenance of runs on it."""
+def _trained(folder: Path, keep: list[int]) -> tuple[dict[str, str], list[Cell], list[dict[str, Any]]]:
+    """Of what has weights of the steps `keep`: identities by cell's name; cells trained on a GPU alone; runs on it."""
     # A damaged file is no result: its cells are trained again.
     with contextlib.suppress(UserError, KeyError):
         identities = files.read_metadata(folder / "history.parquet")["identities"]
         metadata = files.read_metadata(folder / "weights.safetensors")
         gpu = [run for run in metadata["runs"] if run["device"] != "cpu"]
-        cells = metadata["cells"]
+        cells = {key: own for key, own in metadata["cells"].items() if {*keep} <= {*(own.get("kept") or own["steps"])}}
         on_gpu = [
             grid.cell_of(facts["cell"])
             for facts in cells.values()

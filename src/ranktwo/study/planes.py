@@ -1,5 +1,6 @@
 """What a phase diagram's axes may be: numbers of a grid, and numbers derived from them."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -19,22 +20,19 @@ class Side:
     """The axes that it is made of; cells that differ in these alone lie in one plane."""
     derived: bool
 
+    @property
+    def words(self) -> str:
+        """Its label without TeX."""
+        return re.sub(r"(?<=\w)\\", " ", self.label).replace("\\", "").replace("$", "")
 
-LETTERS = {
-    "train_size": "N",
-    "widths": "m",
-    "learning_rate": "\\eta",
-    "batch_size": "B",
-    "weight_decay": "\\mu",
-    "steps": "T",
-}
-"""Of the axes that have one."""
+
 NAMES = {"train_size": "training rows", "widths": "hidden units", "batch_size": "batch size"}
 """Of the axes whose heading in tables is a letter or does not fit one number."""
 
 
 def _own(name: str) -> Side:
-    label = NAMES.get(name, AXES[name].heading) + (f" ${LETTERS[name]}$" if name in LETTERS else "")
+    letter, given, _ = AXES[name].symbol.partition(" = ")
+    label = NAMES.get(name, AXES[name].heading) + (f" ${letter.strip('$')}$" if given else "")
     return Side(label=label, of=lambda rows: rows[name].astype(float), made_of=(name,), derived=False)
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from ranktwo.study.axes import Cell
+from ranktwo.study.labels import LABELS, labels_of
 from ranktwo.study.theory import why_no_programme
 
 
@@ -22,26 +24,19 @@ class Problem:
 
 
 def problems(cells: Iterable[Cell], splits: int) -> list[Problem]:
-    """The problems of cells of one data set and of its first `splits` splits, by split, in the order of the cells.
+    """The problems of cells of one data set, of the first `splits` splits that have one, by split, then as cells stand.
 
     Of nets that `theory.why_no_programme` says nothing against: for others there is no such problem.
     """
-    decays: dict[tuple[int, int | None, float, int | None], set[float]] = {}
-    cells = sorted(cells, key=lambda cell: cell.split)
+    decays: dict[tuple[Any, ...], set[float]] = {}
+    cells = sorted((cell for cell in cells if why_no_programme(vars(cell)) is None), key=lambda cell: cell.split)
     first = sorted({cell.split for cell in cells})[:splits]
     for cell in cells:
-        if cell.split in first and why_no_programme(vars(cell)) is None:
-            labels = (cell.split, cell.train_size, cell.label_noise, cell.seed if cell.label_noise else None)
-            decays.setdefault(labels, set()).add(cell.weight_decay)
+        if cell.split in first:
+            decays.setdefault(labels_of(vars(cell)), set()).add(cell.weight_decay)
     return [
-        Problem(
-            split=split,
-            train_size=size,
-            label_noise=noise,
-            seed=seed,
-            weight_decays=tuple(sorted(found, reverse=True)),
-        )
-        for (split, size, noise, seed), found in decays.items()
+        Problem(**dict(zip(LABELS, labels, strict=True)), weight_decays=tuple(sorted(found, reverse=True)))
+        for labels, found in decays.items()
     ]
 
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, Field, create_model
 
 from ranktwo.store import registry
 from ranktwo.study import own
-from ranktwo.study.axes import AXES, MOST_SEED
+from ranktwo.study.axes import AXES, MOST_SEED, summaries
 from ranktwo.study.grid import MOST_CELLS
 from ranktwo.study.limits import Limits
 from ranktwo.study.planes import SIDES
@@ -32,8 +32,7 @@ class DataSet(Closed):
 
     source: Source = Field(
         description="Where the raw data come from, one of the sources registered in the package (`@source`). digits, "
-        "diabetes, breast-cancer, wine and iris are bundled with scikit-learn; modular is computed; file is a file of "
-        "your own."
+        f"diabetes, breast-cancer, wine and iris are bundled with scikit-learn. {summaries('source')}"
     )
     classes: Classes | None = Field(
         default=None,
@@ -120,8 +119,8 @@ class Plane(Closed):
 
     x: Annotated[str, OneOf(tuple(SIDES))] = Field(
         default="weight_decay",
-        description="Axis from left to right: one of the grid with numbers, or a derived one: decay_ratio mu/mu_c, "
-        "decay_time eta mu T, batch_over_rate B/eta, batch_over_decay B/(eta mu).",
+        description="Axis from left to right: one of the grid with numbers, or a derived one, "
+        f"{', '.join(f'{name} ({side.words})' for name, side in SIDES.items() if side.derived)}.",
     )
     y: Annotated[str, OneOf(tuple(SIDES))] = Field(default="learning_rate", description="Axis from below to above.")
     columns: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=4)] = Field(
@@ -129,8 +128,8 @@ class Plane(Closed):
     )
     contours: list[Annotated[float, REAL]] | None = Field(
         default=None,
-        description="Values at which lines are drawn; null draws them at `verdicts.low_rank` for "
-        "residuals, at 2 for ranks, and at 1 for `dual_ratio`.",
+        description="Values at which lines are drawn; null draws them at `verdicts.low_rank` for residuals, at 2 for "
+        "`effective_rank` and `directions`, at 1 for `dual_ratio`, and none for other columns.",
     )
     bins: Annotated[int, Field(ge=2, le=200), WHOLE] = Field(
         default=16, description="Tiles along a derived axis, and along one with more values than that."
@@ -204,12 +203,12 @@ class Optima(Closed):
     )
     lowest: InnerShare = Field(
         default=0.02,
-        description="Weight decays below this share of mu_c have no prediction: to find it takes longer and longer.",
+        description="No minimiser is found below this share of mu_c, where the search becomes slow.",
     )
     largest: Annotated[int, Field(ge=0), WHOLE] | None = Field(
         default=2_000_000,
-        description="Training inputs of more numbers (rows times features) have no prediction; null means no limit. "
-        "Larger ones take long: for each decay, MNIST 3-v-8 with 9 million some 20 s of one core, ten classes minutes.",
+        description="No minimiser is found where rows times features of the training inputs exceed this; null means no "
+        "limit. Large ones take long: MNIST 3-v-8 with 9 million some 20 s of one core a decay, ten classes minutes.",
     )
     splits: Annotated[int, Field(ge=1), WHOLE] = Field(
         default=1,
@@ -239,8 +238,8 @@ class Verdicts(Closed):
     )
     prediction: InnerShare = Field(
         default=Limits.prediction,
-        description="The rank of V is that of the minimiser if the two differ by less than this, in d_2/||V|| or in "
-        "the logarithm of the effective rank.",
+        description="V is like the minimiser if d_2/||V|| of the two differs by less than this. A second row of C6 "
+        "asks the same of the logarithm of the effective rank.",
     )
 
 

@@ -8,15 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ranktwo.store import registry
-from ranktwo.study.axes import CONSTANT, MLP, NO_NORM, RELU
+from ranktwo.study.axes import CONSTANT, MLP, NO_NORM, RELU, widths_of
 
 Axes = Mapping[str, Any]
 
 
 def layers(cell: Axes) -> int:
     """Weight matrices of a net of dense layers."""
-    widths = cell["widths"]
-    return 1 + len(widths.split("-") if isinstance(widths, str) else widths)
+    return 1 + len(widths_of(cell["widths"]))
 
 
 def why_not_relu_mlp(cell: Axes) -> str | None:

@@ -160,8 +160,8 @@ def axis_type(axis: Axis, with_ranges: bool = True) -> Any:
 def axis_field(axis: Axis) -> Any:
     """An axis' default, as a config has it, and meaning."""
     if axis.required:
-        return Field(description=axis.help)
+        return Field(description=axis.explained)
     default = axis.default
     if isinstance(default, tuple):
         default = default[0] if len(default) == 1 else [list(default)]
-    return Field(default=default, description=axis.help)
+    return Field(default=default, description=axis.explained)

@@ -82,6 +82,7 @@ def _train_stack(
         elif new:
             records |= run.train(new, unfinished, checkpoint, progress)
         records |= {name: records[name].with_weights(keep) for name in wanted}
+        run.provenance["seconds"] = time.monotonic() - run.start
         write_records(weights, history, records, COLUMNS, run.provenance)
         checkpoint.remove()
     diverged = sum(records[name].diverged is not None for name in new)

@@ -19,7 +19,7 @@ from ranktwo.nets.net import Net
 from ranktwo.progress import Meter
 from ranktwo.store.columns import REAL, column
 from ranktwo.store.records import Record, Unfinished, defined
-from ranktwo.study.axes import Cell
+from ranktwo.study.axes import Cell, widths_text
 from ranktwo.study.schedules import snapshot_steps
 from ranktwo.training import divergence, evaluation
 from ranktwo.training.evaluation import Evaluation
@@ -38,7 +38,8 @@ COLUMNS = {
     "norm_before": column(REAL, "||V|| `steps_before` steps before the snapshot.", headline=True),
     "steps_before": column(
         REAL,
-        "Steps to the snapshot in which fewer than q samples were seen, q = min(rows, columns) of V.",
+        "The most steps up to the snapshot that together see fewer than q samples, floor((q - 1)/B), q = min(rows, "
+        "columns) of V; fewer at the first snapshots.",
         unit="steps",
         headline=True,
     ),
@@ -282,7 +283,7 @@ def _facts(cell: Cell, data: Dataset, size: int) -> dict[str, Any]:
     They are the cell's axes, with numbers for `all rows` and `full`; the data's task, inputs and outputs; and of the
     optimizer how it decays (`decay`: coupled or decoupled) and whether its step is plain gradient descent (`plain`).
     """
-    facts = asdict(cell) | {"train_size": size, "widths": "-".join(map(str, cell.widths))}
+    facts = asdict(cell) | {"train_size": size, "widths": widths_text(cell.widths)}
     if cell.batch_size == "full":
         facts["batch_size"] = size
     optimizer = named(cell.optimizer)

@@ -33,7 +33,7 @@ def schema() -> pyarrow.Schema:
 @analysis(rows="cell", schema=schema, settings="bounds")
 def bounds(inputs: Inputs) -> pyarrow.Table:
     """Generalization bounds, rates and measures of the trained net."""
-    data = inputs.dataset()
+    data = inputs.data
     rows = [row(cell, record, data, inputs.settings) for cell, record in inputs.cells("bounds")]
     return pyarrow.Table.from_pylist(rows, schema=schema())
 

@@ -10,6 +10,7 @@ from ranktwo.analysis.updates import is_penalised
 from ranktwo.data.dataset import Dataset
 from ranktwo.store.columns import REAL, column
 from ranktwo.study import theory
+from ranktwo.study.labels import labels_of
 
 COLUMNS = {
     "critical_decay": column(
@@ -28,13 +29,13 @@ def critical_decays(cells: list[dict[str, Any]], data: Dataset, x: Tensor, targe
     once for all cells with the same targets. Nan where decay is not the gradient of a penalty, and for nets that are
     not two bias-free ReLU layers.
     """
-    known: dict[tuple[float, int], float] = {}
+    known: dict[tuple[Any, ...], float] = {}
     result = []
     for cell, own in zip(cells, targets, strict=True):
         if not is_penalised(cell) or theory.why_not_two_layers(cell):
             result.append(math.nan)
             continue
-        labels = (cell["label_noise"], cell["seed"] if cell["label_noise"] else 0)
+        labels = labels_of(cell)
         if labels not in known:
             whole = cell["label_noise"] == 0 and len(x) == len(data.train_x)
             known[labels] = data.metadata["critical_decay"] if whole else critical_decay(x, own, data.task)[0]

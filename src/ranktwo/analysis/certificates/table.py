@@ -46,7 +46,7 @@ def schema() -> pyarrow.Schema:
 @analysis(rows="cell, snapshot and matrix", schema=schema)
 def certificates(inputs: Inputs) -> pyarrow.Table:
     """How far every weight matrix can be from rank one or two at every snapshot, by bounds that need no training."""
-    data, records = inputs.dataset(), list(inputs.records.values())
+    data, records = inputs.data, list(inputs.records.values())
     cells = [record.cell for record in records]
     steps, size, batch_size = records[0].steps, cells[0]["train_size"], cells[0]["batch_size"]
     x = data.train_x[:size]

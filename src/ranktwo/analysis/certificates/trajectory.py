@@ -19,8 +19,8 @@ TOLERANCE = 1e-2
 COLUMNS = {
     "trajectory_rank": column(
         REAL,
-        "r = `steps_before` B: the rank that V's last steps alone can have added; null if earlier gradients count, "
-        "and in nets but the mlp, where a sample's gradient may have more than rank one.",
+        "r = `steps_before` B: the rank that V's last steps alone can have added; null unless steps are those of plain "
+        "SGD with one decay for all samples, and in nets but the mlp, where a sample's gradient may be of higher rank.",
     ),
     "trajectory_bound": column(
         REAL, "prod |1 - eta_s mu| ||V_before||/||V||: at least d_r/||V|| (Galanti et al., 2206.05794)."
@@ -43,45 +43,30 @@ def trajectory_columns(records: list[Record], snapshot: int) -> dict[str, Tensor
     `trajectory_bound` is taken from the norm that was recorded `steps_before` steps before the snapshot.
     """
     result = {name: torch.full((len(records),), math.nan, dtype=torch.float64) for name in COLUMNS}
-    cells = [record.cell for record in records]
-    plain = [number for number, cell in enumerate(cells) if is_plain_descent(cell) and not why_shared(cell)]
-    for number in plain:
-        eta, mu, batch_size = (cells[number][axis] for axis in ("learning_rate", "weight_decay", "batch_size"))
-        if cells[number]["schedule"] == CONSTANT:
-            rank = memory_rank(TOLERANCE, learning_rate=eta, weight_decay=mu, batch_size=batch_size)
+    for number, record in enumerate(records):
+        cell = record.cell
+        if not is_plain_descent(cell) or why_shared(cell):
+            continue
+        settings = {axis: cell[axis] for axis in ("weight_decay", "batch_size")}
+        if cell["schedule"] == CONSTANT:
+            rank = memory_rank(TOLERANCE, learning_rate=cell["learning_rate"], **settings)
             result["memory_rank"][number] = rank
-    before: dict[int, float] = {}
-    for number in plain:
-        norm, steps = (records[number].history[name][snapshot] for name in ("norm_before", "steps_before"))
-        if norm is not None and steps:
-            before[number], lag = norm, int(steps)  # one lag for the whole stack: batch size and V's shape determine it
-    if not before:
-        return result
-    known = list(before)
-    v = [records[number].weights["V"][snapshot].double() for number in known]
-    t = np.arange(records[0].steps[snapshot] - lag, records[0].steps[snapshot])
-    rates = [
-        cell["learning_rate"] * schedule_factor(cell["schedule"], t, cell["steps"])
-        for cell in (cells[number] for number in known)
-    ]
-    norms = [[first, float(frobenius(last))] for first, last in zip(before.values(), v, strict=True)]
-    bounds = trajectory_bound(
-        torch.tensor(norms, dtype=torch.float64),
-        [0, lag],
-        learning_rates=torch.from_numpy(np.stack(rates)),
-        weight_decay=torch.tensor([cells[number]["weight_decay"] for number in known], dtype=torch.float64),
-        batch_size=cells[known[0]]["batch_size"],
-        max_rank=min(v[0].shape),
-    )
-    for name in ("rank", "bound", "against_generic"):
-        result[f"trajectory_{name}"][known] = bounds[name][:, 1]
+        before, lag = (record.history[name][snapshot] for name in ("norm_before", "steps_before"))
+        if before is None or not lag:
+            continue
+        v, end = record.weights["V"][snapshot].double(), record.steps[snapshot]
+        rates = cell["learning_rate"] * schedule_factor(cell["schedule"], np.arange(end - int(lag), end), cell["steps"])
+        norms = torch.tensor(before, dtype=torch.float64), frobenius(v)
+        found = trajectory_bound(*norms, learning_rates=torch.from_numpy(rates), max_rank=min(v.shape), **settings)
+        for name, value in found.items():
+            result[f"trajectory_{name}"][number] = value
     return result
 
 
 def trajectory_bound(
-    norms: Tensor, steps: list[int], *, learning_rates: Tensor, weight_decay: Tensor, batch_size: int, max_rank: int
-) -> dict[str, Tensor]:
-    """What the steps before each snapshot T say about the rank of V there: [K, S] float64 tensors, nan where nothing.
+    before: Tensor, after: Tensor, *, learning_rates: Tensor, weight_decay: float, batch_size: int, max_rank: int
+) -> dict[str, float]:
+    """What the steps from t to T, of these learning rates, say about the rank of V at T; nothing if r >= q.
 
     A step of plain SGD is V <- (1 - eta mu) V - eta (mean of B matrices of rank one). So, from any earlier t,
 
@@ -92,32 +77,17 @@ def trajectory_bound(
     Any matrix at all has d_r <= sqrt(1 - r/q) ||V||, as the r largest of q squares are dropped. Only a bound under that
     says something, which for steady norms needs about eta mu > B/(2q). That is rare: eta mu > 1/8 for q = 64, B = 16.
 
-    `rank` r and `bound`, relative to ||V_T||, are those of the t whose bound is smallest against the generic
-    sqrt(1 - r/q); `against_generic` is that ratio: from 1 on nothing is said. `nontrivial_rank` is the smallest r whose
-    ratio is under 1.
-
-    norms ||V_t|| [K, S] at increasing `steps`; learning_rates eta_s [K, T] or [T] for s = 0, ..., T - 1; weight_decay
-    [K]; max_rank q = min(m, n).
+    `rank` is r, `bound` is relative to ||V_T||, and `against_generic` is its ratio to sqrt(1 - r/q): from 1 on nothing
+    is said. before ||V_t||, after ||V_T||; max_rank q = min(m, n).
     """
-    norms = norms.double()
-    logs = (1 - learning_rates.double() * weight_decay.double()[:, None]).abs().clamp_min(1e-300).log()
-    total = torch.cat([torch.zeros_like(logs[:, :1]), logs.cumsum(1)], 1)[:, steps]
-    best = {name: torch.full_like(norms, math.nan) for name in ("rank", "bound", "against_generic", "nontrivial_rank")}
-    best["against_generic"].fill_(math.inf)
-    for end in range(len(steps)):
-        for start in reversed(range(end)):
-            rank = (steps[end] - steps[start]) * batch_size
-            if rank >= max_rank:
-                break
-            bound = (total[:, end] - total[:, start]).exp() * norms[:, start] / norms[:, end]
-            ratio = bound / math.sqrt(1 - rank / max_rank)
-            better = ratio < best["against_generic"][:, end]
-            for name, value in (("rank", float(rank)), ("bound", bound), ("against_generic", ratio)):
-                best[name][:, end] = torch.where(better, value, best[name][:, end])
-            first = best["nontrivial_rank"][:, end].isnan() & (ratio < 1)
-            best["nontrivial_rank"][:, end] = torch.where(first, float(rank), best["nontrivial_rank"][:, end])
-    best["against_generic"] = torch.where(best["against_generic"].isfinite(), best["against_generic"], math.nan)
-    return best
+    rank = len(learning_rates) * batch_size
+    if rank >= max_rank:
+        return {}
+    logs = (1 - learning_rates * weight_decay).abs().clamp_min(1e-300).log()
+    bound = float(logs.cumsum(0)[-1].exp() * before / after)  # added step by step, whatever the machine
+    if not math.isfinite(bound):
+        return {}
+    return {"rank": rank, "bound": bound, "against_generic": bound / math.sqrt(1 - rank / max_rank)}
 
 
 def memory_rank(tolerance: float, *, learning_rate: float, weight_decay: float, batch_size: int) -> float:

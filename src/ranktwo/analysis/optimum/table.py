@@ -18,9 +18,10 @@ from ranktwo.store import columns
 from ranktwo.store.columns import BOOL, LOSS_UNIT, REAL, REALS, WHOLE, column
 from ranktwo.store.records import defined
 from ranktwo.study.axes import CELL_COLUMNS
+from ranktwo.study.labels import LABELS
 from ranktwo.study.problems import Problem, with_path
 
-AXES = ("dataset", "train_size", "split", "label_noise", "seed", "weight_decay")
+AXES = ("dataset", *LABELS, "weight_decay")
 """Axes of a cell that its problem shares."""
 COLUMNS = {
     **{name: CELL_COLUMNS[name] for name in AXES},
@@ -67,13 +68,8 @@ def table(
     rows: list[dict[str, Any]] = []
     for problem, has_path in with_path(problems):
         data = data_in(problem.split)
-        axes = {
-            "dataset": data.name,
-            "split": problem.split,
-            "train_size": problem.train_size or len(data.train_x),
-            "label_noise": problem.label_noise,
-            "seed": problem.seed,
-        }
+        axes = {"dataset": data.name} | {axis: getattr(problem, axis) for axis in LABELS}
+        axes["train_size"] = problem.train_size or len(data.train_x)
         x, y = training_data(axes, data)
         if largest is not None and x.numel() > largest:
             print(

@@ -1,7 +1,7 @@
 """What a source of data is: its decorator, what it declares, and the arrays that it gives.
 
-A source is a function `loader(name, folder, download)` that returns `Raw` arrays. It lies in a file of its own in this
-folder, marked with `@source("its-name")`. Nothing else has to be edited.
+A source is a function `loader(name, folder, download, **own)` that returns `Raw` arrays. It lies in a file of its own
+in this folder, marked with `@source("its-name")`. Nothing else has to be edited.
 """
 
 import math
@@ -35,7 +35,7 @@ class Raw:
     class_names: Sequence[str] | None = None
     """Of the classes 0..C-1, where they have names."""
     image: tuple[int, int, int] | None = None
-    """Height, width and channels of a row that is an image, as in `source`; only where an option settles them."""
+    """Height, width and channels of a row that is an image, as in `Facts`; only where an option settles them."""
 
     @property
     def checksum(self) -> str:
@@ -47,43 +47,32 @@ class Raw:
 Loader = Callable[..., Raw]
 
 
-def source(
-    *names: str,
-    rows: tuple[int, ...] = (),
-    columns: int | None = None,
-    kind: Kind | None = None,
-    classes: int | None = None,
-    planted: bool = False,
-    image: tuple[int, int, int] | None = None,
-) -> Callable[[Loader], Loader]:
-    """Register `loader(name, folder, download)`, a function that reads the source `name` and returns `Raw`.
+def source(*names: str, **facts: Any) -> Callable[[Loader], Loader]:
+    """Register `loader(name, folder, download, **own)`, a function that reads the source `name` and returns `Raw`.
 
     Files of the source lie in `folder`. The loader may fetch absent files if `download`. It raises UserError if a file
-    is absent or damaged.
+    is absent or damaged. By keyword it gets the options that this source alone takes.
 
-    The other arguments say what is known before the source is read. They must be literals, for they are read from the
-    text of the file. Each may be left out.
-
-    rows: how many rows the source has, or its training and its test part.
-    columns: features of a row.
-    kind: classification or regression.
-    classes: how many classes there are, in classification.
-    planted: whether the truth is known, so that the report shows first what the verdicts say of it.
-    image: height, width and channels, where a row is an image: row by row of it, pixel by pixel, channel by channel.
+    facts: any of `Facts`. They must be literals, for they are read from the text of the file.
     """
     return lambda loader: loader
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a source's decorator declares; see `source`."""
+    """What is known of a source before it is read; its decorator declares it."""
 
     rows: tuple[int, ...] = ()
+    """How many the source has, or its training and its test part."""
     columns: int | None = None
+    """Features of a row."""
     kind: Kind | None = None
     classes: int | None = None
+    """How many there are, in classification."""
     planted: bool = False
+    """Whether the truth is known, so that the report shows first what the verdicts say of it."""
     image: tuple[int, int, int] | None = None
+    """Height, width and channels, where a row is an image: row by row of it, pixel by pixel, channel by channel."""
 
 
 def declared(name: str) -> Facts:

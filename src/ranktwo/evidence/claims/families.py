@@ -17,7 +17,7 @@ from ranktwo.evidence.layers import ENDS
 from ranktwo.evidence.wording import short
 from ranktwo.store.columns import TEXT, column
 from ranktwo.study import theory
-from ranktwo.study.axes import AXES, CELL_COLUMNS, CONSTANT, FAMILY, MLP, REPLICATE, heading, title_part
+from ranktwo.study.axes import AXES, CELL_COLUMNS, CONSTANT, FAMILY, MLP, REPLICATE, heading, title_part, widths_of
 from ranktwo.study.theory import Axes
 
 SHAPE = ("net", "widths", "activation", "bias", "normalisation")
@@ -138,7 +138,7 @@ class Family:
         """
         if self.matrix != V:
             return self.shape[1] <= 2
-        hidden = int(self.cells["widths"].iloc[0].partition("-")[0])
+        hidden = widths_of(self.cells["widths"].iloc[0])[0]
         return bool(min(hidden, self.cells[["inputs", "input_rank"]].min(axis=None)) <= 2)
 
     @property

@@ -9,7 +9,7 @@ class Block(nn.Module):
     """a(x + branch(x)) with the activation a and two 3 x 3 convolutions in the branch.
 
     Where the block has more channels than its input, its first convolution has stride 2, and x goes through a 1 x 1
-    convolution of stride 2.
+    convolution of stride 2; where it has fewer, x goes through one of stride 1.
     """
 
     def __init__(self, inputs: int, channels: int, plan: Blueprint) -> None:

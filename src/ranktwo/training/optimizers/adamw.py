@@ -20,7 +20,6 @@ EPSILON = 1e-8
 )
 def adamw(weight: Tensor, slots: list[Tensor], scratch: list[Tensor], g: Gradient, factors: Factors) -> None:
     """m <- 0.9 m + 0.1 g and s <- 0.999 s + 0.001 g^2, then with both corrected for their start at zero
-
     W <- (1 - eta mu) W - eta m / (1 - 0.9^t) / (sqrt(s / (1 - 0.999^t)) + 1e-8).
     """
     (mean, square), (spare, gradient) = slots, scratch

@@ -11,7 +11,7 @@ and a net's bits must never depend on the nets beside it.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -121,33 +121,9 @@ class Optimizer:
         )
 
 
-def optimizer(
-    name: str,
-    *,
-    slots: int,
-    decay: Literal["coupled", "decoupled"],
-    backends: tuple[str, ...] = (),
-    plain: bool = False,
-    vectors: Optimizer | None = None,
-    betas: tuple[float, float] | None = None,
-    constants: Mapping[str, float] | None = None,
-) -> Callable[[Step], Optimizer]:
-    """Register a step function as the optimizer of this name; the arguments are the fields of `Optimizer`."""
-
-    def register(step: Step) -> Optimizer:
-        return Optimizer(
-            name=name,
-            step=step,
-            slots=slots,
-            decay=decay,
-            backends=backends,
-            plain=plain,
-            vectors=vectors,
-            betas=betas,
-            constants=constants or {},
-        )
-
-    return register
+def optimizer(name: str, **facts: Any) -> Callable[[Step], Optimizer]:
+    """Register a step function as the optimizer of this name; `facts` are the other fields of `Optimizer`."""
+    return lambda step: Optimizer(name=name, step=step, **facts)
 
 
 def named(name: str) -> Optimizer:

@@ -18,6 +18,7 @@ LEAST = 1e-7
 @optimizer("muon", slots=1, decay="decoupled", vectors=sgd)
 def muon(weight: Tensor, slots: list[Tensor], scratch: list[Tensor], g: Gradient, factors: Factors) -> None:
     """v <- 0.95 v + g, then W <- (1 - eta mu) W - eta sqrt(max(1, rows/columns)) O(g + 0.95 v).
+    Biases and gains take steps of SGD.
 
     O is P Q^T of the matrix P diag(s) Q^T, nearly: see `orthogonalised`.
     """
