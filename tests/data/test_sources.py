@@ -17,7 +17,7 @@ from ranktwo.data.sources import base
 from ranktwo.data.sources.base import Facts, Raw
 from ranktwo.errors import UserError
 from ranktwo.store import registry
-from ranktwo.study import own
+from ranktwo.study import source_options
 
 MOONS = """from pathlib import Path
 
@@ -87,7 +87,7 @@ def test_what_is_declared_of_a_source_is_known_without_an_import():
     assert set(facts) == bundled | planted | images | {"file", "modular", "california"}
 
 
-@pytest.mark.parametrize("name", sorted({*registry.entries("source")} - {*own.OPTIONS.values()}))
+@pytest.mark.parametrize("name", sorted({*registry.entries("source")} - {*source_options.OPTIONS.values()}))
 def test_every_source_declares_its_facts(name):
     facts, entry = base.declared(name), registry.entries("source")[name]
     assert facts.rows and facts.columns and facts.kind

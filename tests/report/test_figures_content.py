@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ranktwo.report.drawing.style import COLOURS
 from ranktwo.report.drawing.titles import plain
+from ranktwo.store import registry
 
 
 def marks(drawn: Figure, marker: str) -> int:
@@ -315,6 +316,23 @@ def test_neurons_are_those_of_the_weakest_decay_near_rank_two():
     assert len(axes.patches) == 1
     none = draw("neurons", changed(study(), "gaps", lambda rows: rows.assign(residual_2=0.5)))
     assert "no net that fits" in none.axes[0].texts[0].get_text()
+
+
+@pytest.mark.parametrize("name", ["neurons", "dual"])
+def test_what_counts_as_near_rank_two_is_the_config_s(name):
+    """Every V of the made-up study is at 0.05 of its norm from rank two."""
+
+    def said(**settings: float) -> list[str]:
+        axes = draw(name, dataclasses.replace(study(), settings=settings)).axes[0]
+        return [axes.get_xlabel(), *(text.get_text() for text in axes.texts)]
+
+    near, far = {
+        "neurons": (["along $v_1$"], ["along $v_1$", "no net that fits\nwith $d_2 < 0.02\\,\\|V\\|$"]),
+        "dual": (["angle in the plane of $V$ (degrees)"], ["share of all weight"]),
+    }[name]
+    assert said() == said(low_rank=0.06) == near
+    assert said(low_rank=0.02) == far
+    assert registry.entries("figure")[name].settings == {"settings": "verdicts"}
 
 
 def test_timing_has_a_panel_for_each_weight_decay_and_a_marker_where_each_net_reaches_a_level():

@@ -7,11 +7,13 @@ import pandas
 import pytest
 from figure_study import changed, draw, panels_of, study
 
+from ranktwo.evidence.claims.judging import STATUSES
 from ranktwo.report.drawing import data as drawing_data
-from ranktwo.report.drawing.data import Data, select
+from ranktwo.report.drawing.data import Data, of_cells, select
 from ranktwo.report.drawing.marks import over_seeds
 from ranktwo.report.drawing.style import ZERO_COLOUR
 from ranktwo.report.drawing.titles import one_net, plain
+from ranktwo.report.statuses import alive
 from ranktwo.study import axes as study_axes
 
 
@@ -24,6 +26,13 @@ def test_where_is_written_as_in_the_config():
     assert list(select(rows, {"batch_size": "full"}).index) == [1]
     assert list(select(rows, {"batch_size": ["full", 4], "dataset": "a"}).index) == [0, 1]
     assert list(select(rows, {"train_size": None}).index) == [0, 1, 2]
+
+
+def test_rows_are_those_of_cells_and_of_nets_that_neither_collapsed_nor_diverged():
+    rows = pandas.DataFrame({"cell": list("abcd"), "status": STATUSES})
+    assert list(alive(rows)["status"]) == ["ok", "unfit"]
+    table = pandas.DataFrame({"cell": list("bxab")})
+    assert list(of_cells(table, alive(rows)).index) == [0, 2, 3]
 
 
 def test_bands_reach_from_the_least_to_the_greatest_seed():
@@ -54,6 +63,7 @@ def titles(data: Data, **options: object) -> list[str]:
 def test_a_family_is_named_by_the_axes_in_which_its_data_set_s_families_differ():
     assert titles(study()) == ["toy, B = 16 ($n$ = 3)", "toy, B = 50 ($n$ = 3)"]
     assert titles(study(), across=("batch_size",)) == ["toy ($n$ = 3)"]
+    assert titles(study(), count=False) == ["toy, B = 16", "toy, B = 50"]
 
     def fewer(rows: pandas.DataFrame) -> pandas.DataFrame:
         return rows[(rows["seed"] < 2) | (rows["weight_decay"] > 0)]

@@ -1,7 +1,11 @@
 """The look of figures: nothing is cut off, fonts are fonts, and colours are told apart in grey."""
 
+import ast
 import itertools
+import re
 import warnings
+from collections import Counter
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -13,6 +17,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+import ranktwo.report
 from ranktwo.report.drawing import scales
 from ranktwo.report.drawing.data import TABLES
 from ranktwo.report.drawing.panels import LEAST_HEIGHT, finish, panels
@@ -158,6 +163,17 @@ def test_the_steps_0_and_1_stand_apart_where_three_panels_share_a_row():
         boxes = [label.get_window_extent() for label in labels]
     assert len(boxes) > 3
     assert not any(a.padded(1).overlaps(b) for a, b in itertools.pairwise(sorted(boxes, key=lambda box: box.x0)))
+
+
+def test_a_sentence_and_a_pattern_of_dashes_are_written_in_one_file():
+    found: Counter[object] = Counter()
+    for path in Path(ranktwo.report.__file__).parent.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        found.update(text for text in texts if isinstance(text, str) and len(text.split()) > 4)
+        tuples = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Tuple)}
+        found.update(text for text in tuples if re.fullmatch(r"\(0, \([\d., ]+\)\)", text))
+    assert [text for text, files in found.items() if files > 1] == []
 
 
 def test_fonts_are_embedded_as_fonts():

@@ -5,31 +5,43 @@ import pandas
 import pytest
 from scipy import stats
 
+from ranktwo.evidence.effects import Effect
 from ranktwo.report.tables.grid import grid
 from ranktwo.report.tables.results import results
-from ranktwo.report.tables.tabulating import interval, plus_minus
+from ranktwo.report.tables.tabulating import plus_minus
 from ranktwo.report.tables.timing import timing
 from ranktwo.stages import table
 from ranktwo.store import registry
 
 
-def test_interval_is_students():
-    values = pandas.Series([1.0, 2.0, 4.0, None])
-    mean, half, count = interval(values)
+def shown(rows, column="test_loss"):
+    """Mean, ends of the interval and number of nets of a column of results, in the first setting."""
+    numbers = results(rows).numbers.iloc[0]
+    return numbers[[column, f"{column}_low", f"{column}_high", "averaged"]].tolist()
+
+
+def test_intervals_are_over_splits_of_means_over_seeds(make_gaps):
+    def of_splits(*losses):
+        return pandas.concat(
+            make_gaps().assign(split=split, test_loss=lambda rows, loss=loss: loss + rows["seed"])
+            for split, loss in enumerate(losses)
+        )
+
+    rows = of_splits(1.0, 2.0, 4.0)
+    low, high = stats.t.interval(0.95, 2, loc=10 / 3, scale=stats.sem([1.0, 2.0, 4.0]))
+    assert shown(rows) == pytest.approx([10 / 3, low, high, 9])
+    # A split with fewer nets counts as much as another.
+    fewer = rows[(rows["split"] > 0) | (rows["seed"] == 1)]
+    assert shown(fewer) == pytest.approx([10 / 3, low, high, 7])
+    assert shown(of_splits(1.0, 2.0)) == pytest.approx([2.5, np.nan, np.nan, 6], nan_ok=True)
+
+
+def test_of_one_split_intervals_are_over_its_seeds_and_a_run_with_two_names_counts_once(make_gaps):
+    rows = make_gaps()
+    rows["test_loss"] = rows["seed"].map({0: 1.0, 1: 2.0, 2: 4.0})
     low, high = stats.t.interval(0.95, 2, loc=7 / 3, scale=stats.sem([1.0, 2.0, 4.0]))
-    assert (mean - half, mean + half) == pytest.approx((low, high))
-    assert count == 3
-    assert np.isnan(interval(pandas.Series([1.0]))[1])
-    assert np.isnan(interval(pandas.Series([], dtype=float))[0])
-
-
-def test_interval_covers_at_its_level():
-    random = np.random.default_rng(0)
-    hits = 0
-    for _ in range(2000):
-        mean, half, _ = interval(pandas.Series(random.standard_normal(3)))
-        hits += abs(mean) <= half
-    assert 0.93 < hits / 2000 < 0.97
+    assert shown(rows) == pytest.approx([7 / 3, low, high, 3])
+    assert shown(pandas.concat([rows, rows.assign(cell="again")])) == pytest.approx([7 / 3, low, high, 3])
 
 
 def test_collapsed_and_diverged_cells_are_counted_and_left_out_of_means(make_gaps):
@@ -105,6 +117,7 @@ def test_timing_has_geometric_means_of_the_nets_that_reach_a_step_and_says_how_m
     assert (first, last) == pytest.approx(tuple(numbers[["initial_effective_rank", "effective_rank"]]), rel=0.01)
     assert first != last
     collapsed = made.numbers[made.numbers["weight_decay"] == 1.0]
+    assert list(collapsed["status"]) == ["3 collapsed"] * 2
     assert (collapsed["cells"] == 3).all()
     assert (collapsed["averaged"] == 0).all() and collapsed["rank_fall_step"].isna().all()
 
@@ -131,7 +144,7 @@ def test_grid_lists_the_values_of_each_family(make_gaps):
     ],
 )
 def test_numbers_are_shown_to_two_digits_of_their_interval(mean, half, text):
-    assert plus_minus(mean, half) == text
+    assert plus_minus(Effect(mean, mean - half, mean + half)) == text
 
 
 def test_every_registered_table_is_made_by_the_stage_in_four_forms(make_gaps, run_on_rows):

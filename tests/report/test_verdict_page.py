@@ -7,7 +7,7 @@ import pytest
 from ranktwo.report import pages, predictors, verdicts
 from ranktwo.store import registry
 
-WORDS = {"C1": "rank is two | or less", "C5a": "decay helps"}
+WORDS = {"C1": "d_2/||V|| is small | or less", "C5a": "decay helps"}
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def test_a_line_for_each_claim_says_its_verdict_and_which_data_sets_count_how(ve
     shown = verdicts.overall(verdict_rows)
     assert list(shown.columns) == ["claim", "verdict", "data sets"]
     assert shown.to_numpy().tolist() == [
-        ["C1: rank is two | or less", "contradicted", "contradicted on a_b"],
+        ["C1: d_2/||V|| is small | or less", "contradicted", "contradicted on a_b"],
         ["C5a: decay helps", "inconclusive", ""],
     ]
 
@@ -85,12 +85,21 @@ def test_a_page_without_remarks_families_and_ranks_leaves_their_parts_out(verdic
     assert "" not in texts
 
 
+def test_bars_of_a_claim_s_words_are_shown_and_make_no_cell(verdict_rows, make_gaps):
+    parts = verdicts.page(verdict_rows, make_gaps())
+    assert "| C1: d_2/\\|\\|V\\|\\| is small \\| or less |" in pages.to_markdown("3 cells", *parts)
+    assert "<td>C1: d_2/||V|| is small | or less</td>" in pages.to_html("Verdicts", "3 cells", *parts)
+    bar = r"\textbar{}"
+    latex = pages.to_latex("3 cells", verdicts.overall(verdict_rows))
+    assert rf"C1: d\_\allowbreak{{}}2/{bar}{bar}V{bar}{bar} is small {bar} or less & contradicted &" in latex
+    assert "|" not in latex.replace(r"\textbar", "")
+
+
 def test_every_line_of_the_tables_has_as_many_cells_in_markdown(verdict_rows, make_gaps):
     markdown = pages.to_markdown("3 cells", *verdicts.page(verdict_rows, make_gaps()))
     tables = [block.splitlines() for block in markdown.split("\n\n") if block.startswith("|")]
     bars = [{line.replace(r"\|", "").count("|") for line in lines} for lines in tables]
     assert bars == [{4}, {6}, {8}, {8}, {4}]
-    assert r"C1: rank is two \| or less" in markdown
 
 
 def scored(measure: str, dataset: str, fixed: float, axis: str | None = None) -> list[dict[str, object]]:

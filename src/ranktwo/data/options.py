@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from ranktwo.errors import UserError
 from ranktwo.store import registry
-from ranktwo.study import own
+from ranktwo.study import source_options
 from ranktwo.study.schema import DataSet
 
 
@@ -20,11 +20,11 @@ class Options(DataSet):
     @property
     def own(self) -> dict[str, Any]:
         """The options that the source alone takes."""
-        return {key: value for key, value in self.as_dict().items() if key in own.OPTIONS}
+        return {key: value for key, value in self.as_dict().items() if key in source_options.OPTIONS}
 
     def as_dict(self) -> dict[str, Any]:
         """The options as a study's config has them."""
-        return own.trimmed(self.model_dump())
+        return source_options.trimmed(self.model_dump())
 
 
 def read_options(text: str) -> Options:
@@ -45,6 +45,6 @@ def read_options(text: str) -> Options:
         first = error.errors()[0]
         key, reason = str(first["loc"][0]), first["msg"]
         raise UserError(f"the option {key} is {json.dumps(given[key])}; {reason[0].lower()}{reason[1:]}") from error
-    if wrong := own.problem(vars(options)):
+    if wrong := source_options.problem(vars(options)):
         raise UserError(f"the option {' '.join(wrong)}")
     return options

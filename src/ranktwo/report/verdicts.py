@@ -47,7 +47,7 @@ def sentences(rows: pandas.DataFrame) -> list[str]:
 
 
 QUESTIONS = {
-    "C1": "Does weight decay make the first weight matrix V low rank?",
+    "C1": "Does weight decay make the first weight matrix V of about rank two?",
     "C6": "Why?",
     "C5b": "Is that why nets generalize?",
 }

@@ -16,7 +16,7 @@ from ranktwo.data.preparation import prepare
 from ranktwo.errors import UserError
 from ranktwo.stages import parser
 from ranktwo.store import files, provenance
-from ranktwo.study import own
+from ranktwo.study import source_options
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     except UserError as error:
         raise UserError(f"data set {given.name}: {error}") from error
     origin = provenance.circumstances("dataset", [], source=options.source)
-    origin |= {"datasets": {given.name: metadata["checksum"]}, "inputs": own.hashes(metadata["options"])}
+    origin |= {"datasets": {given.name: metadata["checksum"]}, "inputs": source_options.hashes(metadata["options"])}
     files.write_tensors(given.output, tensors, {**metadata, "provenance": origin})
 
 

@@ -40,7 +40,7 @@ def main() -> None:
         if table == "measure":
             return pandas.concat([gaps.read(table, path).assign(weights=path.stem) for path in given.weights])
         paths = {"layers": [given.layers], "optimum": given.optima}
-        return gaps.read(table, *(paths.get(table) or gaps.paths(given.results, table, stacks)))
+        return gaps.read(table, *(paths[table] if table in paths else gaps.paths(given.results, table, stacks)))
 
     draw(
         given.name,

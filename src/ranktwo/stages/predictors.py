@@ -25,7 +25,6 @@ def main() -> None:
     cells = gaps.read_cells(given.gaps)
     scored, origin = predictors.predictors(cells), gaps.origin(cells.rows)
     table = pyarrow.Table.from_pandas(scored, schema=schema(predictors.COLUMNS), preserve_index=False)
-    files.write_parquet(given.output, table, {"provenance": provenance.circumstances("predictors", [given.gaps])})
     text = summary(scored)
     pages.write(
         {
@@ -35,3 +34,5 @@ def main() -> None:
             given.html: pages.to_html("Which measure predicts the gap", origin, EXPLANATION, text),
         }
     )
+    # Last: the identity in it says of all these files what they were made for.
+    files.write_parquet(given.output, table, {"provenance": provenance.circumstances("predictors", [given.gaps])})

@@ -29,10 +29,6 @@ def main() -> None:
     given = arguments.parse_args()
     cells = gaps.read_cells(given.gaps)
     rows = verdicts.verdicts(cells, gaps.read("layers", given.layers), Limits(**given.thresholds))
-    table = pyarrow.Table.from_pandas(rows, schema=schema(verdicts.COLUMNS), preserve_index=False)
-    files.write_parquet(
-        given.output, table, {"provenance": provenance.circumstances("verdicts", [given.gaps, given.layers])}
-    )
     origin, parts = gaps.origin(cells.rows), page(rows, cells.rows)
     by_dataset = rows[rows["headline"] & (rows["dataset"] != OVERALL)]
     pages.write(
@@ -42,3 +38,7 @@ def main() -> None:
             given.html: pages.to_html("Verdicts", origin, *parts),
         }
     )
+    # Last: the identity in it says of all these files what they were made for.
+    table = pyarrow.Table.from_pandas(rows, schema=schema(verdicts.COLUMNS), preserve_index=False)
+    made_from = provenance.circumstances("verdicts", [given.gaps, given.layers])
+    files.write_parquet(given.output, table, {"provenance": made_from})

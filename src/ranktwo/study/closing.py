@@ -1,19 +1,20 @@
 """The last lines that a run prints: its verdicts and where to look, or why it failed."""
 
-import itertools
 from pathlib import Path
 
-from ranktwo.errors import failures
+from ranktwo.errors import UserError, failures
+from ranktwo.store import files, registry
+
+OVERALL = "overall"
+"""As in evidence.predictors, which this room cannot import."""
 
 
 def closing(results: str) -> str:
     """The last lines of a finished run: the verdicts, if there are any, and what to open, the page of all first."""
-    page = Path(results) / "verdicts.md"
-    rows = page.read_text(encoding="utf-8").splitlines() if page.exists() else []
-    columns = [[part.strip() for part in row.split("|")[1:3]] for row in itertools.takewhile(str.strip, rows[2:])]
-    verdicts = [f"  {verdict:<13} {claim}" for claim, verdict in columns]
-    head = [f"\nVerdicts, from {page}:", *verdicts] if verdicts else [""]
-    front = Path(results) / "report.html"
+    folder = Path(results)
+    verdicts = _verdicts(folder / "verdicts.parquet")
+    head = [f"\nVerdicts, from {folder / 'verdicts.md'}:", *verdicts] if verdicts else [""]
+    front = folder / "report.html"
     return "\n".join(
         [
             *head,
@@ -22,6 +23,22 @@ def closing(results: str) -> str:
             f"Macros: {results}/numbers.tex  One row per cell: {results}/gaps.parquet",
         ]
     )
+
+
+def _verdicts(path: Path) -> list[str]:
+    """A line for each claim: its verdict over all data sets, and its words; none where there is no such file."""
+    if not path.exists():
+        return []
+    try:
+        table, _ = files.read_parquet(path, "verdicts")
+    except UserError as error:
+        return [f"  {error}"]
+    known = registry.entries("claim")
+    return [
+        f"  {row['verdict']:<13} {row['claim']}: {known[row['claim']].settings['words']}"
+        for row in table.select(["claim", "verdict", "headline", "dataset"]).to_pylist()
+        if row["headline"] and row["dataset"] == OVERALL and row["claim"] in known
+    ]
 
 
 def failed(results: str, since: float, *, remote: bool) -> str:

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from ranktwo.errors import UserError
 from ranktwo.store import registry
-from ranktwo.study import grid, own, ranges
+from ranktwo.study import grid, ranges, source_options
 from ranktwo.study.axes import AXES
 from ranktwo.study.schema import PHASE, Study, as_dicts
 from ranktwo.study.values import RANGE
@@ -112,7 +112,7 @@ def _check(study: dict[str, Any]) -> None:
     """Refuse data sets that are absent or lack an option, batches larger than the training part, figures of nothing."""
     names = list(study["datasets"])
     for name, options in study["datasets"].items():
-        if wrong := own.problem(options):
+        if wrong := source_options.problem(options):
             raise UserError(f"{_path(('datasets', name, wrong[0]))} {wrong[1]}")
     for number, axes in enumerate(study["grids"]):
         for place, name in _places(("grids", number, "dataset"), axes["dataset"]):

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, create_model
 
 from ranktwo.store import registry
-from ranktwo.study import own
 from ranktwo.study.axes import AXES, MOST_SEED, summaries
 from ranktwo.study.grid import MOST_CELLS
 from ranktwo.study.limits import Limits
 from ranktwo.study.planes import SIDES
+from ranktwo.study.source_options import FORMATS, LEAST_MODULUS, MOST_MODULUS, SOURCE, Kind, trimmed
 from ranktwo.study.values import REAL, WHOLE, Closed, Folder, Name, OneOf, Range, axis_field, axis_type, distinct
 
 Classes = Annotated[list[Annotated[int, Field(ge=0), WHOLE]], Field(min_length=2), AfterValidator(distinct)]
@@ -59,18 +59,18 @@ class DataSet(Closed):
     )
     path: OwnFile | None = Field(
         default=None,
-        description=f"Your own file, {', '.join(own.FORMATS)}, with `source: {own.SOURCE}`, which alone takes this key "
+        description=f"Your own file, {', '.join(FORMATS)}, with `source: {SOURCE}`, which alone takes this key "
         "and the next three and needs them but for `test_path`. `~` and `$NAME` stand for what they do in a shell; a "
         "relative path counts from the folder in which Snakemake runs, as `data_folder` does.",
     )
     target: Annotated[str, Field(min_length=1)] | None = Field(
         default=None, description="Column of the file, or array of an npz file, that is to be predicted."
     )
-    kind: own.Kind | None = Field(default=None, description="What is to be predicted: classes, or numbers.")
+    kind: Kind | None = Field(default=None, description="What is to be predicted: classes, or numbers.")
     test_path: OwnFile | None = Field(
         default=None, description="File of test rows with the same columns; null splits them off `path`."
     )
-    modulus: Annotated[int, Field(ge=own.LEAST_MODULUS, le=own.MOST_MODULUS), WHOLE] | None = Field(
+    modulus: Annotated[int, Field(ge=LEAST_MODULUS, le=MOST_MODULUS), WHOLE] | None = Field(
         default=None,
         description="p of `source: modular`, addition modulo p, which alone takes this key and needs it: all p^2 pairs "
         "of numbers as two one-hot codes, and their sum modulo p as class. Its codes want `scaling: none`.",
@@ -314,7 +314,7 @@ def as_dicts(value: Any) -> Any:
         names = value.model_fields_set if isinstance(value, Where | Range) else type(value).model_fields
         left_out = {"draws", "plane"} if isinstance(value, Figure) else {}
         found = {name: as_dicts(item) for name, item in value if name in names and (name not in left_out or item)}
-        return own.trimmed(found) if isinstance(value, DataSet) else found
+        return trimmed(found) if isinstance(value, DataSet) else found
     if isinstance(value, dict):
         return {key: as_dicts(item) for key, item in value.items()}
     return [as_dicts(item) for item in value] if isinstance(value, list) else value

@@ -20,7 +20,7 @@ from ranktwo.store import files, provenance, registry
 from ranktwo.store.canonical import canonical, ordered, short_hash
 from ranktwo.store.fingerprints import fingerprint
 from ranktwo.study import config as configuration
-from ranktwo.study import grid, jobs, own
+from ranktwo.study import grid, jobs, source_options
 from ranktwo.study.axes import REGISTERED, REPLICATE, Cell
 from ranktwo.study.problems import Problem, problems
 
@@ -120,7 +120,7 @@ class Workflow:
 
     def own_files(self, dataset: str) -> list[str]:
         """The user's own files that a data set is made from."""
-        return own.paths(self.study["datasets"][dataset])
+        return source_options.paths(self.study["datasets"][dataset])
 
     def dataset_of(self, stack: str) -> str:
         """The data set of a stack's cells."""
@@ -168,7 +168,7 @@ class Workflow:
     def dataset_identity(self, dataset: str) -> str:
         """Of a prepared data set."""
         options = self.study["datasets"][dataset]
-        made_from = short_hash([options, *own.hashes(options).values()])
+        made_from = short_hash([options, *source_options.hashes(options).values()])
         code = fingerprint("dataset", source=options["source"])
         return _identity(options=made_from, splits=self.splits(dataset), code=code)
 
@@ -266,7 +266,7 @@ class Workflow:
     def weights_identity(self, name: str) -> str:
         """Of the table of a file of weights: its path, and its content."""
         path = self.study["weights"][name]["path"]
-        return self.identity("measure", [path, own.content(Path(path))])
+        return self.identity("measure", [path, source_options.content(Path(path))])
 
     @cached_property
     def page_identity(self) -> str:

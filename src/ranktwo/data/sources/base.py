@@ -15,7 +15,7 @@ import numpy as np
 from ranktwo.data.dataset import checksum_of
 from ranktwo.errors import UserError
 from ranktwo.store import registry
-from ranktwo.study.own import Kind
+from ranktwo.study.source_options import Kind
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,7 +15,7 @@ import pyarrow.parquet
 from ranktwo.data.sources.base import Raw, source
 from ranktwo.errors import UserError
 from ranktwo.store import registry
-from ranktwo.study.own import FORMATS, Kind
+from ranktwo.study.source_options import FORMATS, Kind
 
 LARGEST = float(np.finfo(np.float32).max)
 """The tensors of a data set are float32."""

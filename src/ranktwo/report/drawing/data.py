@@ -11,8 +11,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from ranktwo.report.drawing.style import ZERO_COLOUR, ZERO_DASHES, Width, decay_map
-from ranktwo.report.drawing.titles import unbroken
-from ranktwo.study.axes import FAMILY, REPLICATE, title_part
+from ranktwo.report.drawing.titles import counted, unbroken
+from ranktwo.study.axes import FAMILY, REPLICATE, title_part, widths_text
 
 TABLES = (
     "train",
@@ -116,8 +116,7 @@ class Data:
         return found[found["seed"].isna() | (found["seed"] == found.loc[~found["in_study"], "seed"].min())]
 
     def _rows(self, table: str) -> pandas.DataFrame:
-        rows = self.read(table)
-        return rows[rows["cell"].isin(self.gaps["cell"])]
+        return of_cells(self.read(table), self.gaps)
 
     def _rows_of_v(self, table: str) -> pandas.DataFrame:
         rows = self._rows(table)
@@ -127,11 +126,12 @@ class Data:
         """The columns of `gaps` of a kind, in the order of the file."""
         return [name for name, own in self.kinds.items() if own == kind]
 
-    def families(self, across: Collection[str] = ()) -> list[tuple[str, pandas.DataFrame]]:
+    def families(self, across: Collection[str] = (), *, count: bool = True) -> list[tuple[str, pandas.DataFrame]]:
         """Title and rows of gaps.parquet of each family, in the order of the study.
 
         The cells of a family differ in weight decay, split and seed only, and in the axes of `across`. Its title names
-        its data set, its values of the axes in which the families of the data set differ, and its number of replicates.
+        its data set, its values of the axes in which the families of the data set differ, and, unless `count` is false,
+        its number of replicates.
         """
         shared = [axis for axis in FAMILY if axis not in across]
         differing = {
@@ -143,11 +143,10 @@ class Data:
             values = dict(zip(shared, key, strict=True))
             dataset = values["dataset"]
             # A title breaks between its parts only.
-            parts = [dataset, *(unbroken(title_part(axis, values[axis])) for axis in differing[dataset])]
+            title = ", ".join([dataset, *(unbroken(title_part(axis, values[axis])) for axis in differing[dataset])])
             alike = [*FAMILY, "weight_decay"]
             counts = rows.drop_duplicates([*alike, *REPLICATE]).groupby(alike).size()
-            count = str(counts.min()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
-            found.append((", ".join(parts) + " " + unbroken(f"($n$ = {count})"), rows))
+            found.append((counted(title, counts.min(), counts.max()) if count else title, rows))
         return found
 
     def colour(self, weight_decay: float) -> Any:
@@ -158,6 +157,11 @@ class Data:
         """Colour, label and dashes of a weight decay's line; dots tell zero from the others in grey print."""
         dashes = {} if weight_decay > 0 else {"linestyle": ZERO_DASHES}
         return {"color": self.colour(weight_decay), "label": f"$\\mu$ = {weight_decay:g}"} | dashes
+
+
+def of_cells(table: pandas.DataFrame, cells: pandas.DataFrame) -> pandas.DataFrame:
+    """Those of a table's rows that are of these cells."""
+    return table[table["cell"].isin(cells["cell"])]
 
 
 def after_training(rows: pandas.DataFrame) -> pandas.DataFrame:
@@ -190,7 +194,7 @@ def select(table: pandas.DataFrame, where: dict[str, Any]) -> pandas.DataFrame:
     for axis, wanted in where.items():
         values = wanted if isinstance(wanted, list) else [wanted]
         if axis == "widths":
-            values = ["-".join(map(str, value if isinstance(value, list) else [value])) for value in values]
+            values = [widths_text(value if isinstance(value, list) else [value]) for value in values]
         chosen = table[axis].isin(values)
         if axis == "batch_size" and "full" in values:
             chosen |= table["batch_size"] == table["train_size"]

@@ -8,12 +8,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from ranktwo.report.drawing.data import Data
-from ranktwo.report.drawing.marks import line, over_seeds
+from ranktwo.report.drawing.marks import dashed_entry, decay_style, line, over_seeds
 from ranktwo.report.drawing.scales import STANDS_FOR
 
 SHORT, MOST = 3, 8
 """Characters of a name, and names, that fit below a panel; longer or more of them are numbered."""
-DASHES = (0, (4, 1.5))
 
 
 def over_depth(axes: Axes, data: Data, rows: pandas.DataFrame, column: str) -> None:
@@ -24,9 +23,8 @@ def over_depth(axes: Axes, data: Data, rows: pandas.DataFrame, column: str) -> N
     names = list(rows.drop_duplicates("depth").sort_values("depth")["matrix"])
     for weight_decay, cells in rows.groupby("weight_decay"):
         seeds = over_seeds(cells, "depth", column)
-        dashes = {} if (cells["status"] == "ok").all() else {"linestyle": DASHES}
         if len(seeds):
-            line(axes, seeds.index, seeds, marker=".", **data.line_style(weight_decay) | dashes)
+            line(axes, seeds.index, seeds, marker=".", **decay_style(data, weight_decay, cells["status"]))
     STANDS_FOR[axes] = lambda x: names[round(x) - 1] if 1 <= x <= len(names) else x
     if len(names) <= MOST:
         fit = all(len(name) <= SHORT for name in names)
@@ -39,4 +37,4 @@ def over_depth(axes: Axes, data: Data, rows: pandas.DataFrame, column: str) -> N
 def depth_entries(data: Data) -> list[Any]:
     """The legend's entries of what `over_depth` draws."""
     decays = [Line2D([], [], **data.line_style(mu)) for mu in sorted(data.gaps["weight_decay"].unique())]
-    return [*decays, Line2D([], [], color="0.2", linestyle=DASHES, label="some nets unfit, collapsed or diverged")]
+    return [*decays, dashed_entry()]

@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ranktwo.report.drawing.data import Data
-from ranktwo.report.drawing.style import COLOURS, MARKERS, ZERO_COLOUR, ZERO_DASHES, decay_map
+from ranktwo.report.drawing.style import COLOURS, DASHES, MARKERS, ZERO_COLOUR, ZERO_DASHES, decay_map
+from ranktwo.report.statuses import alive
 
 
 def fit_decays(rows: pandas.DataFrame, least: float = 1e-300) -> pandas.Index:
@@ -58,9 +59,9 @@ def marked(
     **style: Any,
 ) -> None:
     """Draw a column of the cells that are ok or unfit, with a hollow marker at values of `by` where a cell is unfit."""
-    ended = rows[rows["status"].isin(["ok", "unfit"])]
-    unfit = ended.groupby(by)["status"].agg(lambda status: (status != "ok").any())
-    seeds = over_seeds(ended, by, column)
+    nets = alive(rows)
+    unfit = nets.groupby(by)["status"].agg(lambda status: (status != "ok").any())
+    seeds = over_seeds(nets, by, column)
     marker = {"marker": style.pop("marker"), "linestyle": "none", "color": style["color"], "label": label}
     axes.plot(place(seeds.index), seeds["median"], **style)
     band(axes, place(seeds.index), seeds, label=label, color=style["color"])
@@ -94,6 +95,16 @@ def mark_edge(axes: Axes, x: Any, marker: str, height: float, label: str) -> Non
     if len(x):
         transform = axes.get_xaxis_transform()
         axes.plot(x, np.full(len(x), height), marker, color="black", transform=transform, clip_on=False, label=label)
+
+
+def decay_style(data: Data, weight_decay: float, status: pandas.Series) -> dict[str, Any]:
+    """The style of a weight decay's line, dashed where a cell is not ok."""
+    return data.line_style(weight_decay) | ({} if (status == "ok").all() else {"linestyle": DASHES})
+
+
+def dashed_entry() -> Line2D:
+    """The legend's entry of what `decay_style` dashes."""
+    return Line2D([], [], color="0.2", linestyle=DASHES, label="some nets unfit, collapsed or diverged")
 
 
 STATUS_MARKS: dict[str, dict[str, Any]] = {

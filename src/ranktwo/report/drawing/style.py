@@ -16,7 +16,9 @@ WIDTHS: dict[Width, float] = {"page": 7.0, "column": 3.4}
 STYLE = Path(__file__).with_name("style.mplstyle")
 """Settings of matplotlib that differ from its defaults."""
 ZERO_COLOUR = "0.45"
-ZERO_DASHES = (0, (1, 1))
+DASHES, DOTS = (0, (4, 1.5)), (0, (1, 1))
+"""Of lines that are told from solid ones."""
+ZERO_DASHES = DOTS
 ZERO_MARKER = "s"
 MARKERS = "osD^vPX*"
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]

@@ -12,6 +12,7 @@ from ranktwo.report.drawing.marks import legend, line, mark_edge, mark_failures,
 from ranktwo.report.drawing.panels import panels
 from ranktwo.report.drawing.scales import decay_axis, shade_trivial, trivial_entry
 from ranktwo.report.drawing.style import COLOURS, MARKERS
+from ranktwo.report.statuses import alive
 
 
 @figure
@@ -41,7 +42,7 @@ def bounds(data: Data) -> Figure:
             axes.set(title=title, ylabel=f"{'loss' if regression else 'error'} gap, {kind}s", yscale="log")
             for name in names:
                 marked(axes, rows, name, place, **styles[name], label=name.replace("_", " "))
-            seeds = over_seeds(rows[rows["status"].isin(["ok", "unfit"])], "weight_decay", measured)
+            seeds = over_seeds(alive(rows), "weight_decay", measured)
             line(axes, place(seeds.index), _positive(seeds), color="black", linewidth=2.5, label="measured gap")
             below = seeds.index[seeds["median"] <= 0]
             mark_edge(axes, place(below), "v", 0.0, label="measured gap, 0 or less")

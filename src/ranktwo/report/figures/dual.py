@@ -6,34 +6,37 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ranktwo.report.drawing.data import Data, figure
+from ranktwo.report.drawing.data import Data, figure, of_cells
 from ranktwo.report.drawing.marks import legend
 from ranktwo.report.drawing.panels import panels, say
 from ranktwo.report.drawing.style import COLOURS
 from ranktwo.report.drawing.titles import one_net
+from ranktwo.study.limits import Limits
 
 
-@figure
+@figure(settings="verdicts")
 def dual(data: Data) -> Figure:
     """The dual function of the trained net nearest to the least decayed loss, in the plane of V, and its neurons.
 
     At a minimum of the decayed loss no direction v has a dual function h(v) above the weight decay, and every neuron
-    lies where h touches it: so few directions can carry neurons. For one output and a V near rank two, the line is
-    h/mu along the circle of the plane of V's first two right singular vectors, and the points are the net's neurons at
-    their angles, larger with more weight. For other nets the points are h/mu at each neuron against its share of the
-    weight. The net with the least duality gap among those that fit is shown, one of each family. A line below 1
-    everywhere proves nothing of directions outside the plane.
+    lies at a maximum of h, where h touches it. So the rank of V is at most the dimension of the span of these maxima.
+    For one output and d_2/||V|| below `verdicts.low_rank` (0.1 by default), the line is h/mu along the circle of the
+    plane of V's first two right singular vectors, and the points are the net's neurons at their angles, larger with
+    more weight. For other nets the points are h/mu at each neuron against its share of the weight. The net with the
+    least duality gap among those that fit is shown, one of each family. A line below 1 everywhere proves nothing of
+    directions outside the plane.
     """
-    ends = data.optimality.dropna(subset=["neuron_heights"]).set_index("cell")
-    found = [(title, rows[rows["cell"].isin(ends.index) & (rows["status"] == "ok")]) for title, rows in data.families()]
-    found = [(title, rows) for title, rows in found if len(rows)]
+    low_rank = Limits(**data.settings).low_rank
+    ends = data.optimality.dropna(subset=["neuron_heights"])
+    fit = of_cells(data.gaps[data.gaps["status"] == "ok"], ends)
+    found = [(title, own) for title, rows in data.families(count=False) if len(own := of_cells(fit, rows))]
     drawn, parts = panels(data, 1, parts=found, without="no two-layer net fits with a decay that is a penalty")
     for title, rows, (axes,) in parts:
         chosen = rows.loc[rows["relative_gap"].astype(float).idxmin()]
-        title = title.rpartition(" ")[0]  # without the number of seeds: one net is drawn
         axes.set_title(f"{title}\n{one_net(chosen, data.gaps)}")
         axes.set_ylabel("$h/\\mu$")
-        _net(axes, ends.loc[chosen["cell"]], circle=chosen["outputs"] == 1 and chosen["residual_2"] < 0.1)
+        net = ends.set_index("cell").loc[chosen["cell"]]
+        _net(axes, net, circle=chosen["outputs"] == 1 and chosen["residual_2"] < low_rank)
         axes.axhline(1, color="0.3", linewidth=0.7, linestyle="--", label="weight decay")
     level = Line2D([], [], color="0.3", linewidth=0.7, linestyle="--", label="the level $h = \\mu$")
     line = Line2D([], [], color=COLOURS[0], label="$h/\\mu$ in the plane of $V$")

@@ -4,10 +4,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ranktwo.report.drawing.data import Data, figure
+from ranktwo.report.drawing.data import Data, figure, of_cells
 from ranktwo.report.drawing.marks import decay_colours, legend, over_seeds
 from ranktwo.report.drawing.panels import panels, say
 from ranktwo.report.drawing.scales import step_axis
+from ranktwo.report.statuses import alive
 
 MOST = 4
 """Weight decays of a panel."""
@@ -32,16 +33,16 @@ def epsilon(data: Data) -> Figure:
     for title, rows, (axes,) in parts:
         axes.set(title=title, yscale="log", ylabel="$\\varepsilon$")
         step_axis(axes)
-        family = data.certificates[data.certificates["cell"].isin(rows["cell"])]
+        family = of_cells(data.certificates, rows)
         # Of a net that collapses, epsilon falls over twenty decades, which would flatten all the others.
-        ended = rows[rows["status"].isin(["ok", "unfit"]) & (rows["weight_decay"] > 0)]
-        decays = np.sort(ended["weight_decay"].unique())
+        nets = alive(rows[rows["weight_decay"] > 0])
+        decays = np.sort(nets["weight_decay"].unique())
         if not len(decays):
             say(axes, "no weight decay at which a net ended")
             continue
         chosen = decays[np.unique(np.linspace(0, len(decays) - 1, MOST).round().astype(int))]
         for weight_decay in chosen:
-            cells = family[(family["weight_decay"] == weight_decay) & family["cell"].isin(ended["cell"])]
+            cells = of_cells(family, nets[nets["weight_decay"] == weight_decay])
             needed = weight_decay * cells["norm"] / (2 * cells["batch_size"].astype(float) - 1)
             needed = needed.where(cells["bound_upper"].notna())  # there is no bound with full batches
             upper, lower, wanted = (

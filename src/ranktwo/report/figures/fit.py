@@ -10,6 +10,7 @@ from ranktwo.evidence.effects import Effect
 from ranktwo.report.drawing.data import Data, figure
 from ranktwo.report.drawing.marks import decay_colours, legend
 from ranktwo.report.drawing.panels import panels, say
+from ranktwo.report.statuses import ALIVE
 from ranktwo.study.limits import Limits
 
 THRESHOLDS = np.round(np.arange(0.5, 1.101, 0.025), 3)
@@ -49,7 +50,7 @@ def fit(data: Data) -> Figure:
 
 def _at(rows: pandas.DataFrame, threshold: float) -> dict[str, float] | None:
     """The strongest decay at which every net has this share of skill, and its residual; None without such a decay."""
-    fits = (rows["fit_linear"] >= threshold) & ~rows["status"].isin(["collapsed", "diverged"])
+    fits = (rows["fit_linear"] >= threshold) & rows["status"].isin(ALIVE)
     strongest = Family(rows.assign(status=np.where(fits, "ok", "unfit")), name="", main=True).strongest
     if strongest.empty:
         return None

@@ -10,12 +10,13 @@ from ranktwo.report.drawing.scales import decay_axis, loss_label
 
 @figure
 def gap(data: Data) -> Figure:
-    """Generalization gap in loss and in error (R^2 in regression), and the test score, against weight decay.
+    """Generalization gap in loss and in error or R^2, and the test score, against weight decay.
 
-    Test loss minus training loss, test error minus training error (R^2 in regression), and the test score, against
-    weight decay. If weight decay helps generalization, the gaps fall and the score does not. A gap that falls
-    because the net no longer fits (hollow markers) does not support the claim. Test sets are small: a
-    step of one test row can be as large as the differences between weight decays.
+    Test loss minus training loss, test error minus training error (in regression training R^2 minus test R^2), and the
+    test score, against weight decay. A gap above 0 means that the net does worse on test data. If weight decay helps
+    generalization, the gaps fall and the score does not. A gap that falls because the net no longer fits (hollow
+    markers) does not support the claim. Test sets are small: a step of one test row can be as large as the differences
+    between weight decays.
     """
     drawn, parts = panels(data, 3)
     for title, rows, three in parts:

@@ -8,6 +8,7 @@ from ranktwo.report.drawing.marks import decay_colours, legend
 from ranktwo.report.drawing.panels import panels
 from ranktwo.report.drawing.scales import loss_label, rank_ticks
 from ranktwo.report.drawing.style import ZERO_COLOUR, ZERO_MARKER
+from ranktwo.report.statuses import ALIVE, alive
 
 
 @figure
@@ -21,8 +22,7 @@ def gap_against_rank(data: Data) -> Figure:
     drawn, parts = panels(data, 1)
     for title, rows, (axes,) in parts:
         axes.set(title=title, xlabel="effective rank of $V$", ylabel=loss_label(rows))
-        shown = rows[rows["status"].isin(["ok", "unfit"])]
-        for (weight_decay, status), cells in shown.groupby(["weight_decay", "status"]):
+        for (weight_decay, status), cells in alive(rows).groupby(["weight_decay", "status"]):
             style = data.line_style(weight_decay) | {
                 "linestyle": "none",
                 "marker": "o" if weight_decay else ZERO_MARKER,
@@ -31,7 +31,7 @@ def gap_against_rank(data: Data) -> Figure:
             axes.plot(cells["effective_rank"], cells["matched_loss_gap"], **style)
         rank_ticks(axes.xaxis)
         axes.axhline(0, color="0.3", linewidth=0.7, linestyle="--")
-        lost = rows.loc[rows["status"].isin(["collapsed", "diverged"]), "status"].value_counts(sort=False)
+        lost = rows.loc[~rows["status"].isin(ALIVE), "status"].value_counts(sort=False)
         if len(lost):
             note = ", ".join(f"{count} {name}" for name, count in lost.items())
             axes.set_title(f"{title}\nnot drawn: {note}")

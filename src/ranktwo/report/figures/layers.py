@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from ranktwo.report.drawing.data import Data, figure
+from ranktwo.report.drawing.data import Data, figure, of_cells
 from ranktwo.report.drawing.depths import depth_entries, over_depth
 from ranktwo.report.drawing.marks import legend
 from ranktwo.report.drawing.panels import panels
@@ -17,14 +17,15 @@ def layers(data: Data) -> Figure:
     and the lower end of the theorem's bound over ||W||, its vacuity, in units of 2B - 1 (right). A line for each weight
     decay is the median, with a band from the least to the greatest. If decay makes a net low rank, the lines of strong
     decay are low in every layer, and not in the first alone. On the right the theorem says nothing from 1/(2B - 1) on;
-    in a layer with normalised outputs no training can take it below 1, the grey line. Dashed lines include nets that do
-    not fit, collapsed or diverged. Where the names of matrices are long, matrices are numbered.
+    in a layer with normalised outputs no training takes it below 1, the grey line, but for what the normalisation's
+    epsilon leaves open. Dashed lines include nets that do not fit, collapsed or diverged. Where the names of matrices
+    are long, matrices are numbered.
     """
     matrices = data.layers.dropna(subset=["depth"])
     matrices = matrices.assign(share=matrices["vacuity_lower"] / (2 * matrices["batch_size"] - 1))
     drawn, parts = panels(data, 3)
     for title, rows, (left, middle, right) in parts:
-        own = matrices[matrices["cell"].isin(rows["cell"])]
+        own = of_cells(matrices, rows)
         for axes, column, label in (
             (left, "residual_2", "$d_2/\\|W\\|$"),
             (middle, "effective_rank", "effective rank"),

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from ranktwo.report.drawing.data import Data, figure
+from ranktwo.report.drawing.data import Data, figure, of_cells
 from ranktwo.report.drawing.depths import depth_entries, over_depth
 from ranktwo.report.drawing.marks import against_decay, entries, legend
 from ranktwo.report.drawing.panels import panels
@@ -46,7 +46,7 @@ def neural_collapse(data: Data) -> Figure:
     for title, cells, (left, middle, right) in parts:
         ended = cells.merge(last[["cell", *(name for name in LAST if name not in cells)]], on="cell", how="left")
         against_decay(left, ended, LAST, decay_axis(left, data.gaps["weight_decay"]))
-        own = rows[rows["cell"].isin(cells["cell"])]
+        own = of_cells(rows, cells)
         over_depth(middle, data, own, "nc1")
         over_depth(right, data, own, "feature_effective_rank")
         left.set(title=title, ylabel="distance")

@@ -7,37 +7,38 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ranktwo.report.drawing.data import Data, figure
+from ranktwo.report.drawing.data import Data, figure, of_cells
 from ranktwo.report.drawing.marks import legend
 from ranktwo.report.drawing.panels import panels, say
 from ranktwo.report.drawing.titles import one_net
 from ranktwo.study.axes import REPLICATE
+from ranktwo.study.limits import Limits
 
 
-@figure
+@figure(settings="verdicts")
 def neurons(data: Data) -> Figure:
     """Rows of V in the plane of its first two directions, at the weakest weight decay that fits near rank two.
 
-    Rows of V, a point for each neuron, in the plane of V's first two right singular vectors, coloured by the
-    neuron's outgoing weight. The arrow shows the direction of the mean vector of the data, projected on the plane.
-    In a net of rank two the points lie on two rays, one for each sign of the outgoing weight: the two of the claim
-    would be one direction for each sign of one output. One net of each task is shown, at the weakest weight decay
-    at which it fits with d_2 below a tenth of the norm. Colours are relative to the largest outgoing weight of that
-    net.
+    Rows of V, a point for each neuron, in the plane of V's first two right singular vectors, coloured by the neuron's
+    outgoing weight. The arrow shows the direction of (1/N) sum_i (y_i - ybar) x_i, projected on the plane. Where points
+    lie on two rays, one for each sign of the outgoing weight, V is of rank two because its neurons have one direction
+    for each sign of the output. Where they point in more directions, V is of rank two for another reason. One net of
+    each task is shown, at the weakest weight decay at which it fits with d_2/||V|| below `verdicts.low_rank` (0.1 by
+    default). Colours are relative to the largest outgoing weight of that net.
     """
-    one = [(title, rows) for title, rows in data.families() if (rows["outputs"] == 1).all()]
+    low_rank = Limits(**data.settings).low_rank
+    nets = data.truncation.dropna(subset=["plane_1"])
+    one = [part for part in data.families(count=False) if (part[1]["outputs"] == 1).all()]
     drawn, parts = panels(data, 1, height=2.4, parts=one, without="no net has one output")
     signs = colormaps["PuOr"]
     for title, rows, (axes,) in parts:
-        low = rows[(rows["status"] == "ok") & (rows["residual_2"] < 0.1)].sort_values(["weight_decay", *REPLICATE])
-        nets = data.truncation.dropna(subset=["plane_1"]).set_index("cell")
-        low = low[low["cell"].isin(nets.index)]
-        title = title.rpartition(" ")[0]  # without the number of seeds: one net is drawn
+        low = of_cells(rows[(rows["status"] == "ok") & (rows["residual_2"] < low_rank)], nets)
         axes.set(title=title, xlabel="along $v_1$", ylabel="along $v_2$")
         if low.empty:
-            say(axes, "no net that fits\nwith $d_2 < 0.1\\,\\|V\\|$")
+            say(axes, f"no net that fits\nwith $d_2 < {low_rank:g}\\,\\|V\\|$")
             continue
-        net, chosen = nets.loc[low["cell"].iloc[0]], low.iloc[0]
+        chosen = low.sort_values(["weight_decay", *REPLICATE]).iloc[0]
+        net = nets.set_index("cell").loc[chosen["cell"]]
         axes.set_title(f"{title}\n{one_net(chosen, data.gaps)}")
         x, y, outgoing = (np.asarray(net[name], dtype=float) for name in ("plane_1", "plane_2", "outgoing"))
         axes.scatter(

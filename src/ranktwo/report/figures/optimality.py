@@ -2,10 +2,11 @@
 
 from matplotlib.figure import Figure
 
-from ranktwo.report.drawing.data import Data, figure
+from ranktwo.report.drawing.data import Data, figure, of_cells
 from ranktwo.report.drawing.marks import decay_colours, line, over_seeds
 from ranktwo.report.drawing.panels import panels
 from ranktwo.report.drawing.scales import step_axis
+from ranktwo.report.drawing.titles import NO_PENALTY
 
 LEAST = 1e-6
 """Gaps below this are drawn here: the axis is logarithmic, and less is next to rounding."""
@@ -22,10 +23,10 @@ def optimality(data: Data) -> Figure:
     zero where zero is the minimiser, are drawn at 1e-6.
     """
     known = data.optimality.dropna(subset=["relative_gap"])
-    found = [(title, rows) for title, rows in data.families() if rows["cell"].isin(known["cell"]).any()]
-    drawn, parts = panels(data, 1, parts=found, without="no two-layer net was trained with a decay that is a penalty")
+    found = [(title, rows) for title, rows in data.families() if len(of_cells(known, rows))]
+    drawn, parts = panels(data, 1, parts=found, without=NO_PENALTY)
     for title, rows, (axes,) in parts:
-        family = known[known["cell"].isin(rows["cell"])]
+        family = of_cells(known, rows)
         axes.set(title=title, ylabel="relative duality gap")
         step_axis(axes)
         for weight_decay, cells in family.groupby("weight_decay"):

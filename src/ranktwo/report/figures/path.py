@@ -14,10 +14,11 @@ from ranktwo.report.drawing.marks import legend, mark_failures, over_seeds
 from ranktwo.report.drawing.panels import panels
 from ranktwo.report.drawing.scales import rank_ticks
 from ranktwo.report.drawing.style import COLOURS, MARKERS
+from ranktwo.report.drawing.titles import NO_PENALTY, RESIDUALS
+from ranktwo.report.statuses import alive
 
 FAR = 0.05
 """Relative gap above which a trained net is drawn hollow."""
-RESIDUALS = {f"residual_{r}": f"$d_{r}/\\|V\\|$" for r in (1, 2, 3)}
 
 
 @figure
@@ -28,12 +29,13 @@ def path(data: Data) -> Figure:
     the effective rank (right) of the matrix V with the least decayed loss of all two-layer nets, against weight decay
     in units of the critical one, on the first split. The grey steps count its neurons' directions. Markers are trained
     nets, their median and range, hollow where the duality gap, a bound as good as the search behind it, exceeds 5 % of
-    the decayed loss. Where markers lie on lines, V has the rank of the minimiser. Where they do not, training has not
-    reached the minimiser, or the loss is so flat there that nets of another rank are as good. Below the least weight
-    decay of a line nothing is predicted.
+    the decayed loss. Where markers lie on lines, V has the residuals and the effective rank of the minimiser. Where
+    they do not, training may not have reached the minimiser, the loss may be so flat that nets of another rank are as
+    good, the splits may differ, or the search may have ended above the minimum. Below the least weight decay of a line
+    nothing is predicted.
     """
     found = [part for part in data.families(across=("schedule", "batch_size")) if part[1]["relative_gap"].notna().any()]
-    drawn, parts = panels(data, 2, parts=found, without="no two-layer net was trained with a decay that is a penalty")
+    drawn, parts = panels(data, 2, parts=found, without=NO_PENALTY)
     kinds = data.gaps[["schedule", "batch_size"]].drop_duplicates().sort_values(["schedule", "batch_size"])
     shapes = dict(zip(map(tuple, kinds.to_numpy()), MARKERS * len(kinds), strict=False))
     for title, rows, (left, right) in parts:
@@ -69,7 +71,7 @@ def _ratio(rows: pandas.DataFrame) -> Callable[[Any], Any]:
 def _trained(axes: Axes, rows: pandas.DataFrame, column: str, shapes: dict[Any, str], **style: Any) -> None:
     """Draw trained nets of each schedule and batch size, with their range."""
     for (schedule, batch_size), own in rows[rows["weight_decay"] > 0].groupby(["schedule", "batch_size"]):
-        own = own[own["status"].isin(["ok", "unfit"])]
+        own = alive(own)
         seeds = over_seeds(own, "weight_decay", column)
         gap = own.groupby("weight_decay")["relative_gap"].median().reindex(seeds.index).to_numpy(float)
         x = _ratio(own)(seeds.index)

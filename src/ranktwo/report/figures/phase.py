@@ -21,9 +21,9 @@ from ranktwo.evidence.gaps import OPTIMUM
 from ranktwo.report.drawing.data import Data, figure
 from ranktwo.report.drawing.marks import legend
 from ranktwo.report.drawing.panels import panels
-from ranktwo.report.drawing.style import COLOURS
+from ranktwo.report.drawing.style import COLOURS, DASHES, DOTS
 from ranktwo.report.drawing.tiles import Scale, Tiles, hatch, paint, scale
-from ranktwo.report.drawing.titles import unbroken
+from ranktwo.report.drawing.titles import RESIDUALS, counted
 from ranktwo.store import registry
 from ranktwo.study.axes import CONSTANT, title_part
 from ranktwo.study.limits import Limits
@@ -31,7 +31,7 @@ from ranktwo.study.planes import SIDES
 from ranktwo.study.schema import Plane
 
 LABELS = {
-    **{f"residual_{r}": f"$d_{r}/\\|V\\|$" for r in (1, 2, 3)},
+    **RESIDUALS,
     "effective_rank": "effective rank of $V$",
     "stable_rank": "stable rank of $V$",
     "directions": "directions of $V$'s rows",
@@ -55,9 +55,9 @@ FAILED = {
 ACROSS = ("\\\\\\", "nets on both sides of a contour")
 NONE = "no cell has a value of both axes"
 MEASURED: dict[str, Any] = {"color": "white", "linewidth": 1.4}
-PREDICTED: dict[str, Any] = {"color": "white", "linewidth": 1.2, "linestyle": (0, (4, 1.5))}
+PREDICTED: dict[str, Any] = {"color": "white", "linewidth": 1.2, "linestyle": DASHES}
 CRITICAL: dict[str, Any] = {"color": COLOURS[1], "linewidth": 1.8}
-TIME: dict[str, Any] = {"color": COLOURS[3], "linewidth": 2.2, "linestyle": (0, (1, 1))}
+TIME: dict[str, Any] = {"color": COLOURS[3], "linewidth": 2.2, "linestyle": DOTS}
 TIME_LABEL = f"$\\eta\\mu T = \\ln {1 / LEFT:g}$"
 OUTLINE = [patheffects.withStroke(linewidth=2.6, foreground="black")]
 
@@ -139,7 +139,7 @@ def _parts(data: Data, plane: Plane) -> Iterator[_Part]:
     """The families that have tiles, apart by weight decay where no axis is made of it."""
     x, y = SIDES[plane.x], SIDES[plane.y]
     made_of = {*x.made_of, *y.made_of}
-    for named, family in data.families(across=made_of):
+    for named, family in data.families(across=made_of, count=False):
         decays = [(None, family)] if "weight_decay" in made_of else list(family.groupby("weight_decay"))
         for decay, rows in decays:
             values = rows.assign(x=x.of(rows), y=y.of(rows))
@@ -152,11 +152,9 @@ def _parts(data: Data, plane: Plane) -> Iterator[_Part]:
             tiles = {column: Tiles.of(across, up, values, column) for column in plane.columns}
             known = [column for column in plane.columns if f"{OPTIMUM}{column}" in rows]
             predicted = {column: Tiles.of(across, up, values, f"{OPTIMUM}{column}") for column in known}
-            words = [named.rpartition(" ")[0], *([] if decay is None else [title_part("weight_decay", decay)])]
+            words = [named, *([] if decay is None else [title_part("weight_decay", decay)])]
             nets = tiles[plane.columns[0]].nets
-            least, most = nets[nets > 0].min(), nets.max()
-            count = f"{least}" if least == most else f"{least} to {most}"
-            title = f"{', '.join(words)} {unbroken(f'($n$ = {count})')}"
+            title = counted(", ".join(words), nets[nets > 0].min(), nets.max())
             yield _Part(title=title, rows=rows, x=across, y=up, tiles=tiles, predicted=predicted)
 
 

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from ranktwo.report.drawing.data import Data, after_training, figure
+from ranktwo.report.drawing.data import Data, after_training, figure, of_cells
 from ranktwo.report.drawing.marks import against_decay, entries, legend
 from ranktwo.report.drawing.panels import panels
 from ranktwo.report.drawing.scales import decay_axis, rank_ticks
@@ -33,7 +33,7 @@ def products(data: Data) -> Figure:
     shown = [
         (f"{title}, {kind}", of_kind)
         for title, rows in data.families()
-        for kind, of_kind in own[own["cell"].isin(rows["cell"])].groupby("kind", sort=False)
+        for kind, of_kind in of_cells(own, rows).groupby("kind", sort=False)
     ]
     drawn, parts = panels(data, 2, parts=shown, without="no net here has products of two matrices, as attention has")
     for title, rows, (left, right) in parts:

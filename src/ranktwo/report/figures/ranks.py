@@ -6,6 +6,7 @@ from ranktwo.report.drawing.data import Data, figure
 from ranktwo.report.drawing.marks import against_decay, entries, legend
 from ranktwo.report.drawing.panels import panels
 from ranktwo.report.drawing.scales import decay_axis, rank_ticks
+from ranktwo.report.drawing.titles import RESIDUALS
 
 
 @figure
@@ -19,17 +20,16 @@ def ranks(data: Data) -> Figure:
     made, not those that V needs, and end where rounding hides what decay has left of that noise.
     """
     drawn, parts = panels(data, 2)
-    residuals = {f"residual_{r}": f"$d_{r}/\\|V\\|$" for r in (1, 2, 3)}
     by_rule = {name: name.removeprefix("rank_").replace("_", "-") for name in data.columns("rank")}
     rules = {"effective_rank": "effective rank", **by_rule}
     for title, rows, (left, right) in parts:
-        for axes, columns in ((left, residuals), (right, rules)):
+        for axes, columns in ((left, RESIDUALS), (right, rules)):
             against_decay(axes, rows, columns, decay_axis(axes, data.gaps["weight_decay"]))
             axes.set_title(title)
         left.set(ylabel="residual", ylim=(-0.02, 1.02))
         right.set(ylabel="rank of $V$")
         rank_ticks(right.yaxis)
         right.axhline(2, color="0.3", linewidth=0.7, linestyle="--")
-    legend(drawn, data, entries(residuals), columns=2, place="left", title="residual: distance from rank $r$")
+    legend(drawn, data, entries(RESIDUALS), columns=2, place="left", title="residual: distance from rank $r$")
     legend(drawn, data, entries(rules), columns=4, statuses=(), place="right", title="rank by each rule")
     return drawn

@@ -3,11 +3,10 @@
 import numpy as np
 import pandas
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from ranktwo.report.drawing.data import Data, after_training, figure
-from ranktwo.report.drawing.marks import decay_colours, legend, line
+from ranktwo.report.drawing.data import Data, after_training, figure, of_cells
+from ranktwo.report.drawing.marks import dashed_entry, decay_colours, decay_style, legend, line
 from ranktwo.report.drawing.panels import panels
 
 
@@ -23,8 +22,7 @@ def spectrum(data: Data) -> Figure:
     drawn, parts = panels(data, 1)
     for title, rows, (axes,) in parts:
         axes.set(title=title, xlabel="index $i$", ylabel="$s_i(V)$", yscale="log")
-        last = after_training(data.spectra[data.spectra["cell"].isin(rows["cell"])])
-        status = rows.groupby("weight_decay")["status"].agg(lambda status: sorted(set(status)))
+        last = after_training(of_cells(data.spectra, rows))
         greatest = 0.0
         for weight_decay, cells in last.dropna(subset=["effective_rank"]).groupby("weight_decay"):
             values = np.stack(cells["singular_values"])
@@ -33,8 +31,8 @@ def spectrum(data: Data) -> Figure:
             seeds = pandas.DataFrame(
                 {"median": np.median(values, 0), "least": values.min(0), "greatest": values.max(0)}
             )
-            dashes = {} if status[weight_decay] == ["ok"] else {"linestyle": (0, (4, 1.5))}
-            line(axes, index, seeds, **data.line_style(weight_decay) | dashes)
+            status = rows.loc[rows["weight_decay"] == weight_decay, "status"]
+            line(axes, index, seeds, **decay_style(data, weight_decay, status))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_xlim(left=0)
         axes.set_ylim(greatest * 1e-8, greatest * 3) if greatest else None
@@ -43,6 +41,5 @@ def spectrum(data: Data) -> Figure:
             note = ", ".join(f"{count} {name}" for name, count in failed.items())
             axes.set_title(f"{title}\n{note} of {len(rows)}")
     zero = decay_colours(drawn, data, [axes for *_, (axes,) in parts])
-    dashed = Line2D([], [], color="0.2", linestyle=(0, (4, 1.5)), label="some nets unfit, collapsed or diverged")
-    legend(drawn, data, [zero, dashed], statuses=())
+    legend(drawn, data, [zero, dashed_entry()], statuses=())
     return drawn

@@ -1,4 +1,4 @@
-"""The figure `timing`: scores and ranks over training, and the moments at which they rise and fall."""
+"""The figure `timing`: scores and ranks over training, and the steps at which they rise and fall."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ranktwo.evidence.timing import FIT, GENERAL, OUTPUT
-from ranktwo.report.drawing.data import Data, figure
+from ranktwo.report.drawing.data import Data, figure, of_cells
 from ranktwo.report.drawing.marks import legend, line, over_seeds
 from ranktwo.report.drawing.panels import panels
 from ranktwo.report.drawing.scales import step_axis
-from ranktwo.report.drawing.style import COLOURS
+from ranktwo.report.drawing.style import COLOURS, DASHES, DOTS
 from ranktwo.study.axes import title_part
 
 SCORES = {"train_accuracy": ("fit_step", FIT), "test_accuracy": ("generalization_step", GENERAL)}
@@ -25,7 +25,7 @@ NAMES = {
 }
 """What each line shows, and what its markers say: of scores by column, of a matrix by its columns' first letters."""
 STYLES: dict[str, tuple[str, Any, str]] = dict(
-    zip(NAMES, zip(COLOURS, ((0, (1, 1)), "-", "-", (0, (4, 1.5))), "vosD", strict=False), strict=True)
+    zip(NAMES, zip(COLOURS, (DOTS, "-", "-", DASHES), "vosD", strict=False), strict=True)
 )
 """Colour, dashes and marker of each line."""
 
@@ -35,7 +35,7 @@ ACROSS = 4
 
 @figure
 def timing(data: Data) -> Figure:
-    """Accuracies and the ranks of the first and last matrix over training, with the moments of their rise and fall.
+    """Accuracies and the ranks of the first and last matrix over training, with the steps of their rise and fall.
 
     Training accuracy, test accuracy, and the effective ranks of V and of the output matrix U over their initial values.
     Markers, one for each net, stand where the training accuracy has reached 0.99, where the test accuracy has reached
@@ -55,11 +55,11 @@ def timing(data: Data) -> Figure:
     for title, rows, (axes,) in parts:
         axes.set(title=title, ylabel="share")
         step_axis(axes)
-        history = data.history[data.history["cell"].isin(rows["cell"])]
+        history = of_cells(data.history, rows)
         for column, (step, level) in SCORES.items():
             _line(axes, history, column, column)
             _markers(axes, rows[step], level, column)
-        spectra = data.matrices[data.matrices["cell"].isin(rows["cell"])]
+        spectra = of_cells(data.matrices, rows)
         names = list(dict.fromkeys(spectra["matrix"]))
         for prefix, matrix in (("", names[:1]), (OUTPUT, names[-1:])):
             own = spectra[spectra["matrix"].isin(matrix)]

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from ranktwo.report.drawing.data import Data, figure
+from ranktwo.report.drawing.data import Data, figure, of_cells
 from ranktwo.report.drawing.marks import decay_colours, legend, line, over_seeds
 from ranktwo.report.drawing.panels import panels
 from ranktwo.report.drawing.scales import rank_ticks, step_axis
@@ -19,7 +19,7 @@ def training(data: Data) -> Figure:
     """
     drawn, parts = panels(data, 2)
     for title, rows, pair in parts:
-        family = data.spectra[data.spectra["cell"].isin(rows["cell"])]
+        family = of_cells(data.spectra, rows)
         for axes, column, label in zip(
             pair, ("residual_2", "effective_rank"), ("$d_2/\\|V\\|$", "effective rank of $V$"), strict=True
         ):

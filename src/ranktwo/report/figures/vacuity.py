@@ -2,11 +2,12 @@
 
 from matplotlib.figure import Figure
 
-from ranktwo.report.drawing.data import Data, after_training, figure
+from ranktwo.report.drawing.data import Data, after_training, figure, of_cells
 from ranktwo.report.drawing.distances import DISTANCES, distances_legend, paper_bound_and_floor
 from ranktwo.report.drawing.marks import against_decay
 from ranktwo.report.drawing.panels import panels
 from ranktwo.report.drawing.scales import decay_axis
+from ranktwo.report.statuses import alive
 
 
 @figure
@@ -23,8 +24,8 @@ def vacuity(data: Data) -> Figure:
     for title, rows, (axes,) in parts:
         place = decay_axis(axes, data.gaps["weight_decay"])
         axes.set_title(title)
-        family = cells[cells["cell"].isin(rows["cell"])]
+        family = of_cells(cells, rows)
         against_decay(axes, family, DISTANCES, place)
-        paper_bound_and_floor(axes, family[family["status"].isin(["ok", "unfit"])], "weight_decay", place)
+        paper_bound_and_floor(axes, alive(family), "weight_decay", place)
     distances_legend(drawn, data, statuses=("unfit", "collapsed", "diverged"))
     return drawn

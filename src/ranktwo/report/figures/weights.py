@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ranktwo.report.drawing.data import Data, after_training, figure
+from ranktwo.report.drawing.data import Data, after_training, figure, of_cells
 from ranktwo.report.drawing.marks import fit_decays, legend
 from ranktwo.report.drawing.panels import panels
 from ranktwo.report.drawing.scales import rank_ticks
@@ -76,8 +76,7 @@ def _of_study(data: Data) -> Iterator[tuple[str, pandas.DataFrame]]:
         if dataset not in seen:
             seen.add(dataset)
             for name, decay in ((WITHOUT, 0.0), (STRONGEST, fit.max() if len(fit) else None)):
-                cells = rows.loc[rows["weight_decay"] == decay, "cell"]
-                last = after_training(data.spectra[data.spectra["cell"].isin(cells)])
+                last = after_training(of_cells(data.spectra, rows[rows["weight_decay"] == decay]))
                 last = last.dropna(subset=["effective_rank"])
                 if len(last):
                     yield name, last

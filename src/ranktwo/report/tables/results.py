@@ -2,9 +2,8 @@
 
 import pandas
 
-from ranktwo.evidence.wording import short
-from ranktwo.report.tables.tabulating import Table, counts, interval, plus_minus, setting_columns, table
-from ranktwo.study.axes import FAMILY, heading
+from ranktwo.evidence.effects import Effect
+from ranktwo.report.tables.tabulating import Table, plus_minus, settings, table
 
 SHOWN = {
     "train_loss": "train loss",
@@ -19,27 +18,22 @@ SHOWN = {
 
 @table
 def results(rows: pandas.DataFrame) -> Table:
-    """Losses, scores and ranks by data set and weight decay: mean over splits and seeds and its 95 % interval.
+    """Losses, scores and ranks by data set and weight decay: means over splits of means over their seeds, with 95 %
+    intervals over the splits, or over the seeds where there is one split.
 
-    Cells that collapsed or diverged are counted, and left out of the means.
+    Intervals are Student's t; fewer than three splits, or seeds of one split, have none. Cells that collapsed or
+    diverged are counted, and left out of the means.
     """
     rows = rows.assign(
         train_score=rows["train_accuracy"].fillna(rows["train_r2"]),
         test_score=rows["test_accuracy"].fillna(rows["test_r2"]),
     )
-    keys = setting_columns(rows)
     numbers, text = [], []
-    for values, cells in rows.groupby([*FAMILY, "weight_decay"], sort=False):
-        setting = dict(zip([*FAMILY, "weight_decay"], values, strict=True))
-        averaged = cells[cells["status"].isin(["ok", "unfit"])]
-        number = {key: setting[key] for key in keys}
-        number |= {"cells": len(cells), "averaged": len(averaged), "status": counts(cells)}
-        line = {heading(key): short(setting[key]) for key in keys}
-        line |= {"n": f"{len(averaged)}", "status": counts(cells)}
+    for averaged, number, line in settings(rows):
         for column, name in SHOWN.items():
-            mean, half, _ = interval(averaged[column])
-            number |= {column: mean, f"{column}_low": mean - half, f"{column}_high": mean + half}
-            line[name] = plus_minus(mean, half)
+            effect = Effect.of(averaged[column])
+            number |= {column: effect.value, f"{column}_low": effect.low, f"{column}_high": effect.high}
+            line[name] = plus_minus(effect)
         numbers.append(number)
         text.append(line)
     return Table(pandas.DataFrame(numbers), pandas.DataFrame(text))

@@ -1,15 +1,17 @@
-"""What the tables have in common: how one is registered, and how means, intervals and statuses are written."""
+"""What the tables have in common: how one is registered, its lines, and how means and statuses are written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import pandas
-from scipy import stats
 
 from ranktwo.evidence.claims.judging import STATUSES
-from ranktwo.study.axes import FAMILY
+from ranktwo.evidence.effects import Effect
+from ranktwo.evidence.wording import short
+from ranktwo.report.statuses import alive
+from ranktwo.study.axes import FAMILY, REPLICATE, heading
 
 
 @dataclass(frozen=True)
@@ -39,23 +41,20 @@ def table(make: Make | None = None, *, beside: str = "") -> Make | Callable[[Mak
     return make or (lambda making: making)
 
 
-def setting_columns(rows: pandas.DataFrame) -> list[str]:
-    """The axes that name a line: the data set, those whose values differ within a data set, and weight decay."""
-    varying = [axis for axis in FAMILY if axis != "dataset" and rows.groupby("dataset")[axis].nunique().max() > 1]
-    return ["dataset", *varying, "weight_decay"]
+def settings(rows: pandas.DataFrame) -> Iterator[tuple[pandas.DataFrame, dict[str, Any], dict[str, str]]]:
+    """Of each setting the cells to average, by (split, seed), and how its line begins: in numbers, and as text.
 
-
-def interval(values: pandas.Series) -> tuple[float, float, int]:
-    """Mean, half-width of its 95 % interval, and number n of the values that are not null.
-
-    The half-width is t_(n-1) s/sqrt(n), with s the standard deviation of the n values and t_(n-1) the 97.5 % quantile
-    of Student's distribution with n - 1 degrees of freedom; nan for fewer than two values.
+    The axes that name it are the data set, those whose values differ within a data set, and weight decay. Cells that
+    collapsed or diverged are counted, and not averaged; a run that the study names twice is averaged once.
     """
-    values = values.dropna().astype(float)
-    count = len(values)
-    if count < 2:
-        return (float(values.mean()) if count else np.nan), np.nan, count
-    return float(values.mean()), float(stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / np.sqrt(count)), count
+    varying = [axis for axis in FAMILY if axis != "dataset" and rows.groupby("dataset")[axis].nunique().max() > 1]
+    for values, cells in rows.groupby([*FAMILY, "weight_decay"], sort=False):
+        own = dict(zip([*FAMILY, "weight_decay"], values, strict=True))
+        named = {axis: own[axis] for axis in ("dataset", *varying, "weight_decay")}
+        averaged, status = alive(cells).drop_duplicates([*REPLICATE]).set_index([*REPLICATE]), counts(cells)
+        numbers = named | {"cells": len(cells), "averaged": len(averaged), "status": status}
+        text = {heading(axis): short(value) for axis, value in named.items()}
+        yield averaged, numbers, text | {"n": f"{len(averaged)}", "status": status}
 
 
 def counts(cells: pandas.DataFrame) -> str:
@@ -64,8 +63,9 @@ def counts(cells: pandas.DataFrame) -> str:
     return ", ".join(f"{number[status]} {status}" for status in STATUSES if status in number)
 
 
-def plus_minus(mean: float, half: float) -> str:
+def plus_minus(effect: Effect) -> str:
     """A mean with its interval's half-width, to two digits of the half-width; a dash where the mean is undefined."""
+    mean, half = effect.value, effect.high - effect.value
     if np.isnan(mean):
         return "-"
     if np.isnan(half):

@@ -5,10 +5,9 @@ import pandas
 
 from ranktwo.evidence.effects import Effect
 from ranktwo.evidence.timing import OUTPUT
-from ranktwo.evidence.wording import bracket, short
+from ranktwo.evidence.wording import bracket
 from ranktwo.evidence.wording import number as digits
-from ranktwo.report.tables.tabulating import Table, counts, setting_columns, table
-from ranktwo.study.axes import FAMILY, REPLICATE, heading
+from ranktwo.report.tables.tabulating import Table, settings, table
 
 STEPS = {
     "fit_step": "fits at step",
@@ -35,17 +34,13 @@ def timing(rows: pandas.DataFrame) -> Table:
     A net fits from the first snapshot with a training accuracy of 0.99 on, and generalizes from the first with a test
     accuracy of 0.9 on. A matrix loses rank at the first snapshot at which its effective rank is at most halfway from
     its initial to its last value; one that ends less than a tenth lower has no such step. Steps and their ratios are
-    geometric means over splits and seeds with 95 % intervals, and in round brackets the number of nets that have such a
-    step: the others are not in the mean. A ratio below 1 says that rank was lost before the test score rose, in the
-    same nets. A step is known to within the snapshot before it. Cells that collapsed or diverged are left out.
+    geometric means over splits of those over their seeds, with 95 % intervals over the splits, or over the seeds where
+    there is one split, and in round brackets the number of nets that have such a step: the others are not in the mean.
+    A ratio below 1 says that rank was lost before the test score rose, in the same nets. A step is known to within the
+    snapshot before it. Cells that collapsed or diverged are left out.
     """
-    keys = setting_columns(rows)
     numbers, text = [], []
-    for values, cells in rows.groupby([*FAMILY, "weight_decay"], sort=False):
-        setting = dict(zip([*FAMILY, "weight_decay"], values, strict=True))
-        averaged = cells[cells["status"].isin(["ok", "unfit"])].set_index(list(REPLICATE))
-        number = {key: setting[key] for key in keys} | {"cells": len(cells), "averaged": len(averaged)}
-        line = {heading(key): short(setting[key]) for key in keys} | {"n": f"{len(averaged)}", "status": counts(cells)}
+    for averaged, number, line in settings(rows):
         for column, name in STEPS.items():
             own, line[name] = _mean(column, averaged[column])
             number |= own
