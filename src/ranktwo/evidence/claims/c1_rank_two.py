@@ -97,7 +97,7 @@ def rank_two_where_it_generalizes(data: DataSet, limits: Limits) -> Iterator[Fin
 def rank_two_at_any_decay(data: DataSet, limits: Limits) -> Iterator[Finding]:
     """The rank-two residual as a mean over all decays above 0 at which every replicate is ok."""
     for family in data.families:
-        cells = family.cells[family.cells["weight_decay"].isin(family.decays)].set_index(list(REPLICATE))
+        cells = family.fit
         note = ""
         if family.decays:
             low = (cells["residual_2"].groupby(cells["weight_decay"]).mean() < limits.low_rank).sum()

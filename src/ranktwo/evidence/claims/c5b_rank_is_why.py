@@ -81,8 +81,12 @@ def at_fixed_decay(cells: pandas.DataFrame, target: str) -> FixedDecay:
     names: dict[str, None] = {}
     independent = pairs = 0
     replicates = pandas.MultiIndex.from_frame(cells[list(REPLICATE)].drop_duplicates()).sort_values()
-    for _, level in cells.groupby("weight_decay"):
-        settings = _Settings(level, target, replicates)
+    placed = cells[["weight_decay", "cell", "effective_rank", target]].assign(
+        setting=cells.groupby(FAMILY, dropna=False).ngroup(),
+        replicate=replicates.get_indexer(pandas.MultiIndex.from_frame(cells[list(REPLICATE)])),
+    )
+    for _, level in placed.groupby("weight_decay"):
+        settings = _Settings(level, target, len(replicates))
         compared = set()
         for i in range(len(settings.cells)):
             later = settings.that_differ(i)
@@ -105,10 +109,10 @@ def at_fixed_decay(cells: pandas.DataFrame, target: str) -> FixedDecay:
 class _Settings:
     """The settings of one weight decay, S of them, each with a cell for some of R replicates."""
 
-    def __init__(self, level: pandas.DataFrame, target: str, replicates: pandas.MultiIndex) -> None:
-        setting = level.groupby(FAMILY, dropna=False).ngroup().to_numpy()
-        replicate = replicates.get_indexer(pandas.MultiIndex.from_frame(level[list(REPLICATE)]))
-        place, shape = (setting, replicate), (setting.max(initial=-1) + 1, len(replicates))
+    def __init__(self, level: pandas.DataFrame, target: str, replicates: int) -> None:
+        setting = np.unique(level["setting"], return_inverse=True)[1]
+        replicate = level["replicate"].to_numpy()
+        place, shape = (setting, replicate), (setting.max(initial=-1) + 1, replicates)
         self.known = np.zeros(shape, bool)
         self.known[place] = True
         self.log_rank, self.target = np.full(shape, np.nan), np.full(shape, np.nan)

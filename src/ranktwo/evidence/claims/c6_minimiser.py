@@ -9,7 +9,6 @@ from ranktwo.evidence.claims.families import DataSet
 from ranktwo.evidence.claims.judging import Finding, claim
 from ranktwo.evidence.effects import Effect, every, some
 from ranktwo.evidence.wording import number
-from ranktwo.study.axes import REPLICATE
 from ranktwo.study.limits import Limits
 
 
@@ -27,7 +26,7 @@ def minimiser(data: DataSet, limits: Limits) -> Iterator[Finding]:
     """
     near = limits.prediction
     for family in data.families:
-        cells = family.cells[family.cells["weight_decay"].isin(family.decays)].set_index(list(REPLICATE))
+        cells = family.fit
         for rule, words in (("residual_2", "d_2/||V||"), ("effective_rank", "ln of the effective rank of V")):
             known = cells.dropna(subset=[rule, f"optimum_{rule}"])
             measured, predicted = known[rule].astype(float), known[f"optimum_{rule}"].astype(float)

@@ -77,12 +77,22 @@ class Family:
         """Cells at the strongest decay, by replicate; none if at no decay every replicate is ok."""
         return self.at(max(self.decays, default=np.nan))
 
+    @cached_property
+    def by_replicate(self) -> pandas.DataFrame:
+        """The cells by replicate."""
+        return self.cells.set_index(list(REPLICATE)).copy()  # one block of numbers: a choice of rows is fast
+
     def at(self, weight_decay: float) -> pandas.DataFrame:
         """Cells that ended ok at this weight decay, by replicate."""
-        ok = (self.cells["weight_decay"] == weight_decay) & (self.cells["status"] == "ok")
-        return self.cells[ok].set_index(list(REPLICATE))
+        cells = self.by_replicate
+        return cells[(cells["weight_decay"] == weight_decay) & (cells["status"] == "ok")]
 
-    @property
+    @cached_property
+    def fit(self) -> pandas.DataFrame:
+        """Cells at `decays`, by replicate."""
+        return self.by_replicate[self.by_replicate["weight_decay"].isin(self.decays)]
+
+    @cached_property
     def decayed(self) -> pandas.DataFrame:
         """Cells with weight decay, however they ended."""
         return self.cells[self.cells["weight_decay"] > 0]
@@ -93,26 +103,27 @@ class Family:
         That is the decay of least mean test loss on the other splits (of one split alone: for its other seeds), among
         `decays` at which the mean rank-two residual of those is below `low_rank`. So luck is not counted as merit.
         """
-        cells, unit, loss, residual = self._elsewhere
+        cells, own, loss, residual = self._elsewhere
         allowed = loss.where(residual < low_rank)
         chosen = allowed[allowed.notna().any(axis=1)].idxmin(axis=1)
-        return cells[cells["weight_decay"] == cells[unit].map(chosen)].set_index(list(REPLICATE))
+        return cells[cells["weight_decay"].to_numpy() == own.map(chosen).to_numpy(float)]
 
     @cached_property
-    def _elsewhere(self) -> tuple[pandas.DataFrame, str, pandas.DataFrame, pandas.DataFrame]:
-        """Cells at `decays`, what is chosen for (split or seed), and means over the others of loss and residual.
+    def _elsewhere(self) -> tuple[pandas.DataFrame, pandas.Index, pandas.DataFrame, pandas.DataFrame]:
+        """Cells at `decays`, their splits or seeds for which is chosen, and means over the others of loss and residual.
 
         The means have a row for each split or seed and a column for each decay.
         """
-        cells = self.cells[self.cells["weight_decay"].isin(self.decays)]
-        unit = "split" if cells["split"].nunique() > 1 else "seed"
+        cells = self.fit
+        own = cells.index.get_level_values("split")
+        own = own if own.nunique() > 1 else cells.index.get_level_values("seed")
         means = []
         for measure in ("test_loss", "residual_2"):
-            grouped = cells[measure].astype(float).groupby([cells[unit], cells["weight_decay"]])
+            grouped = cells[measure].astype(float).groupby([own.to_numpy(), cells["weight_decay"].to_numpy()])
             sums, counts = (found.unstack(fill_value=0) for found in (grouped.sum(), grouped.count()))
             others = counts.sum() - counts
             means.append((sums.sum() - sums) / others.where(others > 0))
-        return cells, unit, *means
+        return cells, own, *means
 
     @property
     def place(self) -> dict[str, Any]:
