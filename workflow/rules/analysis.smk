@@ -14,6 +14,7 @@ rule analysis:
         f"{RESULTS}/logs/analysis/{{stack}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/analysis/{{stack}}.tsv"
+    threads: lambda wildcards: RUN.processes(wildcards.stack)
     params:
         study=RUN.label,
         identity=lambda wildcards: RUN.analysis_identities(wildcards.stack),
@@ -30,6 +31,7 @@ rule analysis:
         " --history {input.history:q}"
         " --settings {params.settings:q}"
         " --results {params.results:q}"
+        " --processes {threads}"
         " --identities {params.identity:q}"
         " --study {params.study:q}"
         " --log {log:q}"

@@ -11,6 +11,7 @@ rule optimum:
         f"{RESULTS}/logs/optima/{{dataset}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/optima/{{dataset}}.tsv"
+    threads: lambda wildcards: RUN.solvers(wildcards.dataset)
     params:
         study=RUN.label,
         identity=lambda wildcards: RUN.optimum_identity(wildcards.dataset),
@@ -25,6 +26,7 @@ rule optimum:
         " --stacks-hash {params.stacks_hash}"
         " --dataset {input.dataset:q}"
         " --settings {params.settings:q}"
+        " --processes {threads}"
         " --output {output:q}"
         " --identity {params.identity:q}"
         " --study {params.study:q}"

@@ -35,8 +35,6 @@ ROWS = 128
 QUICK = Effort(kept=4, steps=10, round=5, polished=False)
 LAST = Effort(kept=16, steps=20, round=10)
 """How hard a search tries: some milliseconds for each net and snapshot, and more after training."""
-ELEMENTS = 2**25
-"""Most numbers of a product of all nets at once."""
 COLUMNS = {
     "objective": column(
         REAL, "P = `train_loss` + mu/2 (||V||^2 + ||U||^2), what weight decay minimises.", unit=LOSS_UNIT, headline=True
@@ -117,37 +115,32 @@ def why_none(record: Record) -> str | None:
 def certificates(records: dict[str, Record], data: Dataset) -> Iterator[tuple[tuple[str, int], Values]]:
     """The columns of each cell and snapshot: those of the last snapshot first, whose maximisers help the one before.
 
-    The records are of one stack: nets of one width, on the same inputs.
+    The records are of one stack: nets of one width, on the same inputs. They are looked at one by one: the last bits of
+    a product of many nets' matrices depend on where in memory each of them begins.
     """
     if not records:
         return
-    names, cells = list(records), [record.cell for record in records.values()]
     first = next(iter(records.values()))
-    x = data.train_x[: cells[0]["train_size"]].double()
-    targets = torch.stack([training_data(cell, data)[1].double() for cell in cells])
-    decays = torch.tensor([cell["weight_decay"] for cell in cells], dtype=torch.float64)
+    x = data.train_x[: first.cell["train_size"]].double()
     starts = certificate.grid(x, ROWS)
     count, generator = min(RANDOM, PRODUCTS // x.numel()), torch.Generator().manual_seed(1)
     random = torch.randn(count, x.shape[1], generator=generator, dtype=x.dtype)
     others = max(FEWEST, min(MOST, NUMBERS // x.numel()))
-    chunk = max(1, ELEMENTS // (len(x) * max(first.weights["V"].shape[1], len(starts.points))))
-    for part in torch.arange(len(names)).split(chunk):
-        earlier = x.new_zeros(len(part), 1, x.shape[1])
-        for snapshot in reversed(range(len(first.steps))):
-            nets = [records[names[index]].net(snapshot) for index in part.tolist()]
-            v, u = (torch.stack(layer) for layer in zip(*nets, strict=True))
-            finite = (v.isfinite().flatten(1).all(1) & u.isfinite().flatten(1).all(1)).nonzero()[:, 0]
-            for index in sorted(set(range(len(part))) - set(finite.tolist())):
-                yield (names[part[index]], snapshot), {"no_certificate": "a weight is not finite"}
-            if not len(finite):
+    for name, record in records.items():
+        targets, weight_decay = training_data(record.cell, data)[1].double(), record.cell["weight_decay"]
+        earlier = None
+        for snapshot in reversed(range(len(record.steps))):
+            v, u = record.net(snapshot)
+            if not (v.isfinite().all() and u.isfinite().all()):
+                yield (name, snapshot), {"no_certificate": "a weight is not finite"}
                 continue
-            own, last = part[finite], snapshot == len(first.steps) - 1
+            last = snapshot == len(record.steps) - 1
             found = certificate.certify(
-                v[finite], u[finite], x, targets[own], data.task, decays[own],
-                starts=starts, earlier=earlier[finite], random=random if last else None, own_count=OWN,
+                v[None], u[None], x, targets, data.task, x.new_tensor([weight_decay]),
+                starts=starts, earlier=earlier, random=random if last else None, own_count=OWN,
                 grid_count=others * (4 if last else 1), effort=LAST if last else QUICK,
             )  # fmt: skip
-            earlier = x.new_zeros(len(part), *found.maximisers.shape[1:]).index_copy(0, finite, found.maximisers)
+            earlier = found.maximisers
             columns_of = {
                 "objective": found.objective,
                 "dual_ratio": found.dual_ratio,
@@ -157,12 +150,10 @@ def certificates(records: dict[str, Record], data: Dataset) -> Iterator[tuple[tu
                 "greatest_neuron": found.largest,
                 "balance": found.balance,
             }
-            for index, cell in enumerate(own.tolist()):
-                values: Values = {name: defined(numbers[index].item()) for name, numbers in columns_of.items()}
-                if last:
-                    net = v[finite[index]], u[finite[index]]
-                    values |= plane(*net, x, targets[cell], data.task, decays[cell].item())
-                yield (names[cell], snapshot), values
+            values: Values = {column_name: defined(numbers.item()) for column_name, numbers in columns_of.items()}
+            if last:
+                values |= plane(v, u, x, targets, data.task, weight_decay)
+            yield (name, snapshot), values
 
 
 def plane(v: Tensor, u: Tensor, x: Tensor, targets: Tensor, task: Task, weight_decay: float) -> Values:

@@ -9,3 +9,10 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         prog=sys.argv[0], description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+
+
+def positive(text: str) -> int:
+    """A number of processes."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number

@@ -8,12 +8,14 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import torch
 
+from ranktwo import parallel
 from ranktwo.analysis.inputs import Inputs, load_records
 from ranktwo.data import dataset
-from ranktwo.stages import parser
+from ranktwo.stages import parser, positive
 from ranktwo.store import files, provenance, registry
 from ranktwo.study import jobs
 
@@ -28,6 +30,7 @@ def main() -> None:
     arguments.add_argument("--settings", type=json.loads, default={}, help="JSON: by analysis, its part of the config")
     arguments.add_argument("--identities", type=json.loads, default={}, help="JSON: by analysis, what it is asked for")
     arguments.add_argument("--results", type=Path, required=True, help="folder of results to write to")
+    arguments.add_argument("--processes", type=positive, default=1, help="processes that share the cells")
     given = arguments.parse_args()
     known = registry.entries("analysis")
     # argparse's own `choices` would refuse that none is named.
@@ -51,16 +54,27 @@ def main() -> None:
         return
     records = load_records(job, given.weights, given.history)
     prepared = dataset.load(given.dataset)
-    tables: dict[str, list[pyarrow.Table]] = {name: [] for name in stale}
-    for split in sorted({record.cell["split"] for record in records.values()}):
-        inputs = Inputs(
-            stack=job.stack,
-            records={name: record for name, record in records.items() if record.cell["split"] == split},
-            data=prepared.split(split, torch.float64),
-        )
-        for name in stale:
-            inputs.settings = given.settings.get(name, {})
-            tables[name].append(registry.load("analysis", name)(inputs))
-    for name, parts in tables.items():
+
+    def tables(part: list[str]) -> list[list[pyarrow.Table]]:
+        """Of each analysis the table of every split of a part of the cells."""
+        found: list[list[pyarrow.Table]] = [[] for _ in stale]
+        for split in sorted({records[name].cell["split"] for name in part}):
+            own = {name: records[name] for name in part if records[name].cell["split"] == split}
+            inputs = Inputs(stack=job.stack, records=own, data=prepared.split(split, torch.float64))
+            for made, name in zip(found, stale, strict=True):
+                inputs.settings = given.settings.get(name, {})
+                made.append(registry.load("analysis", name)(inputs))
+        return found
+
+    # Cells of one split share most.
+    order = sorted(records, key=lambda name: records[name].cell["split"])
+    parts = [part.tolist() for part in np.array_split(np.array(order), min(given.processes, len(order)))]
+    for name, *made in zip(stale, *parallel.each(tables, parts, given.processes), strict=True):
         origin = provenance.circumstances("analysis", read, analysis=name) | {"identity": asked[name]}
-        files.write_parquet(paths[name], pyarrow.concat_tables(parts), {"provenance": origin})
+        files.write_parquet(paths[name], _by_cell(pyarrow.concat_tables(sum(made, [])), order), {"provenance": origin})
+
+
+def _by_cell(table: pyarrow.Table, order: list[str]) -> pyarrow.Table:
+    """The rows cell by cell, whichever cells were measured together."""
+    place = {name: number for number, name in enumerate(order)}
+    return table.take(np.argsort([place[name] for name in table["cell"].to_pylist()], kind="stable"))

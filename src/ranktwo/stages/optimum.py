@@ -14,7 +14,7 @@ import torch
 from ranktwo.analysis.optimum.table import table
 from ranktwo.data import dataset
 from ranktwo.errors import UserError
-from ranktwo.stages import parser
+from ranktwo.stages import parser, positive
 from ranktwo.store import files, provenance
 from ranktwo.study import jobs
 from ranktwo.study.problems import problems
@@ -26,6 +26,7 @@ def main() -> None:
     jobs.add_stacks_argument(arguments)
     arguments.add_argument("--dataset", type=Path, required=True, help="prepared data set")
     arguments.add_argument("--settings", type=json.loads, required=True, help="JSON: the config's section `optima`")
+    arguments.add_argument("--processes", type=positive, default=1, help="processes that share the problems")
     arguments.add_argument("--output", type=Path, required=True, help="Parquet file to write")
     given = arguments.parse_args()
     torch.set_num_threads(1)
@@ -38,7 +39,7 @@ def main() -> None:
         os.utime(given.output)  # it is as new as what it was made from
         return
     data_in = functools.lru_cache(1)(lambda split: prepared.split(split, torch.float64))
-    rows = table(data_in, asked, **given.settings)
+    rows = table(data_in, asked, **given.settings, processes=given.processes)
     origin = provenance.circumstances("optimum", [given.dataset])
     files.write_parquet(given.output, rows, {"checksums": checksums, "provenance": origin})
 

@@ -4,20 +4,12 @@ Reads the prepared data set, and what the two files of the stack hold already: o
 Writes weights as safetensors and a history of losses and scores as Parquet.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-from ranktwo.stages import parser
+from ranktwo.stages import parser, positive
 from ranktwo.study import jobs
 from ranktwo.training.job import train_stack
-
-
-def _positive(text: str) -> int:
-    """A number of processes."""
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return number
 
 
 def main() -> None:
@@ -29,7 +21,7 @@ def main() -> None:
     arguments.add_argument(
         "--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one"
     )
-    arguments.add_argument("--processes", type=_positive, default=1, help="processes that share the cells on a CPU")
+    arguments.add_argument("--processes", type=positive, default=1, help="processes that share the cells on a CPU")
     arguments.add_argument("--checkpoint", type=float, default=60.0, help="seconds between checkpoints")
     given = arguments.parse_args()
     job = jobs.of(given)

@@ -18,7 +18,7 @@ from ranktwo.store.syntax import Statement
 
 PACKAGE = registry.PACKAGE
 WITHOUT_NUMBERS = (
-    *("errors", "progress", "store"),
+    *("errors", "parallel", "progress", "store"),
     *("study.axes", "study.config", "study.grid", "study.jobs", "study.problems", "study.schema"),
     *("training.checkpoints", "training.devices", "training.job", "training.processes"),
 )

@@ -20,12 +20,9 @@ from ranktwo.store import files, provenance, registry
 from ranktwo.store.canonical import canonical, ordered, short_hash
 from ranktwo.store.fingerprints import fingerprint
 from ranktwo.study import config as configuration
-from ranktwo.study import grid, jobs, source_options
+from ranktwo.study import grid, jobs, order, source_options
 from ranktwo.study.axes import REGISTERED, REPLICATE, Cell
 from ranktwo.study.problems import Problem, problems
-
-DEFAULT_TRAIN_SIZE = 1000
-"""Rows assumed of a data set that is not prepared yet, for the order of full-batch trainings."""
 
 
 def read_study(snakemake: Any, config: dict[str, Any], paths: list[str]) -> "Workflow":
@@ -349,31 +346,26 @@ class Workflow:
         """The hash that the list of stacks has to have."""
         return short_hash(list(self.stacks))
 
-    # Order and size of training jobs.
+    # Order and size of jobs.
 
     @cached_property
     def priorities(self) -> dict[str, int]:
-        """Priority of each stack's training: the longest starts first, so that it is not left alone at the end.
-
-        Work is counted by steps, rows and hidden units, which are known before the data are prepared.
-        """
-        ordered = sorted(self.stacks, key=lambda stack: _work(self.stacks[stack]))
-        return {stack: rank for rank, stack in enumerate(ordered, start=1)}
+        """Priority of each stack's training."""
+        return order.priorities(self.stacks)
 
     @cached_property
-    def cell_steps(self) -> int:
-        """Optimizer steps of all cells."""
-        return sum(cell.steps for cells in self.stacks.values() for cell in cells)
+    def steps(self) -> dict[str, int]:
+        """Steps of all cells of each stack."""
+        return {stack: sum(cell.steps for cell in cells) for stack, cells in self.stacks.items()}
 
     def processes(self, stack: str) -> int:
-        """Processes that train a stack: its share, by cells and steps, of the cores that Snakemake may use.
+        """Processes that train or measure a stack: its share, by cells and steps."""
+        return order.share(self.steps[stack] / sum(self.steps.values()), self._snakemake, len(self.stacks[stack]))
 
-        On a cluster each job has its own machine: one process, or what --set-threads or the profile says.
-        """
-        own = self._snakemake
-        cores = own.resource_settings.cores or 1 if own.local_exec and not own.remote_exec else 1
-        share = sum(cell.steps for cell in self.stacks[stack]) / self.cell_steps * cores
-        return max(1, min(round(share), len(self.stacks[stack])))
+    def solvers(self, dataset: str) -> int:
+        """Processes that find a data set's minimisers: its share, by problems."""
+        own, every = len(self.problems[dataset]), sum(map(len, self.problems.values()))
+        return order.share(own / every, self._snakemake, own)
 
     # What people read.
 
@@ -406,13 +398,6 @@ class Workflow:
 
 def _identity(**parts: str) -> str:
     return ", ".join(f"{name} {text}" for name, text in parts.items())
-
-
-def _work(cells: list[grid.Cell]) -> int:
-    """About how long a stack trains, in steps times rows times hidden units."""
-    first = cells[0]
-    rows = (first.train_size or DEFAULT_TRAIN_SIZE) if first.batch_size == "full" else int(first.batch_size)
-    return sum(cell.steps for cell in cells) * (10 + rows) * sum(first.widths)
 
 
 def pattern(names: Iterable[str]) -> str:

@@ -72,6 +72,12 @@ def test_noisy_labels_have_rows_of_their_own_and_one_path(data, critical):
     assert set(found[0]) == set(schema().names)
 
 
+def test_problems_that_share_processes_have_the_same_rows(data, critical):
+    asked = [problem(0.5, critical=critical, label_noise=0.2, seed=seed) for seed in (0, 1, 2)]
+    one, two = (table(lambda split: data, asked, points=0, lowest=0.3, gap=1e-3, processes=count) for count in (1, 2))
+    assert one.equals(two) and one.num_rows == 3
+
+
 def test_large_inputs_have_no_rows_and_a_sentence(data, critical, capsys):
     asked = [problem(0.5, critical=critical)]
     assert table(lambda split: data, asked, points=2, lowest=0.3, gap=1e-3, largest=249).num_rows == 0

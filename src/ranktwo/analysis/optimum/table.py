@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow
 
+from ranktwo import parallel
 from ranktwo.analysis import spectra
 from ranktwo.analysis.critical import critical_decay
 from ranktwo.analysis.optimum import solver
@@ -58,15 +59,17 @@ def table(
     lowest: float,
     gap: float,
     largest: int | None = None,
+    processes: int = 1,
 ) -> pyarrow.Table:
     """A row for each problem and weight decay, from the greatest decay down; none where x has over `largest` numbers.
 
     `data_in` gives the data set in a split. Weight decays below `lowest` mu_c are left out. `points` more, log-spaced
     from mu_c to `lowest` mu_c, are solved for one problem of each train size and noise level. Rounds end at the
-    relative gap `gap`, for those points at 10 `gap`.
+    relative gap `gap`, for those points at 10 `gap`. Problems share the processes.
     """
-    rows: list[dict[str, Any]] = []
-    for problem, has_path in with_path(problems):
+
+    def solved(asked: tuple[Problem, bool]) -> list[dict[str, Any]]:
+        problem, has_path = asked
         data = data_in(problem.split)
         axes = {"dataset": data.name} | {axis: getattr(problem, axis) for axis in LABELS}
         axes["train_size"] = problem.train_size or len(data.train_x)
@@ -77,17 +80,21 @@ def table(
                 f"optima.largest is {largest:,}",
                 file=sys.stderr,
             )
-            continue
+            return []
         critical = critical_decay(x, y, data.task)[0]
         own = {mu for mu in problem.weight_decays if mu >= lowest * critical}
         path: Any = critical * np.geomspace(1, lowest, points) if has_path else []
         text = f"{data.name}: optimum" + (f", label noise {problem.label_noise:g}" if problem.label_noise else "")
         decays = sorted({*own, *map(float, path)}, reverse=True)
         progress = Progress(text, len(decays), "weight decays")
+        found_rows = []
         for found in solver.optima(x, y, data.task, decays, tolerance=gap, loose=set(decays) - own):
-            rows.append(axes | _row(found, critical, data.outputs) | {"in_study": found.weight_decay in own})
+            found_rows.append(axes | _row(found, critical, data.outputs) | {"in_study": found.weight_decay in own})
             progress.add(1)
         progress.close()
+        return found_rows
+
+    rows = [row for found in parallel.each(solved, list(with_path(problems)), processes) for row in found]
     fields = schema()
     return pyarrow.Table.from_pylist([{name: row.get(name) for name in fields.names} for row in rows], fields)
 
