@@ -42,4 +42,4 @@ def counted(title: str, least: int, most: int) -> str:
 def one_net(cell: pandas.Series, cells: pandas.DataFrame) -> str:
     """Weight decay, seed and, where `cells` have several, split of the one cell that a panel shows."""
     axes = ["weight_decay", *(axis for axis in REPLICATE if axis == "seed" or cells[axis].nunique() > 1)]
-    return ", ".join(title_part(axis, cell[axis]) for axis in axes)
+    return ", ".join(unbroken(title_part(axis, cell[axis])) for axis in axes)

@@ -14,6 +14,9 @@ from ranktwo.report.drawing.titles import one_net
 from ranktwo.study.axes import REPLICATE
 from ranktwo.study.limits import Limits
 
+MEAN = r"$\frac{1}{N}\,\sum_i\,(y_i - \bar{y})\,x_i$"
+"""The label of the arrow."""
+
 
 @figure(settings="verdicts")
 def neurons(data: Data) -> Figure:
@@ -56,13 +59,13 @@ def neurons(data: Data) -> Figure:
         means = np.column_stack([net["mean_1"], net["mean_2"]]).astype(float)
         reach = np.hypot(x, y).max()
         for mean in reach * means / np.linalg.norm(means, axis=1, keepdims=True):
-            axes.plot(*np.column_stack([[0, 0], mean]), color="black", label="mean vector")
+            axes.plot(*np.column_stack([[0, 0], mean]), color="black", label=MEAN)
             axes.arrow(0, 0, *mean, head_width=0.06 * reach, length_includes_head=True, color="black")
         axes.set_aspect("equal", "datalim")
     if parts:
         shown = [axes for *_, (axes,) in parts]
         label = "outgoing weight, relative to the largest"
         drawn.colorbar(ScalarMappable(Normalize(-1, 1), signs), ax=shown, label=label, aspect=40, pad=0.01)
-        arrow = Line2D([], [], color="black", marker=">", label="mean vector, direction only")
+        arrow = Line2D([], [], color="black", marker=">", label=f"{MEAN}, direction only")
         legend(drawn, data, [arrow], statuses=())
     return drawn
