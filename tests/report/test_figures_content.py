@@ -309,7 +309,7 @@ def test_neurons_are_those_of_the_weakest_decay_near_rank_two():
 
     data = changed(study(), "gaps", far)
     axes = draw("neurons", data).axes[0]
-    assert "$\\mu$ = 0.01, seed 0" in axes.get_title()
+    assert "$\\mu$ = 0.01, seed 0" in plain(axes.get_title())
     net = data.truncation.set_index("cell").loc["16-0.01-0"]
     assert np.allclose(axes.collections[0].get_offsets(), np.column_stack([net["plane_1"], net["plane_2"]]))
     assert axes.get_aspect() == 1

@@ -82,9 +82,9 @@ def test_the_path_is_that_of_the_first_split():
 
 def test_a_panel_of_one_net_names_its_split_where_there_are_several():
     cells = study().gaps
-    assert one_net(cells.iloc[0], cells) == "$\\mu$ = 0, seed 0"
+    assert one_net(cells.iloc[0], cells) == "$\\mu$\u00a0=\u00a00, seed\u00a00"
     several = pandas.concat([cells, cells.assign(split=1)])
-    assert one_net(several.iloc[-1], several) == "$\\mu$ = 1, split 1, seed 2"
+    assert plain(one_net(several.iloc[-1], several)) == "$\\mu$ = 1, split 1, seed 2"
 
 
 DIFFERING = {
