@@ -1,5 +1,6 @@
 """Work in several processes: results in order, and nobody left behind."""
 
+import argparse
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from support import wait_for
 
 from ranktwo import parallel
 from ranktwo.errors import UserError
+from ranktwo.stages import positive
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere one process does it all")
 
@@ -55,6 +57,12 @@ def test_a_process_that_is_killed_is_said_in_a_sentence():
 
     with pytest.raises(UserError, match="a process was killed; if memory ran out"):
         list(parallel.each(work, range(2), 2))
+
+
+def test_fewer_than_one_process_are_refused():
+    assert positive("3") == 3
+    with pytest.raises(argparse.ArgumentTypeError, match="0 is not 1 or more"):
+        positive("0")
 
 
 KILLED = """
