@@ -70,7 +70,7 @@ import os, sys, time
 from ranktwo import parallel
 
 def work(number):
-    print(os.getpid(), flush=True)
+    os.write(1, b"%d\\n" % os.getpid())  # whole, whoever writes beside
     time.sleep(600)
 
 list(parallel.each(work, range(2), 2))

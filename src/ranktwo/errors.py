@@ -13,6 +13,8 @@ SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIG
 """Signals that ask a job to end: Ctrl-C, kill, a closed terminal, a scheduler's warning."""
 SIGN = "ranktwo: "
 """What a sentence on what went wrong begins with."""
+AFTER_KILL = "if memory ran out, give Snakemake fewer --cores; run it again to go on"
+"""What to do where one of several processes was killed."""
 
 
 class UserError(Exception):

@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from ranktwo.errors import UserError
+from ranktwo.errors import AFTER_KILL, UserError
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -36,9 +36,7 @@ def each(work: Callable[[Part], Result], parts: Sequence[Part], processes: int) 
             for process in set(multiprocessing.active_children()) - before:
                 process.kill()
             if isinstance(error, BrokenProcessPool):
-                raise UserError(
-                    "a process was killed; if memory ran out, give Snakemake fewer --cores; run it again to go on"
-                ) from error
+                raise UserError(f"a process was killed; {AFTER_KILL}") from error
             raise
 
 

@@ -253,6 +253,8 @@ def test_a_data_set_is_judged_by_its_plain_family_and_the_others_are_shown():
     assert one(rows, "C3b")["verdict"] == "contradicted"
     assert one(rows, "C3b")["note"] == "greatest of 2: label noise 0.2"
     assert one(judge(plain), "C3b")["note"] == "one family: nothing varies"
+    unknown = noisy.assign(status="unfit")
+    assert one(judge(unknown, plain), "C3b")["note"] == "greatest of 1: the main one"
     assert one(judge(noisy), "C1")["verdict"] == "contradicted"
     full = study(batch_size=50, decays=(0.0, 0.1, 0.2, 0.4), residual_2=0.5)
     assert one(judge(full, plain), "C1")["verdict"] == "supported"

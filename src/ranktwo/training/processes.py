@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from ranktwo.errors import UserError
+from ranktwo.errors import AFTER_KILL, UserError
 from ranktwo.progress import Meter, Progress
 from ranktwo.store.records import Record, Unfinished
 from ranktwo.study.axes import Cell
@@ -85,9 +85,7 @@ def side_by_side(
 
 
 def _killed(how: str | int) -> UserError:
-    return UserError(
-        f"a training process ended with {how}; if memory ran out, give Snakemake fewer --cores; run it again to go on"
-    )
+    return UserError(f"a training process ended with {how}; {AFTER_KILL}")
 
 
 def _train_part(

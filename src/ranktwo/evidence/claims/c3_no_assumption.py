@@ -116,12 +116,12 @@ def whatever_the_data(data: DataSet, limits: Limits) -> Iterator[Finding]:
         trivial=where.trivial,
         cells=[name for family in families for name in known_cells(family.strongest, "residual_2")],
         looked_at=data.rows[data.rows["weight_decay"] > 0],
-        note=_of_families(known, where) if known else "",
+        note=_of_families(data, known, where) if known else "",
     )
 
 
-def _of_families(known: list[tuple[Effect, Family]], where: Family) -> str:
-    """How many families there are, and which has the greatest residual."""
-    if len(known) == 1:
+def _of_families(data: DataSet, known: list[tuple[Effect, Family]], where: Family) -> str:
+    """How many families are judged, and which has the greatest residual."""
+    if len(data.families) == 1:
         return "one family: nothing varies"
     return f"greatest of {len(known)}: {where.name or 'the main one'}"

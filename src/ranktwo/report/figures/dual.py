@@ -28,6 +28,7 @@ def dual(data: Data) -> Figure:
     """
     low_rank = Limits(**data.settings).low_rank
     ends = data.optimality.dropna(subset=["neuron_heights"])
+    nets = ends.set_index("cell")
     fit = of_cells(data.gaps[data.gaps["status"] == "ok"], ends)
     found = [(title, own) for title, rows in data.families(count=False) if len(own := of_cells(fit, rows))]
     drawn, parts = panels(data, 1, parts=found, without="no two-layer net fits with a decay that is a penalty")
@@ -35,8 +36,7 @@ def dual(data: Data) -> Figure:
         chosen = rows.loc[rows["relative_gap"].astype(float).idxmin()]
         axes.set_title(f"{title}\n{one_net(chosen, data.gaps)}")
         axes.set_ylabel("$h/\\mu$")
-        net = ends.set_index("cell").loc[chosen["cell"]]
-        _net(axes, net, circle=chosen["outputs"] == 1 and chosen["residual_2"] < low_rank)
+        _net(axes, nets.loc[chosen["cell"]], circle=chosen["outputs"] == 1 and chosen["residual_2"] < low_rank)
         axes.axhline(1, color="0.3", linewidth=0.7, linestyle="--", label="weight decay")
     level = Line2D([], [], color="0.3", linewidth=0.7, linestyle="--", label="the level $h = \\mu$")
     line = Line2D([], [], color=COLOURS[0], label="$h/\\mu$ in the plane of $V$")
