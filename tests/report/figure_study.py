@@ -11,12 +11,14 @@ from matplotlib.figure import Figure
 from support import PAPER_NET
 
 from ranktwo.evidence.gaps import paths
-from ranktwo.report.drawing.data import TABLES, Data
+from ranktwo.report.drawing.data import Data
 from ranktwo.report.drawing.style import colour_scale, ranktwo_style
 from ranktwo.store import columns, files, registry
 
 NAMES = sorted(registry.entries("figure"))
 """Of all figures."""
+TABLES = sorted({table for entry in registry.entries("figure").values() for table in entry.settings.get("reads", [])})
+"""What figures read beside gaps.parquet."""
 FLOOR = 0.6
 """The data floor of every cell."""
 KINDS = {

@@ -332,7 +332,7 @@ def test_what_counts_as_near_rank_two_is_the_config_s(name):
     }[name]
     assert said() == said(low_rank=0.06) == near
     assert said(low_rank=0.02) == far
-    assert registry.entries("figure")[name].settings == {"settings": "verdicts"}
+    assert registry.entries("figure")[name].settings["settings"] == "verdicts"
 
 
 def test_timing_has_a_panel_for_each_weight_decay_and_a_marker_where_each_net_reaches_a_level():

@@ -1,5 +1,6 @@
 """The files of a figure: what they say of their source, and that no setting of the user's changes a byte of them."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from ranktwo.errors import UserError
 from ranktwo.evidence import gaps
 from ranktwo.report.drawing import sidecar
 from ranktwo.stages import figure
+from ranktwo.store import registry
 
 KINDS = ("pdf", "png", "svg", "csv")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -61,6 +63,16 @@ def test_the_stage_writes_the_figure_and_says_what_it_was_drawn_from(run, tables
     assert b"CreationDate" not in made["pdf"].read_bytes()
     width = int.from_bytes(made["png"].read_bytes()[16:20], "big")
     assert width == round(3.4 * 300)
+
+
+def test_a_table_that_a_figure_does_not_name_is_refused_and_nothing_is_written(run, monkeypatch, tmp_path):
+    """Such a figure would not be drawn anew where the table changes."""
+    entries = registry.entries("figure")
+    monkeypatch.setitem(entries, "timing", dataclasses.replace(entries["timing"], settings={"reads": ["train"]}))
+    message = r"the figure timing reads the table spectra; name it: @figure\(reads=\['train', 'spectra'\]\)"
+    with pytest.raises(UserError, match=message):
+        run("timing")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_figure_is_laid_out_once_for_all_its_files(run, monkeypatch):

@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 import pandas
 import pytest
-from figure_study import NAMES, changed, draw, panels_of, study
+from figure_study import NAMES, TABLES, changed, draw, panels_of, study
 from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
@@ -19,7 +19,6 @@ from matplotlib.figure import Figure
 
 import ranktwo.report
 from ranktwo.report.drawing import scales
-from ranktwo.report.drawing.data import TABLES
 from ranktwo.report.drawing.panels import LEAST_HEIGHT, finish, panels
 from ranktwo.report.drawing.style import WIDTHS, ZERO_DASHES, ranktwo_style
 

@@ -39,7 +39,8 @@ def test_a_caption_counts_the_runs_behind_a_line(splits, said, tmp_path, monkeyp
 def test_an_analysis_on_demand_is_made_for_the_figures_that_read_it_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plain, asked = (Workflow(SMALL | {"figures": figures}, "test") for figures in ({"ranks": None}, OWN))
-    assert plain.demands == {} and asked.demands == dict.fromkeys(OWN, "neural-collapse")
+    assert plain.on_demand == [] and asked.on_demand == ["neural-collapse"]
+    assert all("neural-collapse" in asked.analyses_of(figure) for figure in OWN)
     assert "neural-collapse" not in plain.analyses == asked.analyses
     [stack] = asked.stacks
     assert plain.analysis_identities(stack) == asked.analysis_identities(stack)

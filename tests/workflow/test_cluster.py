@@ -106,10 +106,6 @@ def whole_study(folder: Path) -> str:
     return finish(folder, slurm(folder, SMALL))
 
 
-def whole_study_locally(folder: Path) -> str:
-    return finish(folder, start(folder, SMALL, "--cores", "2"))
-
-
 def undisturbed(folder: Path) -> str:
     return finish(folder, start(folder, long(), "--cores", "2", "--until", "train"))
 
@@ -197,7 +193,7 @@ def kill_all(folder: Path) -> None:
             os.kill(process, signal.SIGKILL)
 
 
-SCENARIOS = (whole_study, whole_study_locally, undisturbed, out_of_time, requeued_and_cancelled, twice_at_once)
+SCENARIOS = (whole_study, undisturbed, out_of_time, requeued_and_cancelled, twice_at_once)
 
 
 @pytest.fixture(scope="module")
@@ -235,11 +231,10 @@ def processes(folder: Path) -> int:
     return count
 
 
-def test_a_study_on_slurm_is_the_local_one_to_the_bit(runs):
+def test_a_study_on_slurm_is_the_local_one_to_the_bit(runs, finished):
     folder, printed = runs(whole_study)
-    local, _ = runs(whole_study_locally)
-    equal_bits(trained_records(folder), trained_records(local))
-    pandas.testing.assert_frame_equal(gaps(folder), gaps(local), check_exact=True)
+    equal_bits(trained_records(folder), trained_records(finished))
+    pandas.testing.assert_frame_equal(gaps(folder), gaps(finished), check_exact=True)
     assert (folder / "results" / "figures" / "spectrum.pdf").exists()
     assert len(re.findall("has been submitted with SLURM jobid", printed)) == len(jobs(folder)) == 3
 

@@ -79,7 +79,8 @@ def test_the_pages_study_of_a_file_runs_and_follows_the_file(tmp_path):
 
 
 @pytest.mark.slow
-def test_weights_trained_elsewhere_are_measured_by_a_study_and_drawn_beside_its_nets(checkout):
+def test_weights_trained_elsewhere_are_measured_by_a_study_and_drawn_beside_its_nets(finished_copy):
+    checkout = finished_copy
     files = {"lab-one": checkout / "one.safetensors", "lab-two": checkout / "two.npz"}
     matrix = numpy.random.default_rng(0).normal(size=(9, 6)).astype("float32")
     safetensors.numpy.save_file({"fc.weight": matrix, "fc.bias": matrix[0]}, files["lab-one"])

@@ -102,7 +102,7 @@ def check_same(one: Path, other: Path) -> None:
 
 def test_kills_at_random_moments_of_all_stages_lose_nothing(checkout):
     # The training is so long that the kills leave some of it to do: a training that has ended has no checkpoint.
-    axes = {"weight_decay": [0, 0.3], "steps": steps_in(5), "learning_rate": 0.05, "optimizer": "momentum"}
+    axes = {"weight_decay": [0, 0.3], "steps": steps_in(3), "learning_rate": 0.05, "optimizer": "momentum"}
     study = SMALL | {"grids": [SMALL["grids"][0] | axes], "checkpoint": 0.2}
     assert trained(run_study(checkout, study)) == [4]
     results, whole = checkout / "results", checkout / "whole"

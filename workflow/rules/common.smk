@@ -50,7 +50,7 @@ wildcard_constraints:
     figure=pattern(RUN.figures),
     table=pattern(RUN.tables),
     weights=pattern(RUN.study["weights"]),
-    analysis=pattern(set(RUN.demands.values())),
+    analysis=pattern(RUN.on_demand),
 
 
 def every(template: str, analyses: list[str] = RUN.analyses) -> list[str]:

@@ -1,18 +1,23 @@
-"""Needs gaps.parquet, layers.parquet and the analyses. Makes each figure as PDF, PNG and SVG, and as CSV of the numbers that it shows."""
+"""Needs gaps.parquet and the tables that a figure reads beside it. Makes each figure as PDF, PNG and SVG, and as CSV of the numbers that it shows."""
+
+
+def read_by(table, paths):
+    """The files of a table, as inputs of the figures that read it."""
+    return lambda wildcards: paths if table in RUN.reads(wildcards.figure) else []
 
 
 rule figure:
     input:
         gaps=f"{RESULTS}/gaps.parquet",
-        history=every("{results}/runs/{stack}/history.parquet"),
-        layers=f"{RESULTS}/layers.parquet",
-        analyses=every("{results}/{analysis}/{stack}.parquet"),
-        optima=OPTIMA,
-        on_demand=lambda wildcards: every(
-            "{results}/{analysis}/{stack}.parquet",
-            RUN.demands.get(wildcards.figure, []),
+        history=read_by("train", every("{results}/runs/{stack}/history.parquet")),
+        analyses=lambda wildcards: every(
+            "{results}/{analysis}/{stack}.parquet", RUN.analyses_of(wildcards.figure)
         ),
-        weights=lambda wildcards: RUN.measured(wildcards.figure),
+        layers=read_by("layers", rules.layers.output),
+        optima=read_by("optimum", OPTIMA),
+        weights=read_by(
+            "measure", expand(rules.measure.output, weights=RUN.study["weights"])
+        ),
         asked=RUN.asked("figure"),
     output:
         pdf=f"{RESULTS}/figures/{{figure}}.pdf",

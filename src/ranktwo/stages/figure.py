@@ -1,6 +1,6 @@
 """Draw one figure of a study: PDF, PNG, SVG, and a CSV of what it shows.
 
-Reads gaps.parquet, and of every stack and every data set the tables that the figure shows.
+Reads gaps.parquet and the tables that the figure says it reads.
 """
 
 import json
@@ -22,7 +22,7 @@ def main() -> None:
     arguments.add_argument("--gaps", type=Path, required=True, help="gaps.parquet of the study")
     arguments.add_argument("--results", type=Path, required=True, help="folder with the results of the other stages")
     jobs.add_stacks_argument(arguments)
-    arguments.add_argument("--layers", type=Path, required=True, help="layers.parquet of the study")
+    arguments.add_argument("--layers", type=Path, nargs="*", default=[], help="layers.parquet of the study")
     arguments.add_argument("--optima", type=Path, nargs="*", default=[], help="Parquet files of minimisers")
     arguments.add_argument("--weights", type=Path, nargs="*", default=[], help="Parquet files of measured weights")
     arguments.add_argument("--where", type=json.loads, default={}, help="JSON: the cells to draw, by axis")
@@ -39,7 +39,7 @@ def main() -> None:
     def read(table: str) -> pandas.DataFrame:
         if table == "measure":
             return pandas.concat([gaps.read(table, path).assign(weights=path.stem) for path in given.weights])
-        paths = {"layers": [given.layers], "optimum": given.optima}
+        paths = {"layers": given.layers, "optimum": given.optima}
         return gaps.read(table, *(paths[table] if table in paths else gaps.paths(given.results, table, stacks)))
 
     draw(

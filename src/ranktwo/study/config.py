@@ -47,10 +47,7 @@ def read(config: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def section_of(figure: str, use: str) -> str:
-    """The section of the config that a registered figure `needs` or whose `settings` it reads; empty without one.
-
-    With `reads`, the analysis on demand that it shows.
-    """
+    """The section of the config that a registered figure `needs` or whose `settings` it reads; empty without one."""
     entry = registry.entries("figure").get(figure)
     return entry.settings.get(use, "") if entry else ""
 

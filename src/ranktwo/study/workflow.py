@@ -83,11 +83,19 @@ class Workflow:
         """The registered analyses of a stack, without those on demand."""
         return registry.analyses()
 
+    def reads(self, figure: str) -> list[str]:
+        """The tables that a figure reads beside gaps.parquet, by the stage or the analysis that makes them."""
+        return registry.entries("figure")[self.drawn(figure)].settings.get("reads", [])
+
+    def analyses_of(self, figure: str) -> list[str]:
+        """The analyses that a figure reads."""
+        return [name for name in self.reads(figure) if name in registry.entries("analysis")]
+
     @cached_property
-    def demands(self) -> dict[str, str]:
-        """The analysis on demand that a figure reads, of each figure that reads one."""
-        found = {figure: configuration.section_of(self.drawn(figure), "reads") for figure in self.figures}
-        return {figure: name for figure, name in found.items() if name}
+    def on_demand(self) -> list[str]:
+        """The analyses that are made because a figure reads them."""
+        read = {table for figure in self.figures for table in self.reads(figure)}
+        return sorted(read.intersection(registry.analyses(on_demand=True)))
 
     @cached_property
     def tables(self) -> list[str]:
@@ -99,11 +107,6 @@ class Workflow:
     def figures(self) -> dict[str, dict[str, Any]]:
         """The figures asked for, each with its settings."""
         return self.study["figures"]
-
-    def measured(self, figure: str) -> list[str]:
-        """The tables of measured weights that a figure shows."""
-        shown = self.study["weights"] if configuration.section_of(self.drawn(figure), "needs") == "weights" else []
-        return [f"{self.results}/weights/{name}.parquet" for name in shown]
 
     @property
     def data_folder(self) -> str:

@@ -1,6 +1,6 @@
 """What a figure is drawn from: rows of gaps.parquet, the tables beside it, and the families that panels show."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, overload
@@ -14,18 +14,6 @@ from ranktwo.report.drawing.style import ZERO_COLOUR, ZERO_DASHES, Width, decay_
 from ranktwo.report.drawing.titles import counted, unbroken
 from ranktwo.study.axes import FAMILY, REPLICATE, title_part, widths_text
 
-TABLES = (
-    "train",
-    "layers",
-    "neural-collapse",
-    "spectra",
-    "certificates",
-    "truncation",
-    "optimality",
-    "optimum",
-    "measure",
-)
-"""Tables that a figure may read beside gaps.parquet."""
 RELATIVE = ["d_1", "d_2", "sample_min", "sample_max", "bound_lower", "bound_upper", "mean_residual_2", "pair_bound"]
 """Columns of certificates that figures show relative to ||V||."""
 
@@ -38,7 +26,7 @@ class Data:
     kinds: Mapping[str, str]
     """The kind of a column of `gaps`, `rank`, `bound`, `rate` or `measure`, in the order of the file's columns."""
     read: Callable[[str], pandas.DataFrame]
-    """Reads all rows of a table of TABLES."""
+    """Reads all rows of a table that the figure `reads`."""
     norm: LogNorm
     """The colours of weight decays: one scale for the study, whichever of its cells a figure draws."""
     width: Width = "page"
@@ -175,16 +163,17 @@ Draw = Callable[[Data], Figure]
 @overload
 def figure(draw: Draw) -> Draw: ...
 @overload
-def figure(*, needs: str = "", settings: str = "", reads: str = "") -> Callable[[Draw], Draw]: ...
+def figure(*, reads: Sequence[str] = (), needs: str = "", settings: str = "") -> Callable[[Draw], Draw]: ...
 def figure(
-    draw: Draw | None = None, *, needs: str = "", settings: str = "", reads: str = ""
+    draw: Draw | None = None, *, reads: Sequence[str] = (), needs: str = "", settings: str = ""
 ) -> Draw | Callable[[Draw], Draw]:
     """Register a figure under its function's name with hyphens.
 
     The registry reads the mark from the source. The first line of the function's docstring is the figure's title,
-    and the rest is its caption: what is seen, what it means for the claim, and its limits. `needs` names a section of
-    the config: only a study that has it draws the figure. `settings` names one that the figure reads. `reads` names an
-    analysis on demand: it is made because the study draws the figure.
+    and the rest is its caption: what is seen, what it means for the claim, and its limits. `reads` names the tables
+    that the figure reads beside gaps.parquet, each by the stage or the analysis that makes it. An analysis on demand
+    is made because the study draws a figure that reads it. `needs` names a section of the config: only a study that
+    has it draws the figure. `settings` names one that the figure reads.
     """
     return draw or (lambda drawing: drawing)
 

@@ -37,17 +37,24 @@ def draw(
 ) -> None:
     """Draw a registered figure of the cells that have one of the values of `where` on each axis.
 
-    `read` gives the rows of a table of the whole study.
-    `plane` is the config's section for phase diagrams, `settings` the section that the figure reads. The same numbers
-    give the same files, whatever settings of matplotlib the user has; the PNG says besides what it was made for. Raises
-    UserError where `where` names no axis or no cell.
+    `read` gives the rows of a table of the whole study. `plane` is the config's section for phase diagrams, `settings`
+    the section that the figure reads. The same numbers give the same files, whatever settings of matplotlib the user
+    has; the PNG says besides what it was made for. Raises UserError where `where` names no axis or no cell, and where
+    the figure reads a table that its decorator does not name.
     """
     rows = _chosen(name, cells.rows, where)
+    reads = registry.entries("figure")[name].settings.get("reads", [])
+
+    def read_named(table: str) -> pandas.DataFrame:
+        if table not in reads:
+            raise UserError(f"the figure {name} reads the table {table}; name it: @figure(reads={[*reads, table]})")
+        return read(table)
+
     source = f"{len(rows)} of {origin(cells.rows)}"
     with ranktwo_style():
         norm = colour_scale(cells.rows["weight_decay"])
         own = {"plane": plane or {}, "settings": settings or {}}
-        data = Data(gaps=rows, kinds=cells.kinds, read=read, norm=norm, width=width, **own)
+        data = Data(gaps=rows, kinds=cells.kinds, read=read_named, norm=norm, width=width, **own)
         drawn = registry.load("figure", name)(data)
         with replacing(csv) as temporary:
             sidecar.rows(drawn).to_csv(temporary, index=False)

@@ -11,7 +11,7 @@ from ranktwo.report.drawing.style import COLOURS, MARKERS
 from ranktwo.report.drawing.titles import unbroken
 
 
-@figure
+@figure(reads=["certificates"])
 def distance(data: Data) -> Figure:
     """Distances of V from rank one and two over training and what bounds them, at two weight decays that all fit.
 

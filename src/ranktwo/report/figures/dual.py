@@ -14,7 +14,7 @@ from ranktwo.report.drawing.titles import one_net
 from ranktwo.study.limits import Limits
 
 
-@figure(settings="verdicts")
+@figure(reads=["optimality"], settings="verdicts")
 def dual(data: Data) -> Figure:
     """The dual function of the trained net nearest to the least decayed loss, in the plane of V, and its neurons.
 

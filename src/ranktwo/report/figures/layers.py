@@ -9,7 +9,7 @@ from ranktwo.report.drawing.panels import panels
 from ranktwo.report.drawing.scales import rank_ticks
 
 
-@figure
+@figure(reads=["layers"])
 def layers(data: Data) -> Figure:
     """Residual, effective rank and the theorem's bound of every matrix, from the input to the output.
 

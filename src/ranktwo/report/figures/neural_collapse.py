@@ -22,7 +22,7 @@ LEAST = 1e-3
 """The least that the left panel shows."""
 
 
-@figure(reads="neural-collapse")
+@figure(reads=["layers", "neural-collapse"])
 def neural_collapse(data: Data) -> Figure:
     """Neural collapse of the features and rank of the weights, against weight decay and by layer.
 

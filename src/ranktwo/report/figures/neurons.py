@@ -18,7 +18,7 @@ MEAN = r"$\frac{1}{N}\,\sum_i\,(y_i - \bar{y})\,x_i$"
 """The label of the arrow."""
 
 
-@figure(settings="verdicts")
+@figure(reads=["truncation"], settings="verdicts")
 def neurons(data: Data) -> Figure:
     """Rows of V in the plane of its first two directions, at the weakest weight decay that fits near rank two.
 

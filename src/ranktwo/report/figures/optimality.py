@@ -12,7 +12,7 @@ LEAST = 1e-6
 """Gaps below this are drawn here: the axis is logarithmic, and less is next to rounding."""
 
 
-@figure
+@figure(reads=["optimality"])
 def optimality(data: Data) -> Figure:
     """Upper bound of the distance from the least decayed loss over training, by weight decay.
 

@@ -15,7 +15,7 @@ RANKS = {
 """Columns of spectra: the effective ranks that are compared, in the order of their colours."""
 
 
-@figure
+@figure(reads=["spectra"])
 def products(data: Data) -> Figure:
     """Effective rank of products W_Q^T W_K and W_O W_V and of their factors, and balance, against weight decay.
 

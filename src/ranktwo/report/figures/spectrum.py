@@ -10,7 +10,7 @@ from ranktwo.report.drawing.marks import dashed_entry, decay_colours, decay_styl
 from ranktwo.report.drawing.panels import panels
 
 
-@figure
+@figure(reads=["spectra"])
 def spectrum(data: Data) -> Figure:
     """Singular values of V after training, by weight decay.
 

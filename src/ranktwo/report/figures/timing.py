@@ -33,7 +33,7 @@ ACROSS = 4
 """Weight decays that fit side by side, so that a family has a row of its own."""
 
 
-@figure
+@figure(reads=["spectra", "train"])
 def timing(data: Data) -> Figure:
     """Accuracies and the ranks of the first and last matrix over training, with the steps of their rise and fall.
 

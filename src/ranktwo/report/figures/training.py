@@ -8,7 +8,7 @@ from ranktwo.report.drawing.panels import panels
 from ranktwo.report.drawing.scales import rank_ticks, step_axis
 
 
-@figure
+@figure(reads=["spectra"])
 def training(data: Data) -> Figure:
     """Rank-two residual and effective rank over training, by weight decay.
 

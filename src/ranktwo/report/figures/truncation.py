@@ -10,7 +10,7 @@ from ranktwo.report.drawing.panels import panels, say
 from ranktwo.report.drawing.scales import truncation_axis
 
 
-@figure
+@figure(reads=["truncation"])
 def truncation(data: Data) -> Figure:
     """Test score of the net with V cut to rank r (left), and with all of V shrunk to the same norm (right).
 

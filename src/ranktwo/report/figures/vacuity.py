@@ -10,7 +10,7 @@ from ranktwo.report.drawing.scales import decay_axis
 from ranktwo.report.statuses import alive
 
 
-@figure
+@figure(reads=["certificates"])
 def vacuity(data: Data) -> Figure:
     """Distances of V from rank one and two after training, and what bounds them, against weight decay.
 
