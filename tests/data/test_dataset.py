@@ -89,7 +89,9 @@ def test_a_cell_was_trained_on_its_first_rows_with_its_noise(tmp_path):
     path = tmp_path / "it.safetensors"
     write_tensors(path, *made(source="iris"))
     data = load(path).split(0)
-    x, y = dataset.training_data({"train_size": 50, "label_noise": 0.2, "seed": 7}, data)
+    cell = {"train_size": 50, "label_noise": 0.2, "split": 0, "seed": 7}
+    x, y = dataset.training_data(cell, data)
     assert torch.equal(x, data.train_x[:50])
+    assert not torch.equal(y, dataset.training_data(cell | {"split": 1}, data)[1])
     assert torch.equal(y, labels.noisy_targets(data.train_y[:50], "multiclass", 3, 0.2, 7))
     assert (y.argmax(1) != data.train_y[:50]).sum() == 10

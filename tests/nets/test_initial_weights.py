@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from ranktwo.nets import initial, layout
-from ranktwo.nets.streams import stream
+from ranktwo.nets.streams import random_seed, stream
 
 GOLDEN_SEEDS = [7441833814295572589, 979734243585910664, 5632913188641435849]
+GOLDEN_SPLIT = 9096684868786435155
 GOLDEN_NUMBERS = [858, 161, 288, 232, 372]
 
 
@@ -35,6 +36,14 @@ def test_a_stream_is_the_same_in_every_version():
     seeds = [stream(0, "init").initial_seed(), stream(0, "batches").initial_seed(), stream(1, "init").initial_seed()]
     assert seeds == GOLDEN_SEEDS
     assert torch.randint(1000, (5,), generator=stream(0, "init")).tolist() == GOLDEN_NUMBERS
+
+
+def test_every_split_and_seed_has_random_numbers_of_its_own():
+    """Golden, too. Those of split 0 are the seed's own."""
+    found = {(split, seed): random_seed({"split": split, "seed": seed}) for split in range(4) for seed in range(50)}
+    assert len(set(found.values())) == len(found)
+    assert [found[0, seed] for seed in range(50)] == list(range(50))
+    assert found[1, 0] == GOLDEN_SPLIT
 
 
 def test_a_matrix_is_filled_up_to_64_bytes():

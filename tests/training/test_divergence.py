@@ -1,9 +1,11 @@
 """Cells that diverge are taken out of their stack at the step at which they did."""
 
+import pytest
 import torch
-from support import a_cell
+from support import a_cell, a_dataset
 from training_support import toy_data, trained
 
+from ranktwo.data import dataset
 from ranktwo.training import divergence
 
 
@@ -33,3 +35,22 @@ def test_divergence_with_full_batches_is_found_too():
     training = trained(cells, "regression", torch.float32)
     assert training.alive.tolist() == [0]
     assert 1 <= training.diverged[1] < 300
+
+
+@pytest.mark.parametrize("net", ["mlp", "transformer"])
+def test_cells_of_one_seed_in_two_splits_share_no_initial_weights_no_batches_and_no_noise(net):
+    """An interval over splits would else be for one draw of them, and far too narrow for another."""
+    x, y = torch.randn(40, 6), torch.arange(40) % 2
+    cells = [a_cell(net=net, widths=(4,), seed=3, split=split, label_noise=0.25) for split in (0, 1, 1)]
+    training = divergence.begin(cells, x, y, "binary", 1)
+    recipe, weights, targets = training.stack.recipe, training.stack.weights, training.stack.targets
+    assert recipe.seed_of.tolist() == [0, 1, 1]
+    first, second = training.batches.take(10).transpose(0, 1)
+    assert not torch.equal(first, second)
+    drawn = [weight for weight in weights if weight[0].std()]
+    assert drawn
+    for values in (*drawn, targets):
+        assert torch.equal(values[1], values[2]) and not torch.equal(values[0], values[1])
+    data = a_dataset("binary", 1, x, y, 40)
+    for cell, own in zip(cells, targets, strict=True):
+        assert torch.equal(dataset.training_data(vars(cell), data)[1], own)

@@ -22,6 +22,7 @@ from torch import Tensor
 from ranktwo.data.labels import noisy_targets
 from ranktwo.errors import UserError
 from ranktwo.nets.losses import Task
+from ranktwo.nets.streams import random_seed
 from ranktwo.store import files
 
 
@@ -118,7 +119,7 @@ def tensors_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], split
 def training_data(cell: Mapping[str, Any], data: Dataset) -> tuple[Tensor, Tensor]:
     """x [N, n] and targets y [N, c], noise included, on which a cell was trained; `cell` as in `Record.cell`."""
     size = cell["train_size"]
-    y = noisy_targets(data.train_y[:size], data.task, data.outputs, cell["label_noise"], cell["seed"])
+    y = noisy_targets(data.train_y[:size], data.task, data.outputs, cell["label_noise"], random_seed(cell))
     return data.train_x[:size], y
 
 

@@ -297,7 +297,7 @@ class Cell:
     )
     seed: int = _axis(
         kind="whole",
-        help="Seed of a cell's initial weights, batches and label noise.",
+        help="Seed of a cell's initial weights, batches and label noise. With the same seed every split has its own.",
         heading="seed",
         symbol="seed {}",
         slug="s{}",

@@ -8,6 +8,7 @@ from torch import Tensor
 from ranktwo.data.labels import noisy_targets
 from ranktwo.nets import net as nets
 from ranktwo.nets.losses import Task
+from ranktwo.nets.streams import random_seed
 from ranktwo.study.axes import Cell
 from ranktwo.training.batches import Batches
 from ranktwo.training.stack import Recipe, Stack
@@ -89,16 +90,19 @@ def begin(
     """
     first = cells[0]
     net = nets.of(vars(first), shape or (x.shape[1],), outputs)
-    drawn = {seed: net.initial(seed, x.dtype) for seed in {cell.seed for cell in cells}}
-    weights = [torch.stack(layer).to(x.device) for layer in zip(*(drawn[cell.seed] for cell in cells), strict=True)]
-    noisy = [noisy_targets(labels, task, outputs, cell.label_noise, cell.seed) for cell in cells]
-    seeds = sorted({cell.seed for cell in cells})
+    own = [random_seed(vars(cell)) for cell in cells]
+    seeds = sorted(set(own))
+    drawn = {seed: net.initial(seed, x.dtype) for seed in seeds}
+    weights = [torch.stack(layer).to(x.device) for layer in zip(*(drawn[seed] for seed in own), strict=True)]
+    noisy = [
+        noisy_targets(labels, task, outputs, cell.label_noise, seed) for cell, seed in zip(cells, own, strict=True)
+    ]
     recipe = Recipe(
         optimizer=first.optimizer,
         task=task,
         steps=first.steps,
         batch_size=len(x) if first.batch_size == "full" else int(first.batch_size),
-        seed_of=torch.tensor([seeds.index(cell.seed) for cell in cells]),
+        seed_of=torch.tensor([seeds.index(seed) for seed in own]),
         learning_rate=torch.tensor([cell.learning_rate for cell in cells], dtype=torch.float64),
         schedules=tuple(cell.schedule for cell in cells),
         weight_decay=torch.tensor([cell.weight_decay for cell in cells], dtype=torch.float64),
