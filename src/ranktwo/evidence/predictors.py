@@ -27,10 +27,12 @@ Statistics are made within each data set and architecture, and so within one los
 `overall`, a statistic is the mean of the data sets' (the worst, of robust_sign_error). Pairs of cells of two data sets
 with the same task stand apart, under `between data sets`: there a measure may order data sets and not nets.
 
-Intervals are bootstrap percentiles: splits are drawn with replacement, and inside each drawn split its seeds; all cells
-of a replicate (a split and a seed) together. A pair of cells weighs as often as its replicates were drawn (a cell is
-never paired with itself). Data sets are drawn from independently. Fewer than 3 replicates: null. The maximum in
-robust_sign_error makes its resamples lean upwards: the lower end of its interval is cautious.
+Intervals are by the jackknife over splits (of one split alone: over seeds). With S of them and theta_k the statistic
+without the k-th, its variance is (S - 1)/S sum_k (theta_k - mean theta)^2. Its 95 % interval is the value +- t times
+the root of that, cut to the range of the statistic, t the 97.5th percentile of Student's t with S - 1 degrees of
+freedom. A mean over D data sets has 1/D^2 times the sum of their variances, a statistic between data sets the sum of a
+variance for the splits of each; degrees of freedom are Satterthwaite's. There is no interval of fewer than 3 splits, of
+a statistic that all of them leave the same, and of robust_sign_error: a maximum is no smooth function of the splits.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,17 +42,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
 from ranktwo.errors import UserError
 from ranktwo.evidence.claims.families import ARCHITECTURE, by_architecture
 from ranktwo.evidence.concordance import Design, Ordered, Statistics, block_sums, dense, ratio
+from ranktwo.evidence.effects import LEAST, LEVEL
 from ranktwo.evidence.gaps import Cells
 from ranktwo.store.columns import REAL, TEXT, WHOLE, column
 from ranktwo.study.axes import AXES, REPLICATE
 
-LEAST_REPLICATES = 3
 OVERALL, BETWEEN = "overall", "between data sets"
 """In the column `dataset`: all data sets together, and pairs of cells of two of them."""
+ROUNDING = 1e-12
+"""By so much may sums in another order differ."""
+WORST = "robust_sign_error"
+"""The statistic that is a maximum."""
 GAP = "matched_loss_gap"
 RANKS = ["effective_rank", "stable_rank", "residual_2", "norm", "functional_rank", "vacuity_lower", "weight_decay"]
 """Columns of gaps.parquet that are scored beside the bounds, rates and measures."""
@@ -68,15 +75,16 @@ COLUMNS = {
     "value": column(REAL, "The statistic; null where the measure or the gap is the same in all cells."),
     "low": column(
         REAL,
-        "Lower end of the 95 % interval: percentiles of a bootstrap over splits and, inside them, seeds; null for "
-        "fewer than 3 replicates.",
+        "Lower end of the 95 % interval, by the jackknife over splits (of one split, over seeds); null for fewer than "
+        f"3 of them, where all leave the statistic the same, and of `{WORST}`.",
     ),
     "high": column(REAL, "Upper end of that interval."),
     "replicates": column(
         WHOLE,
         "Number of replicates, pairs of split and seed, that the row rests on; of `overall` the fewest of its sets.",
     ),
-    "cells": column(WHOLE, "Number of cells that the row rests on."),
+    "datasets": column(WHOLE, "Number of data sets in which the statistic is defined."),
+    "cells": column(WHOLE, "Number of cells that the row rests on: those of these data sets, if there are any."),
     "excluded": column(WHOLE, "Cells left out because the measure or the gap is null there."),
 }
 
@@ -85,23 +93,58 @@ Statistic = Callable[[Design, np.ndarray], Statistics]
 """A statistic of a measure in the cells of a design."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A statistic, how sure it is, and what it rests on."""
+
+    value: float
+    variance: float = np.nan
+    """0 where every split leaves the statistic the same, and NaN where it is unknown; there is no interval then."""
+    freedom: float = np.nan
+    """Degrees of freedom of the variance."""
+    replicates: int
+    datasets: int
+    cells: int
+    excluded: int
+
+    def row(self, statistic: str) -> dict[str, Any]:
+        """Value, low, high, and what it rests on."""
+        low = high = np.nan
+        if np.isfinite(self.value) and self.variance > 0 and statistic != WORST:
+            reach = float(stdtrit(self.freedom, 1 - LEVEL / 2)) * np.sqrt(self.variance)
+            least = 0.0 if statistic == "sign_error" else -1.0
+            low, high = max(self.value - reach, least), min(self.value + reach, 1.0)
+        counts = {name: getattr(self, name) for name in ("replicates", "datasets", "cells", "excluded")}
+        return {"value": self.value, "low": low, "high": high} | counts
+
+
+def _jackknife(without: np.ndarray) -> tuple[float, float]:
+    """Variance of a statistic and its degrees of freedom, from what it is without each split; NaN if it has none."""
+    count = len(without)
+    if count < LEAST or not np.isfinite(without).all():
+        return np.nan, np.nan
+    return float((count - 1) * without.var()) if np.ptp(without) > ROUNDING else 0.0, count - 1.0
+
+
+def _sum(terms: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Variance of a sum of independent terms, and Satterthwaite's degrees of freedom, from those of each term."""
+    total, square = sum(variance for variance, _ in terms), sum(variance**2 / freedom for variance, freedom in terms)
+    return total, total**2 / square if square else np.nan
+
+
 @dataclass(frozen=True)
 class Scores:
     """The statistics of one measure in some cells."""
 
     measure: str
-    samples: Statistics
-    """Each with its value, followed by its values in the resamples."""
-    replicates: int
-    cells: int
-    excluded: int
+    estimates: dict[tuple[str, str | None], Estimate]
+    """By name and axis."""
 
-    def rows(self, level: float = 0.95) -> list[dict[str, Any]]:
-        """A row for each statistic and axis: value, low, high, and what it rests on."""
-        counts = {name: getattr(self, name) for name in ("replicates", "cells", "excluded")}
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each statistic and axis."""
         return [
-            {"measure": self.measure, "statistic": statistic, "axis": axis} | _interval(samples, level) | counts
-            for (statistic, axis), samples in self.samples.items()
+            {"measure": self.measure, "statistic": statistic, "axis": axis} | estimate.row(statistic)
+            for (statistic, axis), estimate in self.estimates.items()
         ]
 
 
@@ -112,9 +155,7 @@ def score(
     axes: Sequence[str],
     *,
     control: str = "weight_decay",
-    resamples: int = 1000,
     min_pairs: int = 5,
-    random_seed: int | tuple[int, ...] = 0,
 ) -> list[Scores]:
     """The statistics of each measure, pairs of cells and partial correlations apart as they rest on other cells.
 
@@ -127,31 +168,36 @@ def score(
         )
     places = np.stack([_codes(table[axis]) for axis in axes], axis=1)
     controls, gaps = table[control].to_numpy(float), table[gap].to_numpy(float)
-    designs: dict[bytes, tuple[Design, np.ndarray]] = {}
-    known: dict[tuple[Statistic, bytes, bytes], Statistics] = {}
+    designs: dict[bytes, Design] = {}
+    known: dict[tuple[Statistic, bytes, bytes], dict[tuple[str, str | None], Estimate]] = {}
 
-    def resampled(statistic: Statistic, mu: np.ndarray, cells: np.ndarray) -> Scores:
+    def scored(statistic: Statistic, mu: np.ndarray, cells: np.ndarray) -> Scores:
         """The statistic in some cells. What depends on the cells alone is made once, and so is what has one order."""
         key = cells.tobytes()
         if key not in designs:
-            replicates, draws = _draws(table[cells], resamples, random_seed)
-            # Few replicates have few distinct resamples, ten of three seeds: each is computed once.
-            distinct, which = np.unique(draws, axis=0, return_inverse=True)
-            own = Design(gaps[cells], controls[cells], places[cells], replicates, distinct, axes, min_pairs)
-            designs[key] = own, which
-        design, which = designs[key]
+            designs[key] = Design(
+                gaps[cells], controls[cells], places[cells], *_left_out(table[cells]), axes, min_pairs
+            )
+        design = designs[key]
         ordered = statistic, key, dense(mu[cells]).tobytes()
         if ordered not in known:
-            values = statistic(design, mu[cells])
-            known[ordered] = {name: sample[which] for name, sample in values.items()}
-        return Scores(measure, known[ordered], design.draws.shape[1], int(cells.sum()), int(len(table) - cells.sum()))
+            used = int(cells.sum())
+            counts = {"replicates": design.draws.shape[1], "cells": used, "excluded": len(table) - used}
+            estimates = known[ordered] = {}
+            for name, values in statistic(design, mu[cells]).items():
+                variance, freedom = _jackknife(values[1:])
+                datasets = int(np.isfinite(values[0]))
+                estimates[name] = Estimate(
+                    value=values[0], variance=variance, freedom=freedom, datasets=datasets, **counts
+                )
+        return Scores(measure, known[ordered])
 
     found = []
     for measure in measures:
         mu = table[measure].to_numpy(float)
         usable = np.isfinite(mu) & np.isfinite(gaps)
-        found.append(resampled(Design.of_pairs, mu, usable))
-        found.append(resampled(Design.partial_spearman, mu, usable & (controls > 0)))
+        found.append(scored(Design.of_pairs, mu, usable))
+        found.append(scored(Design.partial_spearman, mu, usable & (controls > 0)))
     return found
 
 
@@ -159,34 +205,18 @@ def _codes(values: pd.Series) -> np.ndarray:
     return pd.factorize(values, sort=True, use_na_sentinel=False)[0]
 
 
-def _draws(cells: pd.DataFrame, resamples: int, random_seed: int | tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """The replicate of each cell, and how often each replicate was drawn, [1 + resamples, replicates].
+def _left_out(cells: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The replicate of each cell, and weights of replicates: all 1, then 0 for those of one split after the other.
 
-    The first row is the data themselves. Of S splits S are drawn, and of the n seeds of a split n each time that it is.
-    The generator is fresh for every measure, so measures are resampled alike, whichever others are scored.
+    The weights are [1 + S, replicates] for S splits. Of one split its seeds are left out, each by itself.
     """
     replicates = cells.groupby(list(REPLICATE), sort=True).ngroup().to_numpy()
-    count = replicates.max(initial=-1) + 1
-    if count < LEAST_REPLICATES:
-        return replicates, np.ones((1, count))
-    split = np.zeros(count, int)
-    split[replicates] = _codes(cells[REPLICATE[0]])
-    seeds = np.bincount(split)
-    generator = np.random.default_rng(random_seed)
-    splits = generator.multinomial(len(seeds), np.full(len(seeds), 1 / len(seeds)), size=resamples)
-    draws = np.ones((1 + resamples, count))
-    for number, size in enumerate(seeds):
-        draws[1:, split == number] = generator.multinomial(splits[:, number] * size, np.full(size, 1 / size))
-    return replicates, draws
-
-
-def _interval(samples: np.ndarray, level: float) -> dict[str, float]:
-    """Value and percentile interval; resamples in which the statistic is undefined are left out."""
-    value, resampled = samples[0], samples[1:][np.isfinite(samples[1:])]
-    low = high = np.nan
-    if np.isfinite(value) and resampled.size:
-        low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-    return {"value": value, "low": low, "high": high}
+    unit = np.zeros(replicates.max(initial=-1) + 1, int)
+    unit[replicates] = _codes(cells[REPLICATE[0]])
+    if len(set(unit)) == 1:
+        unit = np.arange(len(unit))
+    left_out = np.arange(unit.max(initial=-1) + 1)[:, None] == unit
+    return replicates, 1.0 - np.concatenate([np.zeros((1, len(unit)), bool), left_out])
 
 
 def compare(cells: pd.DataFrame, measures: Sequence[str], **options: Any) -> list[Scores]:
@@ -196,22 +226,28 @@ def compare(cells: pd.DataFrame, measures: Sequence[str], **options: Any) -> lis
 
 
 def combine(scores: list[Scores]) -> Scores:
-    """The scores of one measure in several data sets as one: means, and the worst robust_sign_error."""
-    keys = dict.fromkeys(key for one in scores for key in one.samples)
-    samples = {}
+    """The scores of one measure in several data sets as one: means over those in which a statistic is defined.
+
+    Of robust_sign_error it is the worst.
+    """
+    keys = dict.fromkeys(key for one in scores for key in one.estimates)
+    estimates = {}
     for key in keys:
-        known = [one.samples[key] for one in scores if key in one.samples and np.isfinite(one.samples[key][0])]
-        length = min(map(len, known), default=1)
-        stacked = np.array([sample[:length] for sample in known]) if known else np.full((1, 1), np.nan)
-        samples[key] = stacked.max(axis=0) if key[0] == "robust_sign_error" else stacked.mean(axis=0)
-    used = [one.replicates for one in scores if one.cells]
-    return Scores(
-        scores[0].measure,
-        samples,
-        min(used, default=0),
-        sum(one.cells for one in scores),
-        sum(one.excluded for one in scores),
-    )
+        own = [one.estimates[key] for one in scores if key in one.estimates]
+        known = [estimate for estimate in own if np.isfinite(estimate.value)]
+        values = [estimate.value for estimate in known]
+        variance, freedom = _sum([(estimate.variance, estimate.freedom) for estimate in known])
+        rests_on = known or [estimate for estimate in own if estimate.cells]
+        estimates[key] = Estimate(
+            value=max(values, default=np.nan) if key[0] == WORST else float(np.mean(values)) if known else np.nan,
+            variance=variance / len(known) ** 2 if known else np.nan,
+            freedom=freedom,
+            replicates=min((estimate.replicates for estimate in rests_on), default=0),
+            datasets=len(known),
+            cells=sum(estimate.cells for estimate in rests_on),
+            excluded=sum(one.estimates[key].excluded for one in scores if key in one.estimates),
+        )
+    return Scores(scores[0].measure, estimates)
 
 
 class _Part(NamedTuple):
@@ -222,15 +258,13 @@ class _Part(NamedTuple):
     gap: np.ndarray
     replicates: np.ndarray
     """Of each cell."""
-    draws: np.ndarray
-    """As in `_draws`."""
+    weights: np.ndarray
+    """As in `_left_out`."""
 
 
-def between(
-    datasets: Sequence[pd.DataFrame], measures: Sequence[str], *, resamples: int = 1000, random_seed: int = 0
-) -> list[Scores]:
+def between(datasets: Sequence[pd.DataFrame], measures: Sequence[str]) -> list[Scores]:
     """tau over the pairs of cells of two data sets with the same task: does a measure order data sets by their gap?"""
-    drawn: dict[tuple[int, bytes], tuple[np.ndarray, np.ndarray]] = {}
+    left_out: dict[tuple[int, bytes], tuple[np.ndarray, np.ndarray]] = {}
     numbers = [cells[[*measures, GAP]].to_numpy(float) for cells in datasets]
     found = []
     for place, measure in enumerate(measures):
@@ -238,36 +272,44 @@ def between(
         for number, (cells, values) in enumerate(zip(datasets, numbers, strict=True)):
             usable = np.isfinite(values[:, [place, -1]]).all(axis=1)
             key = number, usable.tobytes()
-            if key not in drawn:
-                drawn[key] = _draws(cells[usable], resamples, (random_seed, number))
+            if key not in left_out:
+                left_out[key] = _left_out(cells[usable])
             if usable.any():
                 mu, gap = values[usable][:, [place, -1]].T
-                parts.append(_Part(cells["task"].iloc[0], mu, gap, *drawn[key]))
-        found.append(_between(measure, parts, excluded=sum(map(len, datasets)) - sum(len(part.gap) for part in parts)))
+                parts.append(_Part(cells["task"].iloc[0], mu, gap, *left_out[key]))
+        excluded = sum(map(len, datasets)) - sum(len(part.gap) for part in parts)
+        found.append(Scores(measure, {("tau", None): _between(parts, excluded)}))
     return found
 
 
-def _between(measure: str, parts: list[_Part], excluded: int) -> Scores:
-    length = min((len(part.draws) for part in parts), default=1)
-    sums, sizes, used = np.zeros(length), np.zeros(length), set()
+def _between(parts: list[_Part], excluded: int) -> Estimate:
+    # Of each part: the sums and sizes with all of it, and without each of its splits.
+    sums, sizes = ([np.zeros(len(part.weights)) for part in parts] for _ in range(2))
+    used = set()
     for (i, one), (j, other) in combinations(enumerate(parts), 2):
         if one.task != other.task:
             continue
         used |= {i, j}
-        first, second = (part.draws[:length] for part in (one, other))
         orders = [dense(np.concatenate(pair)) for pair in ((one.measure, other.measure), (one.gap, other.gap))]
         cells = [
             Ordered.of(orders[0][own], orders[1][own], part.replicates, part.replicates)
             for part, own in ((one, slice(len(one.gap))), (other, slice(len(one.gap), None)))
         ]
-        blocks = block_sums(cells[0], cells[1], (first.shape[1], second.shape[1]))
-        sums += ((first @ blocks) * second).sum(1)
-        sizes += first[:, one.replicates].sum(1) * second[:, other.replicates].sum(1)
+        blocks = block_sums(cells[0], cells[1], (one.weights.shape[1], other.weights.shape[1]))
+        counts = np.outer(*(np.bincount(part.replicates) for part in (one, other)))
+        for table, totals in ((blocks, sums), (counts, sizes)):
+            of_one, of_other = one.weights @ table.sum(1), other.weights @ table.sum(0)
+            for k in range(len(parts)):
+                totals[k] += of_one if k == i else of_other if k == j else table.sum()
     counted = [parts[place] for place in sorted(used)]
-    return Scores(
-        measure,
-        {("tau", None): ratio(sums, sizes)},
-        replicates=min((part.draws.shape[1] for part in counted), default=0),
+    taus = [ratio(sums[place], sizes[place]) for place in sorted(used)]
+    variance, freedom = _sum([_jackknife(tau[1:]) for tau in taus])
+    return Estimate(
+        value=taus[0][0] if taus else np.nan,
+        variance=variance,
+        freedom=freedom,
+        replicates=min((part.weights.shape[1] for part in counted), default=0),
+        datasets=len(counted),
         cells=sum(len(part.gap) for part in counted),
         excluded=excluded,
     )
@@ -287,22 +329,19 @@ def predictors(cells: Cells) -> pd.DataFrame:
     measures = measures_of(cells)
     judged = cells.rows.drop_duplicates(list(AXES)).astype(dict.fromkeys({*measures, GAP}, float))
     tables = [
-        _of_nets({part["dataset"].iloc[0]: part[part["status"] == "ok"] for part in parts}, measures, number).assign(
+        _of_nets({part["dataset"].iloc[0]: part[part["status"] == "ok"] for part in parts}, measures).assign(
             architecture=name
         )
-        for number, (name, parts) in enumerate(by_architecture(judged))
+        for name, parts in by_architecture(judged)
     ]
     return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
 
 
-def _of_nets(datasets: dict[str, pd.DataFrame], measures: Sequence[str], architecture: int) -> pd.DataFrame:
-    """The rows of one architecture, from its cells by data set; its number begins the random numbers."""
-    single = {
-        name: compare(part, measures, random_seed=(architecture, number))
-        for number, (name, part) in enumerate(datasets.items())
-    }
+def _of_nets(datasets: dict[str, pd.DataFrame], measures: Sequence[str]) -> pd.DataFrame:
+    """The rows of one architecture, from its cells by data set."""
+    single = {name: compare(part, measures) for name, part in datasets.items()}
     overall = [combine(list(scores)) for scores in zip(*single.values(), strict=True)]
-    apart = between(list(datasets.values()), measures, random_seed=architecture)
+    apart = between(list(datasets.values()), measures)
     return pd.DataFrame(
         [
             {"dataset": name} | row

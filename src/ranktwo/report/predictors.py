@@ -6,10 +6,11 @@ from ranktwo.evidence import wording
 from ranktwo.evidence.predictors import BETWEEN, OVERALL
 
 EXPLANATION = (
-    "A line for each measure: means over data sets of the statistics within each, with 95 % intervals; the strongest "
-    "at fixed decay, by the size of its tau there, first. By data set: least and greatest tau at fixed decay of one "
-    "data set. Between data sets: tau over pairs of nets of two data sets with the same task; it tells data sets, not "
-    "nets, apart. Nets of two architectures are never compared."
+    "A line for each measure: means of its statistics over the data sets in which they are defined, with 95 % "
+    "intervals (jackknife over splits); the strongest at fixed decay, by the size of its tau there, first. By data "
+    "set: least and greatest tau at fixed decay of one data set, and in how many it is defined. Between data sets: tau "
+    "over pairs of nets of two data sets with the same task; it tells data sets, not nets, apart. Nets of two "
+    "architectures are never compared."
 )
 """What the page says above the table."""
 
@@ -50,6 +51,7 @@ def _of_nets(scored: pandas.DataFrame) -> pandas.DataFrame:
     overall = all_axes[all_axes["dataset"] == OVERALL].set_index(["measure", "statistic"])
     apart = all_axes[all_axes["dataset"] == BETWEEN].set_index("measure")
     single = all_axes[~all_axes["dataset"].isin([OVERALL, BETWEEN]) & (all_axes["statistic"] == "tau_fixed_control")]
+    counts = single.groupby("measure")["value"].count()
     spread = single.groupby("measure")["value"].agg(["min", "max"])
     strength = overall.xs("tau_fixed_control", level="statistic")["value"].abs()
     # Rounding leaves -0.0 of a small negative number; adding 0.0 makes it 0.0.
@@ -64,7 +66,7 @@ def _of_nets(scored: pandas.DataFrame) -> pandas.DataFrame:
                 "measure": measure,
                 "tau": shown["tau"],
                 "tau at fixed decay": shown["tau_fixed_control"],
-                "by data set": wording.bracket(*spread.loc[measure]),
+                "by data set": f"{wording.bracket(*spread.loc[measure])} of {counts[measure]}".removesuffix(" of 0"),
                 "partial Spearman": shown["partial_spearman"],
                 "psi": shown["psi"],
                 BETWEEN: _between(apart, measure),
