@@ -128,10 +128,10 @@ def test_hatches_say_which_nets_do_not_count_and_where_nets_disagree():
         residual_2=lambda eta, mu, seed: 0.05 + 0.1 * seed if (eta, mu) == (1.0, 0.01) else 0.5,
     )
     found = hatches(drawn(rows))
-    assert found["half collapsed"] == {(1.0, eta) for eta in RATES}
-    assert found["half the nets do not fit"] == {(mu, 0.01) for mu in DECAYS[:-1]}
+    assert found["half not ok, most collapsed"] == {(1.0, eta) for eta in RATES}
+    assert found["half not ok, most unfit"] == {(mu, 0.01) for mu in DECAYS[:-1]}
     assert found["nets on both sides of a contour"] == {(0.01, 1.0)}
-    assert "half diverged" not in found
+    assert "half not ok, most diverged" not in found
 
 
 def test_a_panel_for_each_column_and_for_each_value_of_the_other_axes():

@@ -12,6 +12,9 @@ from ranktwo.evidence.wording import number
 from ranktwo.study.axes import REPLICATE
 from ranktwo.study.limits import Limits
 
+ROUNDED = 12**-0.5
+"""Standard deviation of what is rounded to a whole number."""
+
 
 @claim(
     "C1",
@@ -24,7 +27,8 @@ def approximately_rank_two(data: DataSet, limits: Limits) -> Iterator[Finding]:
     """The rank-two residual at the strongest decay, the setting most favourable to the claim; then every rank rule."""
     for family in data.families:
         cells = family.strongest
-        ranks = {rule: Effect.of(cells[rule]) for rule in data.of_kind("rank")}
+        # Ranks that agree are whole numbers, and no sign that what they count has no spread.
+        ranks = {rule: Effect.of(cells[rule], spread=ROUNDED) for rule in data.of_kind("rank")}
         known = [cells[rule].astype(float).median() for rule in ranks if cells[rule].notna().any()]
         note = f"{sum(rank <= 2 for rank in known)} of {len(known)} rank rules say at most two"
         if len(cells):
@@ -78,7 +82,7 @@ def _of_layer(layer: Family, limits: Limits) -> Iterator[Finding]:
 
 @claim(
     "C1b",
-    words="(ours) at the weight decay of best validation loss, V is of about rank two",
+    words="(ours) at the weight decay above 0 of best validation loss, V is of about rank two",
     objection="Validation is on the test parts of other splits, which are small; decays that do alike take turns.",
 )
 def rank_two_where_it_generalizes(data: DataSet, limits: Limits) -> Iterator[Finding]:
@@ -86,7 +90,7 @@ def rank_two_where_it_generalizes(data: DataSet, limits: Limits) -> Iterator[Fin
     for family in data.families:
         cells = family.validated()
         note = f"weight decay {decay_words(cells)}{predicted(cells)}" if len(cells) else ""
-        yield _low_rank(family, cells, limits, "at the weight decay of least test loss on other splits", note)
+        yield _low_rank(family, cells, limits, "at the weight decay above 0 of least test loss on other splits", note)
 
 
 @claim(

@@ -6,16 +6,26 @@ from dataclasses import replace
 import pandas
 
 from ranktwo.evidence.claims.families import DataSet, Family, V
-from ranktwo.evidence.claims.judging import INCONCLUSIVE, SUPPORTED, Combination, Finding, claim, for_all, predicted
+from ranktwo.evidence.claims.judging import (
+    INCONCLUSIVE,
+    SUPPORTED,
+    TRIVIAL,
+    Combination,
+    Finding,
+    claim,
+    for_all,
+    predicted,
+)
 from ranktwo.evidence.effects import Effect, every
 from ranktwo.evidence.wording import number
 from ranktwo.study.limits import Limits
 
 
 def _both_tasks(own: pandas.DataFrame) -> tuple[str, str]:
-    """As `for_all`, but supported only if there are data sets of both kinds."""
+    """As `for_all`, but supported only if there are data sets of both kinds that count."""
     verdict, note = for_all.judge(own)
-    if verdict == SUPPORTED and len({task == "regression" for task in own["task"]}) == 1:
+    tasks = own.loc[own["verdict"] != TRIVIAL, "task"]
+    if verdict == SUPPORTED and len({task == "regression" for task in tasks}) == 1:
         return INCONCLUSIVE, f"{note}; needs regression and classification, the study has one of them"
     return verdict, note
 

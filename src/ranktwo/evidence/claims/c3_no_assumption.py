@@ -34,7 +34,7 @@ def no_assumption(data: DataSet, limits: Limits) -> Iterator[Finding]:
     best = min(
         settings, key=lambda cells: cells["vacuity_upper"].mean(), default=decayed.iloc[:0].set_index([*REPLICATE])
     )
-    upper, lower = Effect.of(best["vacuity_upper"]), Effect.of(best["vacuity_lower"])
+    lower = Effect.of(best["vacuity_lower"])
     broken = ok[_distance(ok, data) > ok["vacuity_upper"] + ROUNDING]
     says_nothing = len(ok) > 0 and lower.known and bool((ok["vacuity_lower"] >= 1).all()) and broken.empty
     yield Finding(
@@ -42,11 +42,11 @@ def no_assumption(data: DataSet, limits: Limits) -> Iterator[Finding]:
         effect=lower,
         effect_name="lower end of the theorem's bound on d_R(V), in norms of V, where its upper end is smallest",
         criterion="Supported if d_R(V) is within the bound in every ok cell with decay, and the bound's upper end "
-        "below ||V|| at some weight decay; contradicted if a cell breaks the bound; vacuous if even its lower end is "
-        "at least ||V|| in every such cell: the theorem holds and says nothing, as d_R(V) is never above ||V||. "
-        "Trivial if R is the full rank of V in every cell.",
+        "below ||V|| at some weight decay (by Bonferroni); contradicted if a cell breaks the bound; vacuous if even "
+        "its lower end is at least ||V|| in every such cell: the theorem holds and says nothing, as d_R(V) is never "
+        "above ||V||. Trivial if R is the full rank of V in every cell.",
         threshold=1,
-        support=upper.below(1) if broken.empty else 1.0,
+        support=some(*(Effect.of(cells["vacuity_upper"]).below(1) for cells in settings)) if broken.empty else 1.0,
         against=0.0 if len(broken) else 1.0,
         vacuous=says_nothing,
         trivial=len(decayed) > 0 and covered.empty,
@@ -98,10 +98,10 @@ def _of_v(data: DataSet) -> pandas.DataFrame:
 )
 def whatever_the_data(data: DataSet, limits: Limits) -> Iterator[Finding]:
     """The greatest rank-two residual, of all families of the data set, at each family's strongest decay."""
-    families = [family for family in data.families if family.decays]
+    families = [family for family in data.families if len(family.decayed)]
     effects = [Effect.of(family.strongest["residual_2"]) for family in families]
     known = [(effect, family) for effect, family in zip(effects, families, strict=True) if effect.known]
-    varied = len(data.families) > 1 and len(known) == len(families)
+    all_known = len(families) > 1 and len(known) == len(families)
     worst, where = max(known, key=lambda one: one[0].value, default=(Effect(), data.families[0]))
     yield Finding(
         rule="residual_2",
@@ -109,19 +109,21 @@ def whatever_the_data(data: DataSet, limits: Limits) -> Iterator[Finding]:
         effect_name="d_2/||V||, relative distance to rank two, at the greatest weight decay with every replicate ok, "
         "of the family where it is greatest",
         criterion=f"Supported if it is below {limits.low_rank:g} in every family, contradicted if above in any (by "
-        "Bonferroni). Of one family alone at most contradicted, as nothing varies; trivial as C1.",
+        "Bonferroni). At most contradicted where nothing varies, with one family alone, and where a family has no "
+        "decay at which every replicate is ok; trivial as C1.",
         threshold=limits.low_rank,
-        support=every(*(effect.below(limits.low_rank) for effect, _ in known)) if varied else 1.0,
+        support=every(*(effect.below(limits.low_rank) for effect, _ in known)) if all_known else 1.0,
         against=some(*(effect.above(limits.low_rank) for effect, _ in known)),
         trivial=where.trivial,
         cells=[name for family in families for name in known_cells(family.strongest, "residual_2")],
         looked_at=data.rows[data.rows["weight_decay"] > 0],
-        note=_of_families(data, known, where) if known else "",
+        note=_of_families(len(families), known, where) if known else "",
     )
 
 
-def _of_families(data: DataSet, known: list[tuple[Effect, Family]], where: Family) -> str:
+def _of_families(count: int, known: list[tuple[Effect, Family]], where: Family) -> str:
     """How many families are judged, and which has the greatest residual."""
-    if len(data.families) == 1:
+    if count == 1:
         return "one family: nothing varies"
-    return f"greatest of {len(known)}: {where.name or 'the main one'}"
+    unknown = f"; {count - len(known)} more not judged" if len(known) < count else ""
+    return f"greatest of {len(known)}: {where.name or 'the main one'}{unknown}"

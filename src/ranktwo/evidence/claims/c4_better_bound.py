@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ranktwo.evidence.claims.families import DataSet
-from ranktwo.evidence.claims.judging import Finding, claim, for_some, known_cells
+from ranktwo.evidence.claims.judging import NOTHING_FITS, Finding, claim, for_some, known_cells
 from ranktwo.evidence.effects import Effect, every
 from ranktwo.evidence.wording import number
 from ranktwo.study.limits import Limits
@@ -29,7 +29,7 @@ def better_bound(data: DataSet, limits: Limits) -> Iterator[Finding]:
         decayed = family.decayed
         every_bound = decayed.loc[decayed["status"] == "ok", explicit]
         medians = cells[explicit].median().dropna()
-        note = "no explicit bound is defined here"
+        note = "no explicit bound is defined here" if len(cells) else NOTHING_FITS
         if len(medians):
             note = f"{(medians <= 1).sum()} of {len(medians)} explicit bounds are at most 1, "
             note += f"the least {number(medians.min())}; dense {number(dense.median())}, "

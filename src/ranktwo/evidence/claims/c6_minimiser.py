@@ -6,7 +6,7 @@ import numpy as np
 import pandas
 
 from ranktwo.evidence.claims.families import DataSet
-from ranktwo.evidence.claims.judging import Finding, claim
+from ranktwo.evidence.claims.judging import NOTHING_FITS, Finding, claim
 from ranktwo.evidence.effects import Effect, every, some
 from ranktwo.evidence.wording import number
 from ranktwo.study.limits import Limits
@@ -47,7 +47,7 @@ def minimiser(data: DataSet, limits: Limits) -> Iterator[Finding]:
                 against=some(*(min(one.above(near), one.below(-near)) for one in judged)),
                 cells=list(known["cell"]),
                 looked_at=family.decayed,
-                note=_note(known, effects, near) if len(known) else "no prediction",
+                note=_note(known, effects, near) if len(known) else "no prediction" if len(cells) else NOTHING_FITS,
                 **family.place,
             )
 
@@ -63,7 +63,7 @@ def _note(known: pandas.DataFrame, effects: dict[float, Effect], near: float) ->
     count = f"{len(effects)} weight decay{'s' * (len(effects) > 1)}, {min(effects):g} to {max(effects):g}"
     scope = "" if known.index.get_level_values("split").nunique() > 1 else "; of one split"
     if not apart:
-        return f"within {near:g} at all of {count}{scope}"
+        return f"means within {near:g} at all of {count}{scope}"
     parts = []
     for mu, effect in apart.items():
         cells = known[known["weight_decay"] == mu]

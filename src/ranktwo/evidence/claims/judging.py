@@ -44,6 +44,8 @@ from ranktwo.study.limits import Limits
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
 VACUOUS, TRIVIAL = "vacuous", "trivial"
 VERDICTS = (SUPPORTED, CONTRADICTED, INCONCLUSIVE, VACUOUS, TRIVIAL)
+NOTHING_FITS = "at no weight decay is every replicate ok"
+"""Note on a family of which nothing can be judged."""
 STATUSES = ("ok", "unfit", "collapsed", "diverged")
 
 

@@ -48,9 +48,9 @@ CONTOURS = {"effective_rank": [2.0], "directions": [2.0], "dual_ratio": [1.0]}
 LEFT = 0.1
 """Share of the initial weights that decay leaves on the line eta mu T = ln(1/LEFT)."""
 FAILED = {
-    "unfit": ("///", "half the nets do not fit"),
-    "collapsed": ("xxx", "half collapsed"),
-    "diverged": ("...", "half diverged"),
+    "unfit": ("///", "half not ok, most unfit"),
+    "collapsed": ("xxx", "half not ok, most collapsed"),
+    "diverged": ("...", "half not ok, most diverged"),
 }
 ACROSS = ("\\\\\\", "nets on both sides of a contour")
 NONE = "no cell has a value of both axes"

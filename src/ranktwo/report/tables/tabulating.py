@@ -13,6 +13,11 @@ from ranktwo.evidence.wording import short
 from ranktwo.report.statuses import alive
 from ranktwo.study.axes import FAMILY, REPLICATE, heading
 
+ROUNDING = 1e-12
+"""Half of an interval, as a share of the mean, that is rounding and no spread."""
+MOST_PLACES = 5
+"""Most digits after the point; smaller numbers have a power of ten."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -70,7 +75,7 @@ def plus_minus(effect: Effect) -> str:
         return "-"
     if np.isnan(half):
         return f"{mean:.3g}"
-    if half < 1e-9:
-        return f"{mean:.4f} ± 0"
-    places = min(5, max(0, 1 - int(np.floor(np.log10(half)))))
-    return f"{mean:.{places}f} ± {half:.{places}f}"
+    if half <= ROUNDING * abs(mean):
+        return f"{mean:.3g} ± 0"
+    places = max(0, 1 - int(np.floor(np.log10(half))))
+    return f"{mean:.{places}f} ± {half:.{places}f}" if places <= MOST_PLACES else f"{mean:.3g} ± {half:.2g}"
