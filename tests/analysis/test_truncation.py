@@ -163,10 +163,11 @@ def test_what_is_undefined_is_null():
     assert found["mean_2"] is None
     assert len(found["plane_1"]) == 8
     flat = a_dataset("regression", 1, random(9, 5), torch.ones(9, 1), 6)  # R^2 of constant targets
-    found = truncation.row("a", a_record([random(8, 5), random(1, 8)], flat), flat)
-    assert found["truncated_test_score"] == [None] * 6
-    assert found["functional_rank"] is None
-    assert None not in found["truncated_test_loss"]
+    for activation in ("relu", "tanh"):
+        found = truncation.row("a", a_record([random(8, 5), random(1, 8)], flat, activation=activation), flat)
+        assert found["truncated_test_score"] == [None] * 6
+        assert found["functional_rank"] is None
+        assert None not in found["truncated_test_loss"]
 
 
 def test_many_ranks_are_thinned():

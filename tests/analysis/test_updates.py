@@ -4,7 +4,8 @@ import itertools
 
 from support import SGD_FACTS, a_cell
 
-from ranktwo.analysis.updates import is_penalised, is_plain_descent, shrinks_geometrically
+from ranktwo.analysis.updates import is_penalised, is_plain_descent
+from ranktwo.study.theory import shrinks_geometrically
 
 SGD = SGD_FACTS
 MOMENTUM = {"decay": "coupled", "plain": False}
@@ -13,7 +14,7 @@ ADAMW = {"decay": "decoupled", "plain": False}
 
 def concluded(**facts: object) -> tuple[bool, bool, bool]:
     cell = vars(a_cell()) | facts
-    return is_plain_descent(cell), shrinks_geometrically(cell), is_penalised(cell)
+    return is_plain_descent(cell), shrinks_geometrically(cell, cell), is_penalised(cell)
 
 
 def test_the_three_optimizers_of_the_project():

@@ -47,7 +47,9 @@ R2 = {"train_accuracy": None, "clean_train_accuracy": None, "chance": 0.0, "line
 """Of a regression net, beside a linear model of R^2 0.5."""
 
 
-def rows_of_a_stack(norm=2.0, diverged=None, chance=0.5, linear=0.9, decays=(0.1, 0.1), **metrics):
+def rows_of_a_stack(
+    norm=2.0, diverged=None, chance=0.5, linear=0.9, decays=(0.1, 0.1), normalisation="none", **metrics
+):
     """Rows by stage of two cells that end alike, with two snapshots and two matrices; `decays` are theirs."""
     end = dict.fromkeys(METRICS) | {
         "train_loss": 0.1,
@@ -57,7 +59,7 @@ def rows_of_a_stack(norm=2.0, diverged=None, chance=0.5, linear=0.9, decays=(0.1
     }
     end |= {"train_accuracy": 0.99, "clean_train_accuracy": 0.99, "test_accuracy": 0.9, "noisy_test_accuracy": 0.85}
     start = dict.fromkeys(METRICS, 9.0)
-    facts = {"dataset": "toy", "task": "binary", "inputs": 4, "outputs": 1, **SGD_AXES}
+    facts = {"dataset": "toy", "task": "binary", "inputs": 4, "outputs": 1, **SGD_AXES, "normalisation": normalisation}
     rows = {"train": [], "spectra": [], "certificates": [], "bounds": []}
     for seed, cell in enumerate(CELLS):
         for step, metric in ((0, start), (7, end | metrics)):

@@ -67,6 +67,18 @@ def test_pairs_of_nets_of_equal_decay_are_of_one_architecture():
     assert set(pairs.loc[(pairs["claim"] == "C5b") & (pairs["dataset"] == "toy"), "cells"]) == {0}
 
 
+@pytest.mark.parametrize(("columns", "verdict"), [(2, "trivial"), (3, "supported")])
+def test_v_of_few_columns_is_trivial_whatever_the_inputs_are(columns, verdict):
+    """V of a transformer acts on patches: of eight features or fewer they are of two numbers or one."""
+    cells = study(net="transformer", activation="gelu", bias=True, inputs=8, input_rank=8)
+    rows = judge(cells, layers=layers_of(cells, V=((16, columns), 4, {})))
+    for claim in ("C1", "C1b", "C1c", "C2"):
+        assert one(rows, claim)["verdict"] == verdict, claim
+    flat = cells.assign(input_rank=2)
+    assert one(judge(flat, layers=layers_of(flat, V=((16, columns), 4, {}))), "C1")["verdict"] == verdict
+    assert "two rows or columns, or fewer" in one(rows, "C1")["criterion"]
+
+
 def test_over_data_sets_an_architecture_counts_where_it_is():
     """Without the paper's nets, headlines are of what most data sets have."""
     deep = [study(name, **DEEP) for name in ("a", "b")]
@@ -187,6 +199,12 @@ def test_the_page_has_a_line_for_each_architecture_and_the_rest_is_of_the_first(
     assert set(table["claim"]) == {"C1", "C2"}
     alone, parts = judge(study()), page.page(rows, study())
     assert page.architectures(alone).empty
+    assert page.scope(alone) == [] and page.scope(rows) == [
+        "These verdicts are of one architecture, mlp, on toy. Of mlp, 2 widths see the table by architecture and layer."
+    ]
+    assert page.scope(judge(deep, layers=layers_of(deep, **matrices))) == [
+        "These verdicts are of one architecture, mlp, 2 widths, on toy."
+    ]
     without = [
         part
         for part in parts
@@ -194,7 +212,7 @@ def test_the_page_has_a_line_for_each_architecture_and_the_rest_is_of_the_first(
         and not (isinstance(part, pandas.DataFrame) and "architecture" in part)
     ]
     expected = page.page(alone, study())
-    assert len(parts) == len(expected) + 3
+    assert len(parts) == len(expected) + 4
     for part, same in zip(without, expected, strict=True):
         assert part == same if isinstance(part, str) else part.equals(same)
 

@@ -79,6 +79,7 @@ def test_certificates_are_those_of_v_at_the_end_and_other_tables_are_joined_by_c
         ({"norm": 0.039, "clean_train_accuracy": 0.5, "train_accuracy": 0.5}, "collapsed"),
         ({"norm": 0.041}, "ok"),
         ({"norm": 0.0}, "collapsed"),
+        ({"norm": 0.0, "normalisation": "layer"}, "ok"),
         ({"norm": None, "diverged": 5, "train_accuracy": None, "clean_train_accuracy": None}, "diverged"),
         ({"norm": 0.0, "diverged": 5}, "diverged"),
     ],

@@ -306,6 +306,9 @@ def test_a_data_set_that_holm_s_correction_makes_inconclusive_is_named_apart():
     rows, note = counted(own)
     assert list(rows["verdict"]) == ["supported", "inconclusive", "inconclusive"]
     assert note == "supported on clear; inconclusive on open; inconclusive by Holm's correction on near"
+    # Without evidence there is no test, and nothing to correct the others for.
+    nothing = own.assign(p_supported=[0.001, 0.03, np.nan], p_contradicted=[1.0, 1.0, np.nan])
+    assert list(counted(nothing)[0]["verdict"]) == ["supported", "supported", "inconclusive"]
 
 
 def test_trivial_data_sets_do_not_count_and_vacuous_ones_do():

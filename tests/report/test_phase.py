@@ -118,8 +118,9 @@ def test_theory_is_drawn_over_whichever_axis_has_the_weight_decay():
         assert len(time) >= 2
     assert lines(drawn(x="decay_ratio"))["$\\mu = \\mu_c$"][:, 0] == pytest.approx([1] * 3)
     assert lines(drawn(x="decay_time"))["$\\eta\\mu T = \\ln 10$"][:, 0] == pytest.approx([math.log(10)] * 3)
-    falling = cells().assign(schedule="cosine")
-    assert "$\\eta\\mu T = \\ln 10$" not in lines(drawn(falling)), "eta_t is not eta there"
+    for change in ({"schedule": "cosine"}, {"optimizer": "momentum"}, {"decay_rule": "input-norm"}):
+        assert "$\\eta\\mu T = \\ln 10$" not in lines(drawn(cells().assign(**change))), "eta mu T says less there"
+    assert "$\\eta\\mu T = \\ln 10$" in lines(drawn(cells().assign(optimizer="adamw")))
 
 
 def test_hatches_say_which_nets_do_not_count_and_where_nets_disagree():

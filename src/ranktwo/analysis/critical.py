@@ -11,6 +11,8 @@ from ranktwo.nets.losses import Task, output_gradients_
 
 STARTS, LARGE_STARTS = 128, 8
 """Random points that a search starts from, in small and in large data."""
+ROUNDING = 1e-12
+"""Of sum_i ||delta_i|| ||x_i|| / N: a lesser maximum is rounding."""
 
 
 def critical_decay(
@@ -34,6 +36,8 @@ def critical_decay(
     steps and batches follow the flow for small learning rates. Two layers only: with L > 2, f is of order |theta|^L,
     zero is a strict local minimum for every mu > 0 and there is no such number; with one there is no relu. Both: nan.
 
+    Where all F(v) are zero to rounding, as where each input has labels that cancel each other, mu_c is 0.
+
     Maximised from `starts` random points and from +-(1/N) sum_i delta_i x_i (class or target means), as `search`
     describes; from fewer random points in large data. Any local search gives a lower bound of mu_c: good to 1e-5 where
     the maximum is pronounced, to about 1e-3 for targets of pure noise.
@@ -51,4 +55,5 @@ def critical_decay(
     random = torch.randn(starts, x.shape[1], generator=generator, dtype=torch.float64).to(x.device)
     points = search.directions(torch.cat([means, -means, random]))
     best, v, _ = search.maximise(x, delta, points[None], Effort(kept=max(2, starts // 16)))
-    return best.item(), v[0]
+    largest = (delta[0].norm(dim=1) * x.double().norm(dim=1)).sum()
+    return (best.item() if best > ROUNDING * largest else 0.0), v[0]

@@ -13,12 +13,12 @@ import torch
 
 from ranktwo.analysis.inputs import Inputs, analysis
 from ranktwo.analysis.ranks import Array, Spectra, rank_columns, ranks
-from ranktwo.analysis.updates import shrinks_geometrically
 from ranktwo.nets import initial
 from ranktwo.nets.products import Product
 from ranktwo.store import columns
 from ranktwo.store.columns import REAL, REALS, TEXT, column
 from ranktwo.store.records import MATRIX, SNAPSHOT, Record
+from ranktwo.study import theory
 from ranktwo.study.axes import CELL_COLUMNS, MLP
 from ranktwo.study.schedules import schedule_factor
 
@@ -150,7 +150,7 @@ def remaining_noise(cell: dict[str, Any], std: float, steps: list[int]) -> Array
     Exact where decay multiplies W by 1 - eta_t mu at each step. Nan where it does not, as with coupled decay and
     momentum and with a decay that depends on the batch, and where it is not known. [S].
     """
-    if not shrinks_geometrically(cell):
+    if not theory.shrinks_geometrically(cell, facts=cell):
         return np.full(len(steps), np.nan)
     rates = cell["learning_rate"] * schedule_factor(cell["schedule"], np.arange(cell["steps"]), cell["steps"])
     with np.errstate(over="ignore"):  # a decay that makes weights grow without bound leaves infinite noise

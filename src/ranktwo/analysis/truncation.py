@@ -170,13 +170,13 @@ def any_curves(
         for matrix in matrices:
             own = [weight[None] for weight in (matrix, *rest)]
             outputs = torch.cat([net.outputs(own, part) for part in x.split(size)], 1)
-            loss = losses.sample_losses(outputs, y.to(x), task).mean().item()
+            loss = losses.sample_losses(outputs, y.to(x), task).mean()
             if task == "regression":
-                score = 1 - loss / losses.target_variance(y).item()
+                score = 1 - loss / losses.target_variance(y)
             else:
-                score = losses.correct(outputs, y.to(x), task).double().mean().item()
-            result.setdefault(f"{name}_loss", []).append(loss)
-            result.setdefault(f"{name}_score", []).append(score)
+                score = losses.correct(outputs, y.to(x), task).double().mean()
+            result.setdefault(f"{name}_loss", []).append(loss.item())
+            result.setdefault(f"{name}_score", []).append(score.item())
     return {name: torch.tensor(values, dtype=torch.float64) for name, values in result.items()}
 
 

@@ -16,14 +16,6 @@ def is_plain_descent(cell: dict[str, Any]) -> bool:
     return known and cell.get("plain") is True and cell["decay_rule"] == CONSTANT
 
 
-def shrinks_geometrically(cell: dict[str, Any]) -> bool:
-    """Whether decay multiplies what is left of the initial W by 1 - eta mu at each step.
-
-    With coupled decay and momentum it does not: an earlier step's mu W acts again.
-    """
-    return is_plain_descent(cell) or (cell.get("decay") == "decoupled" and cell["decay_rule"] == CONSTANT)
-
-
 def is_penalised(cell: dict[str, Any]) -> bool:
     """Whether decay is the gradient of a penalty mu/2 ||W||^2, so that training descends on loss plus penalty."""
     return cell.get("decay") == "coupled"

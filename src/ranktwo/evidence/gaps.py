@@ -17,7 +17,7 @@ from ranktwo.errors import UserError
 from ranktwo.evidence import timing
 from ranktwo.store import columns, files, registry
 from ranktwo.store.columns import LOSS_UNIT, REAL, TEXT, WHOLE, column, schema
-from ranktwo.study.axes import AXES, CELL_COLUMNS
+from ranktwo.study.axes import AXES, CELL_COLUMNS, NO_NORM
 from ranktwo.study.labels import LABELS, labels_of
 from ranktwo.study.theory import why_no_programme
 
@@ -25,9 +25,9 @@ COLUMNS = {
     "status": column(
         TEXT,
         "`diverged`: a weight or loss became non-finite. `collapsed`: the norm of V ended below "
-        "`status.collapsed_norm` of its initial one. `unfit`: the net has no skill on its training rows, or "
-        "`fit_linear` is below `status.fit_linear`, or `fit_free` below `status.fit_free`; one that is null does not "
-        "count. `ok`: none of these. The first that applies.",
+        "`status.collapsed_norm` of its initial one, in a net without normalisation. `unfit`: the net has no skill on "
+        "its training rows, or `fit_linear` is below `status.fit_linear`, or `fit_free` below `status.fit_free`; one "
+        "that is null does not count. `ok`: none of these. The first that applies.",
     ),
     "fit_linear": column(
         REAL,
@@ -53,7 +53,7 @@ COLUMNS = {
     "matched_accuracy_gap": column(REAL, "`train_accuracy` - `noisy_test_accuracy`."),
     "matched_r2_gap": column(REAL, "`train_r2` - `noisy_test_r2`."),
     "initial_norm": column(REAL, "Frobenius norm of V at step 0."),
-    "decay_ratio": column(REAL, "mu/mu_c."),
+    "decay_ratio": column(REAL, "mu/mu_c; null where mu_c is 0."),
 }
 """Columns that are computed here, from headlines of other files."""
 OPTIMUM = "optimum_"
@@ -263,7 +263,9 @@ def _computed(ends: pandas.DataFrame, *, collapsed_norm: float, fit_linear: floa
     # Where there is nothing to compare with, a net fits if it has any skill.
     unfit = (own["fit_linear"] < fit_linear) | (own["fit_free"] < fit_free) | ~(skill > 0)
     own.loc[unfit, "status"] = "unfit"
-    own.loc[ends["norm"] < collapsed_norm * ends["initial_norm"], "status"] = "collapsed"
+    # Where V's outputs are normalised, the net's outputs do not depend on the norm of V.
+    small = (ends["norm"] < collapsed_norm * ends["initial_norm"]) & (ends["normalisation"] == NO_NORM)
+    own.loc[small, "status"] = "collapsed"
     own.loc[ends["diverged_step"].notna(), "status"] = "diverged"
     own["loss_gap"] = ends["test_loss"] - ends["train_loss"]
     own["clean_loss_gap"] = ends["test_loss"] - ends["clean_train_loss"]
@@ -273,7 +275,7 @@ def _computed(ends: pandas.DataFrame, *, collapsed_norm: float, fit_linear: floa
     own["matched_accuracy_gap"] = ends["train_accuracy"] - ends["noisy_test_accuracy"]
     own["matched_r2_gap"] = ends["train_r2"] - ends["noisy_test_r2"]
     own["initial_norm"] = ends["initial_norm"]
-    own["decay_ratio"] = ends["weight_decay"] / ends["critical_decay"]
+    own["decay_ratio"] = ends["weight_decay"] / ends["critical_decay"].where(ends["critical_decay"] > 0)
     return own
 
 

@@ -36,7 +36,7 @@ def page(study: dict[str, Any], rows: pandas.DataFrame, cells: pandas.DataFrame,
     return pages.render(
         "report.html",
         title=TITLE,
-        about=_about(cells),
+        about=" ".join([_about(cells), *verdicts.scope(rows)]),
         controls=_controls(study, single[single["dataset"].isin(planted)]) if planted else None,
         sentences=verdicts.answers(rows),
         verdicts=verdicts.overall(rows),

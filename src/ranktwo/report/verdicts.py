@@ -11,6 +11,7 @@ from ranktwo.evidence.predictors import OVERALL
 from ranktwo.evidence.wording import bracket, number, short
 from ranktwo.report.pages import Part
 from ranktwo.store import registry
+from ranktwo.study.axes import MLP
 
 EFFECTS = (
     "Effects are means over splits of means over their seeds, and intervals are Student's t over the splits. Where a "
@@ -80,6 +81,16 @@ def tests(rows: pandas.DataFrame) -> pandas.DataFrame:
 def _over_all(rows: pandas.DataFrame) -> Iterator[Any]:
     """The row of each claim over all data sets."""
     return rows[rows["headline"] & (rows["dataset"] == OVERALL)].itertuples()
+
+
+def scope(rows: pandas.DataFrame) -> list[str]:
+    """A sentence on which nets the headlines are of; none where the study has the paper's two-layer nets alone."""
+    first, *others = rows["architecture"].drop_duplicates()
+    if not others and first == MLP:
+        return []
+    datasets = rows.loc[rows["headline"] & (rows["dataset"] != OVERALL), "dataset"].drop_duplicates()
+    rest = f" Of {'; '.join(others)} see the table by architecture and layer." if others else ""
+    return [f"These verdicts are of one architecture, {first}, on {', '.join(datasets)}.{rest}"]
 
 
 def _words(claim: str) -> str:
@@ -154,7 +165,7 @@ def page(rows: pandas.DataFrame, cells: pandas.DataFrame) -> list[Part]:
 
     All but the table by architecture and layer is of the headlines' architecture, which stands first in the rows.
     """
-    by_architecture = architectures(rows)
+    by_architecture, of_which = architectures(rows), scope(rows)
     rows = rows[(rows["architecture"] == rows["architecture"].iloc[0]) & (rows["matrix"] == V)]
     over_all = rows["dataset"] == OVERALL
     first_rule = {claim: judged["rule"].iloc[0] for claim, judged in rows.groupby("claim")}
@@ -162,6 +173,7 @@ def page(rows: pandas.DataFrame, cells: pandas.DataFrame) -> list[Part]:
     criteria = rows[~over_all & rows["headline"]].drop_duplicates("claim")
     parts = [
         overall(rows),
+        *of_which,
         "In numbers, each with its 95 % interval:",
         "\n".join(f"- {sentence}" for sentence in sentences(rows)),
         "Each claim in the paper's words, our test of it, and the strongest objection to the test:",

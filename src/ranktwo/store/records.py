@@ -35,7 +35,8 @@ MATRIX = {
 DIVERGED = {
     "diverged_step": column(
         WHOLE,
-        "First step after which a weight or loss was not finite; null if none.",
+        "Step at which divergence was found: the first after which a weight or a batch's loss was not finite, of the "
+        "last steps before a weight was not; or a snapshot at which a loss was not, if that came first. Null if none.",
         unit="steps",
         headline=True,
     ),

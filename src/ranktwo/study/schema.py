@@ -171,7 +171,9 @@ class Status(Closed):
     """Thresholds behind the column `status` of gaps.parquet."""
 
     collapsed_norm: Share = Field(
-        default=0.01, description="A cell is `collapsed` if the norm of V ends below this fraction of its initial norm."
+        default=0.01,
+        description="A cell without normalisation is `collapsed` if the norm of V ends below this fraction of its "
+        "initial norm.",
     )
     fit_linear: Annotated[float, Field(ge=0), REAL] = Field(
         default=0.9,

@@ -48,6 +48,19 @@ def why_not_two_layers(cell: Axes) -> str | None:
     return None if layers(cell) == 2 else f"the net has {layers(cell)} matrices, the theory two"
 
 
+def shrinks_geometrically(cell: Axes, facts: Mapping[str, Any] | None = None) -> bool:
+    """Whether decay multiplies what is left of the initial weights by 1 - eta mu at each step.
+
+    With coupled decay and momentum it does not: an earlier step's mu W acts again. facts: what a record says of its
+    optimizer, `decay` and `plain`; else as the optimizer is registered.
+    """
+    if facts is None:
+        known = registry.entries("optimizer").get(cell["optimizer"])
+        facts = known.settings if known else {}
+    plain = facts.get("decay") == "coupled" and facts.get("plain") is True
+    return cell["decay_rule"] == CONSTANT and (plain or facts.get("decay") == "decoupled")
+
+
 def why_no_programme(cell: Axes, decay: str | None = None) -> str | None:
     """Why a net's training does not descend on a decayed loss that has a convex programme behind it.
 

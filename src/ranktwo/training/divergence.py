@@ -1,4 +1,4 @@
-"""A stack on its way to a later step, with the cells taken out that diverge: the step of each is found exactly."""
+"""A stack on its way to a later step, with the cells taken out that diverge, and the step of each."""
 
 from collections.abc import Callable
 

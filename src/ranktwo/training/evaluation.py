@@ -66,7 +66,11 @@ COLUMNS = {
     "noisy_test_accuracy": column(
         REAL, "Expected `test_accuracy` if test labels had the training labels' noise.", headline=True
     ),
-    "noisy_test_r2": column(REAL, "Expected `test_r2` if test targets had the training targets' noise.", headline=True),
+    "noisy_test_r2": column(
+        REAL,
+        "1 - expected MSE/expected variance, if test targets had the training targets' noise; null in classification.",
+        headline=True,
+    ),
 }
 """Columns of the losses and scores that `Evaluation` measures."""
 
@@ -111,7 +115,9 @@ class Evaluation:
         result |= self._scores("clean_train", stack, self._x, self._clean)
         p = self._noise[training.alive]
         if self._task == "regression":
-            loss, variance = result["test_loss"] + p**2, target_variance(self._test) + p**2
+            # Targets vary about their own mean, which has a share of the noise.
+            own = 1 - 1 / len(self._test)
+            loss, variance = result["test_loss"] + p**2, target_variance(self._test) + p**2 * own
             return result | {
                 "noisy_test_loss": loss,
                 "noisy_test_r2": 1 - loss / variance,

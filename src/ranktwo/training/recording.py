@@ -38,8 +38,8 @@ COLUMNS = {
     "norm_before": column(REAL, "||V|| `steps_before` steps before the snapshot.", headline=True),
     "steps_before": column(
         REAL,
-        "The most steps up to the snapshot that together see fewer than q samples, floor((q - 1)/B), q = min(rows, "
-        "columns) of V; fewer at the first snapshots.",
+        "Steps from there to the snapshot: as many as together see fewer than q samples, floor((q - 1)/B), q = "
+        "min(rows, columns) of V, and no more than there are since the snapshot before.",
         unit="steps",
         headline=True,
     ),

@@ -64,6 +64,16 @@ def test_at_the_critical_decay_and_above_the_minimiser_is_zero(rows):
         assert row["residual_2"] is None and row["singular_values"] is None
 
 
+def test_where_no_weight_decay_is_critical_the_minimiser_is_zero_and_there_is_no_path():
+    """Features that are constant are zero after scaling."""
+    flat = a_dataset("regression", 1, torch.zeros(20, 3), torch.arange(20.0)[:, None] - 7, train_size=15)
+    asked = [problem(0.5, 0.1, critical=1)]
+    rows = table(lambda split: flat, asked, points=3, lowest=0.01, gap=1e-5).to_pylist()
+    assert [row["weight_decay"] for row in rows] == [0.5, 0.1]
+    for row in rows:
+        assert (row["critical_decay"], row["decay_ratio"], row["norm"]) == (0, None, 0)
+
+
 def test_noisy_labels_have_rows_of_their_own_and_one_path(data, critical):
     asked = [problem(0.5, critical=critical, label_noise=0.2, seed=seed) for seed in (0, 1)]
     found = table(lambda split: data, asked, points=2, lowest=0.3, gap=1e-3).to_pylist()

@@ -17,7 +17,7 @@ from ranktwo.study import theory
 COLUMNS = {
     "margin": column(
         REAL,
-        "gamma: a percentile (`bounds.percentile`) of f_y - max of the other f_j (of +-f with one logit) over the "
+        "gamma: a percentile (`bounds.percentile`) of f_y - max of the other f_j (of +-f/2 with one logit) over the "
         "training samples, noise included; null in regression.",
         headline=True,
     ),

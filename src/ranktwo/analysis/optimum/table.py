@@ -27,7 +27,7 @@ AXES = ("dataset", *LABELS, "weight_decay")
 COLUMNS = {
     **{name: CELL_COLUMNS[name] for name in AXES},
     "critical_decay": column(REAL, "mu_c of the training labels: at and above it, zero is the minimiser."),
-    "decay_ratio": column(REAL, "mu/mu_c."),
+    "decay_ratio": column(REAL, "mu/mu_c; null where mu_c is 0."),
     "in_study": column(BOOL, "Whether a cell of the study has this weight decay; the others are points of the path."),
     "objective": column(REAL, "P of the minimiser V*, U* that was found: P* or a little more.", unit=LOSS_UNIT),
     "dual_ratio": column(REAL, "The greatest value of the dual function that was found there, over mu; 1 at P*."),
@@ -83,7 +83,7 @@ def table(
             return []
         critical = critical_decay(x, y, data.task)[0]
         own = {mu for mu in problem.weight_decays if mu >= lowest * critical}
-        path: Any = critical * np.geomspace(1, lowest, points) if has_path else []
+        path: Any = critical * np.geomspace(1, lowest, points) if has_path and critical else []
         text = f"{data.name}: optimum" + (f", label noise {problem.label_noise:g}" if problem.label_noise else "")
         decays = sorted({*own, *map(float, path)}, reverse=True)
         progress = Progress(text, len(decays), "weight decays")
@@ -111,7 +111,7 @@ def _row(found: Optimum, critical: float, outputs: int) -> dict[str, Any]:
     return {
         "weight_decay": found.weight_decay,
         "critical_decay": critical,
-        "decay_ratio": found.weight_decay / critical,
+        "decay_ratio": found.weight_decay / critical if critical else None,
         "objective": found.objective,
         "dual_ratio": found.dual_ratio,
         "relative_gap": found.relative_gap,

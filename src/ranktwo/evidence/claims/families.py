@@ -65,6 +65,8 @@ class Family:
     """The matrix whose ranks and residuals the cells have."""
     by_layer: bool = False
     """Whether the cells have all that layers.parquet says of the matrix."""
+    full_rank: float = np.nan
+    """min(rows, columns) of V, by layers.parquet."""
 
     @cached_property
     def decays(self) -> list[float]:
@@ -143,20 +145,28 @@ class Family:
 
     @property
     def trivial(self) -> bool:
-        """Whether V could be of no rank above two: two inputs, inputs of rank two, or two hidden units, or fewer.
+        """Whether the matrix could be of no rank above two: it has two rows or columns, or fewer.
 
-        Another matrix: whether it has two rows or columns, or fewer.
+        V of an mlp: also where the inputs have rank two or less. V of another net acts on parts of a sample.
         """
         if self.matrix != V:
             return self.shape[1] <= 2
+        if not self._of_whole_samples:
+            return self.full_rank <= 2
         hidden = widths_of(self.cells["widths"].iloc[0])[0]
         return bool(min(hidden, self.cells[["inputs", "input_rank"]].min(axis=None)) <= 2)
 
     @property
     def trivial_if(self) -> str:
         """When `trivial` holds, in words."""
-        shape = "two rows, or inputs of rank two" if self.matrix == V else "two rows or columns"
+        whole = self.matrix == V and self._of_whole_samples
+        shape = "two rows, or inputs of rank two" if whole else "two rows or columns"
         return f"{self.matrix} has {shape}, or fewer"
+
+    @property
+    def _of_whole_samples(self) -> bool:
+        """Whether V multiplies a sample, and not its patches or pieces."""
+        return theory.why_shared(self.cells.iloc[0]) is None
 
     def of_matrix(self, matrix: str, rows: pandas.DataFrame) -> "Family":
         """The same cells with what `rows` of layers.parquet, one for each cell, say of a matrix for what is V's."""
@@ -185,8 +195,11 @@ class DataSet(Cells):
             )
             for cells in parts
         ]
+        of_v = self.layers[self.layers["matrix"] == V].set_index("cell")
+        full = of_v[["rows", "columns"]].astype(float).min(axis=1)
         return [
-            Family(cells, name, main=not index) for index, (cells, name) in enumerate(zip(parts, names, strict=True))
+            Family(cells, name, main=not index, full_rank=full.reindex(cells["cell"]).min())
+            for index, (cells, name) in enumerate(zip(parts, names, strict=True))
         ]
 
     @cached_property

@@ -121,11 +121,18 @@ class Claim:
 
 
 def corrected(own: pandas.DataFrame) -> pandas.DataFrame:
-    """The rows with the verdict that each has after Holm's correction over those that are a test."""
+    """The rows with the verdict that each has after Holm's correction over those that are a test.
+
+    A row without p-values, of which no net is evidence, is none.
+    """
     found = own["verdict"].tolist()
-    judged = [place for place, verdict in enumerate(found) if verdict not in (VACUOUS, TRIVIAL)]
     p_values = np.fmin(*own[["p_supported", "p_contradicted"]].astype(float).to_numpy().T)
-    for place, counts in zip(judged, holm(list(np.nan_to_num(p_values[judged], nan=1.0))), strict=True):
+    judged = [
+        place
+        for place, verdict in enumerate(found)
+        if verdict not in (VACUOUS, TRIVIAL) and not np.isnan(p_values[place])
+    ]
+    for place, counts in zip(judged, holm(list(p_values[judged])), strict=True):
         found[place] = found[place] if counts else INCONCLUSIVE
     return own.assign(verdict=found)
 

@@ -25,6 +25,7 @@ from ranktwo.report.drawing.style import COLOURS, DASHES, DOTS
 from ranktwo.report.drawing.tiles import Scale, Tiles, hatch, paint, scale
 from ranktwo.report.drawing.titles import RESIDUALS, counted
 from ranktwo.store import registry
+from ranktwo.study import theory
 from ranktwo.study.axes import CONSTANT, title_part
 from ranktwo.study.limits import Limits
 from ranktwo.study.planes import SIDES
@@ -70,10 +71,10 @@ def phase(data: Data) -> Figure:
     (n). Zero weight decay stands apart. Solid white lines are contours of the medians. Dashed ones are contours of the
     minimiser of the decayed loss, found from the data alone, on the splits whose minimiser is known: where they lie on
     the solid ones, training has found the rank of the minimiser. The orange line is mu_c, above which the zero net has
-    the least decayed loss. On the dotted line, weight decay alone leaves a tenth of the initial weights after T steps;
-    below it a high rank says only that training was short. Hatches say where nets do not count, or lie on both sides of
-    a contour. Grey tiles have no value. A contour between tiles is no finer than the tiles, and the replicates of a
-    tile say nothing of another data set.
+    the least decayed loss. On the dotted line, weight decay alone leaves a tenth of the initial weights after T steps
+    (not drawn for momentum, whose decay acts again); below it a high rank says only that training was short. Hatches
+    say where nets do not count, or lie on both sides of a contour. Grey tiles have no value. A contour between tiles is
+    no finer than the tiles, and the replicates of a tile say nothing of another data set.
     """
     plane = Plane(**data.plane)
     _check(data, plane.columns)
@@ -236,7 +237,8 @@ def _theory(axes: Axes, plane: Plane, rows: pandas.DataFrame, part: _Part) -> di
         values = values.assign(along=np.array([*along.values, np.nan])[along.places(values["along"].to_numpy(float))])
         grouped = values[values["along"] > 0].groupby("along")
         lines: list[tuple[str, dict[str, Any], pandas.Series]] = []
-        steady = (rows["schedule"] == CONSTANT).all()
+        kinds = rows[["optimizer", "decay_rule"]].drop_duplicates().to_dict("records")
+        steady = (rows["schedule"] == CONSTANT).all() and all(map(theory.shrinks_geometrically, kinds))
         if name == "weight_decay":
             if SIDES[other].made_of != ("weight_decay",):
                 lines.append(("$\\mu = \\mu_c$", CRITICAL, grouped["critical_decay"].median()))
