@@ -124,7 +124,7 @@ def test_measures_are_ordered_by_their_strength_at_fixed_decay():
     rows += scored("none", "between data sets", 0.0)
     shown = predictors.summary(pandas.DataFrame(rows).assign(architecture="mlp")).set_index("measure")
     assert list(shown.index) == ["strong", "weak", "none"]
-    assert list(shown["by data set"]) == ["[0, 0]", "[-1, 1]", "-"]
+    assert list(shown["by data set"]) == ["[0, 0] of 1", "[-1, 1] of 2", "-"]
     assert list(shown["tau at fixed decay"]) == ["-0.7 [-0.8, -0.6]", "0.2 [0.1, 0.3]", "-"]
     # What rounds to zero has no sign.
     assert shown.loc["weak", "partial Spearman"] == "0 [-0.1, 0.1]"

@@ -83,7 +83,7 @@ COLUMNS = {
         WHOLE,
         "Number of replicates, pairs of split and seed, that the row rests on; of `overall` the fewest of its sets.",
     ),
-    "datasets": column(WHOLE, "Number of data sets in which the statistic is defined."),
+    "datasets": column(WHOLE, "Number of data sets that the row rests on, those in which the statistic is defined."),
     "cells": column(WHOLE, "Number of cells that the row rests on: those of these data sets, if there are any."),
     "excluded": column(WHOLE, "Cells left out because the measure or the gap is null there."),
 }
