@@ -16,9 +16,10 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def clock(monkeypatch) -> list[float]:
-    """Seconds of the clock by which lines are shown."""
+    """Seconds of the clock by which lines are shown and rates are counted."""
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    for name in ("ranktwo.progress.time.monotonic", "tqdm.std.time"):
+        monkeypatch.setattr(name, lambda: now[0])
     return now
 
 
@@ -28,9 +29,10 @@ def test_a_log_gets_a_line_at_intervals_with_share_rate_and_time_left(clock):
     for _ in range(4):
         clock[0] += 6
         bar.add(50)
-    assert len(log.getvalue().splitlines()) == 2
-    for line, share in zip(log.getvalue().splitlines(), (25, 50), strict=True):
-        assert re.fullmatch(rf"toy: 4 cells, {share} %, \S+ cell-steps/s, \d\d:\d\d left", line), line
+    assert log.getvalue().splitlines() == [
+        "toy: 4 cells, 25 %, 8.33 cell-steps/s, 00:36 left",
+        "toy: 4 cells, 50 %, 8.33 cell-steps/s, 00:24 left",
+    ]
     bar.close("toy: done")
     assert log.getvalue().endswith("toy: done\n")
     assert "\r" not in log.getvalue()
@@ -52,8 +54,25 @@ def test_what_was_done_before_counts_but_not_for_the_rate(clock):
     clock[0] += 1
     bar.add(50)
     assert "toy, 88 %" in log.getvalue()
-    assert bar._bar.format_dict["initial"] == 300
-    assert bar._bar.format_dict["n"] == 350
+    clock[0] += 2
+    bar.add(10)
+    assert "toy, 90 %, 5.00 cells/s, 00:08 left" in log.getvalue()
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(59, ""), (60, ", 0.07 cell-steps/s, 4:06:45 left")])
+def test_no_rate_is_said_of_the_start_of_a_job_nor_of_less_than_a_minute_or_a_fiftieth(seconds, rate, clock):
+    log = io.StringIO()
+    bar = Progress("toy", 1000, "cell-steps", log, interval=0)
+    bar.add(0)
+    clock[0] += 30  # it compiles
+    bar.add(9)
+    clock[0] += seconds
+    bar.add(4)
+    bar.add(0)
+    assert log.getvalue().splitlines() == ["toy, 1 %", f"toy, 1 %{rate}"]
+    clock[0] += 1
+    bar.add(16)
+    assert re.fullmatch(r"toy, 3 %, 0\.3\d cell-steps/s, \d\d:\d\d left", log.getvalue().splitlines()[-1])
 
 
 def test_over_gives_each_item_and_says_how_many_are_done(monkeypatch):

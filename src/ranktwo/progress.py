@@ -9,6 +9,10 @@ from typing import Protocol, TextIO, TypeVar
 from tqdm import tqdm
 
 Item = TypeVar("Item")
+SHARE = "{desc}, {percentage:.0f} %"
+RATE = ", {rate_noinv_fmt}, {remaining} left"
+LEAST, LONG = 0.02, 60.0
+"""The share of the work, and the seconds, after which a rate is known: whichever comes first."""
 
 
 class Meter(Protocol):
@@ -22,7 +26,11 @@ class Meter(Protocol):
 
 
 class Progress:
-    """One line of text: live on a terminal, a new line now and then in a log."""
+    """One line of text: live on a terminal, a new line now and then in a log.
+
+    It says the rate and the time left once they are known, from what was done after the first report: that one also
+    took the start of the work, where files are read and code is compiled.
+    """
 
     def __init__(self, text: str, total: int, unit: str, stream: TextIO | None = None, interval: float = 10.0) -> None:
         stream = stream or sys.stderr
@@ -33,12 +41,16 @@ class Progress:
             unit=f" {unit}",
             unit_scale=True,
             file=stream if self._live else io.StringIO(),
-            bar_format="{desc}, {percentage:.0f} %, {rate_fmt}, {remaining} left",
+            bar_format=SHARE,
             mininterval=0.2,
+            miniters=1,
+            smoothing=0,  # the mean rate
             leave=False,
             disable=False,  # whatever TQDM_DISABLE says: what is counted is read from the bar
         )
         self._shown = time.monotonic()
+        self._began: float | None = None
+        """When the first report came."""
 
     def skip(self, count: int) -> None:
         self._bar.n += count
@@ -46,9 +58,19 @@ class Progress:
         self._bar.last_print_n = self._bar.n
 
     def add(self, count: int) -> None:
-        self._bar.update(count)
-        if not self._live and time.monotonic() - self._shown > self._interval:
-            self._shown = time.monotonic()
+        now = time.monotonic()
+        if self._began is not None:
+            done, whole = self._bar.n + count - self._bar.initial, self._bar.total - self._bar.initial
+            if done > 0 and (done >= LEAST * whole or now - self._began >= LONG):
+                self._bar.bar_format = SHARE + RATE
+            self._bar.update(count)
+        elif count:
+            self._began = now
+            self.skip(count)
+            self._bar.unpause()  # the clock of the rate starts here
+            self._bar.refresh()
+        if not self._live and now - self._shown > self._interval:
+            self._shown = now
             print(self._bar, file=self._stream, flush=True)
 
     def close(self, text: str = "") -> None:

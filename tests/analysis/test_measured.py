@@ -91,6 +91,22 @@ def test_what_is_undefined_is_null_with_a_remark(matrix, remark):
         ranktwo.measure(MATRIX[0])
 
 
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        (MATRIX.astype(object), "array of object"),
+        ("x", "array of str.*"),
+        (np.array([["a", "b"]]), "array of str.*"),
+        (MATRIX.astype(np.longdouble), "array of (longdouble|float128)"),
+        ([[1.0, 2.0], [3.0]], "list"),
+        ([[1.0, 2.0], None], "(list|array of object)"),
+    ],
+)
+def test_what_is_no_array_of_numbers_is_one_sentence(given, what):
+    with pytest.raises(UserError, match=f"^a matrix has rows .*, which this {what} has not; convert it, say with .*$"):
+        ranktwo.measure(given)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_weightwatcher_finds_the_same_stable_rank_and_spectral_norm():
     weightwatcher = pytest.importorskip("weightwatcher")

@@ -1,5 +1,6 @@
 """Data sets of one's own: three formats that say the same, and one sentence on each thing that can be wrong."""
 
+import decimal
 import json
 import re
 import subprocess
@@ -85,6 +86,12 @@ def test_the_prepared_data_set_keeps_the_names_of_its_classes_and_a_checksum(tmp
     _, metadata = prepare("mine", Options(**options), tmp_path, False)
     assert metadata["class_names"] == ["fair", "cheap"] and metadata["classes"] == [2, 0]
     assert metadata["task"] == "binary" and metadata["options"]["path"] == str(path)
+    for more, sentence in (
+        ({"test_size": 41}, "the option test_size is 41, but .*mine.csv has at most 29 rows for testing; take no more"),
+        ({"classes": [0, 5]}, r"mine.csv has no class 5; its classes are 0 \(cheap\), 1 \(dear\), 2 \(fair\)"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            prepare("mine", Options(**options | more), tmp_path, False)
     FRAME.drop(columns="price").assign(age=0.0).to_csv(path, index=False)
     _, changed = prepare("mine", Options(**options), tmp_path, False)
     assert changed["source_checksum"] != metadata["source_checksum"] and changed["checksum"] != metadata["checksum"]
@@ -103,6 +110,16 @@ def test_the_stage_says_which_file_it_read_and_fails_in_one_sentence(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert done.stderr.startswith(f"ranktwo: data set mine: {path} has no column but the target price")
+
+
+def test_decimals_and_whole_numbers_of_any_size_are_numbers(tmp_path):
+    exact = pandas.DataFrame({"a": [decimal.Decimal("0.0"), decimal.Decimal("2.5")], "price": [1, 2]})
+    assert raw(write(tmp_path / "mine.parquet", exact)).train_x[:, 0].tolist() == [0.0, 2.5]
+    path = tmp_path / "mine.csv"
+    path.write_text(f"a,price\n{10**30},1\n{10**31},2\n")
+    assert raw(path).train_x[:, 0].tolist() == [1e30, 1e31]
+    path.write_text(f"a,price\n{10**30},1\n,2\n")
+    refused(path, "the column a holds no number in row 2")
 
 
 # What is wrong with a file.
@@ -157,6 +174,36 @@ def test_classes_that_are_none_are_one_sentence(labels, sentence, tmp_path):
     for name in ("mine.csv", "mine.parquet"):
         path = write(tmp_path / name, pandas.DataFrame({"a": [1, 2, 3], "y": labels}))
         refused(path, sentence, "y", "classification")
+
+
+LONG = "1" + "0" * 29
+LABELS = {
+    "numbers": (["1", "2", "1.0"], ("1", "2")),
+    "codes": (["01", "02", "01"], ("1", "2")),
+    "words": (["01", "1", "x"], ("01", "1", "x")),
+    "truths": (["TRUE", "True", "false"], ("False", "True")),
+    "beyond 64 bits": ([LONG, f"{LONG[:-1]}1", "2"], (LONG, f"{LONG[:-1]}1", "2")),
+}
+
+
+@pytest.mark.parametrize("case", LABELS)
+def test_classes_of_a_csv_are_numbers_or_else_words(case, tmp_path):
+    labels, names = LABELS[case]
+    path = tmp_path / "mine.csv"
+    path.write_text("a,y\n" + "".join(f"{row},{label}\n" for row, label in enumerate(labels)))
+    assert raw(path, "y", "classification").class_names == names
+
+
+def test_two_classes_that_are_one_number_are_refused_in_one_file_or_in_two(tmp_path):
+    path, test = tmp_path / "mine.csv", tmp_path / "test.csv"
+    path.write_text("a,y\n0,2\n1,01\n2,01\n3,1\n")
+    refused(path, "the column y holds 1 in row 4, which is the same number as 01; write a class", "y", "classification")
+    path.write_text(f"a,y\n0,2\n1,{LONG}\n2,0{LONG}\n")
+    refused(path, f"the column y holds 0{LONG} in row 3, which is the same number as {LONG}", "y", "classification")
+    path.write_text("a,y\n0,2\n1,1\n")
+    test.write_text("a,y\n0,2\n1,01\n")
+    with pytest.raises(UserError, match=r"test.csv: the column y holds 01 in row 2, which is the same number as 1;"):
+        raw(path, "y", "classification", test_path=str(test))
 
 
 TESTS = {

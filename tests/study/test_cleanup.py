@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -119,6 +120,8 @@ def test_a_stack_goes_whole_and_the_rest_stays_as_it_is(folder):
     listed = run(folder, study(widths=8))
     assert content(folder) == before
     assert "add --delete" in listed
+    assert re.search(r"^unwanted +\d\S* kB  results/datasets/old\.safetensors  \(data set\)$", listed, re.MULTILINE)
+    assert re.search(r": \d+ kB in whole files; nothing was changed", listed)
     run(folder, study(widths=8), delete=True)
     after = content(folder)
     gone = [name for name in before if name not in after]
@@ -175,7 +178,7 @@ def test_studies_of_one_folder_under_several_names_keep_what_any_of_them_asks_fo
     said = run(folder, *studies, delete=delete)
     after = content(folder)
     assert {name for name in before if name not in after} == ({"results/datasets/old.safetensors"} if delete else set())
-    assert said.count("MB  ") == 1
+    assert said.count("kB  ") == 1
     for name in names[1:]:
         said = run(folder, studies[0], studies[0] | {"results": name}, delete=False)
         assert "_w6_" in said

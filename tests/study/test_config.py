@@ -81,6 +81,7 @@ def test_the_model_knows_what_the_code_knows():
     [drawn, _] = definitions["Figure"]["properties"]["draws"]["anyOf"]
     assert drawn["enum"] == list(registry.entries("figure"))
     assert PHASE in drawn["enum"]
+    assert config.EQUAL_WIDTHS in registry.entries("net")
     stacked = SCHEMA["properties"]["stack"]
     assert stacked["items"]["enum"] == [name for name, axis in AXES.items() if axis.stacks]
     assert set(stacked["default"]) <= set(stacked["items"]["enum"])
@@ -189,6 +190,19 @@ def test_a_key_that_is_not_known_explains_the_one_that_is_missing():
     study["grids"][0]["weigth_decay"] = 1
     with pytest.raises(UserError, match="weigth_decay is not a known key; .*; did you mean weight_decay"):
         config.read(study, "test")
+
+
+def test_a_transformer_has_blocks_of_one_width():
+    study = changed(["grids", 0, "widths"], [16, [32, 32]])
+    study["grids"][0]["net"] = ["mlp", "transformer"]
+    assert config.read(study, "test")
+    study["grids"][0]["widths"] = [16, [32, 16]]
+    with pytest.raises(
+        UserError, match=r"grids: widths \[32, 16\] are not those of a transformer, .*: \[\[32, 32\]\]$"
+    ):
+        config.read(study, "test")
+    study["grids"][0]["net"] = "mlp"
+    assert config.read(study, "test")
 
 
 def test_the_order_of_keys_changes_nothing():
@@ -393,6 +407,12 @@ def test_a_figure_may_be_drawn_twice_and_only_phase_shows_a_plane():
         ({"gap": {"plane": {}}}, "figures.gap.plane is given, but only the figure phase"),
         ({"phase": {"plane": {"x": "optimizer"}}}, "figures.phase.plane.x is 'optimizer'; it must be one of"),
         ({"phase": {"plane": {"columns": []}}}, "figures.phase.plane.columns is empty"),
+        ({"phase": {"plane": {"x": "widths", "y": "widths"}}}, "figures.phase.plane has widths as its x and its y; "),
+        ({"phase": {"plane": {"x": "learning_rate"}}}, "figures.phase.plane has learning_rate as its x and its y; "),
+        (
+            {"phase": {"plane": {"columns": ["residual_2", "optimizer"]}}},
+            r"figures.phase.plane.columns\[1\] is 'optimizer', which has no numbers; name a column with numbers",
+        ),
     ):
         study["figures"] = figures
         with pytest.raises(UserError, match=f"^test: {reason}"):

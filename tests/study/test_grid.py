@@ -50,6 +50,21 @@ def test_stacks_share_every_axis_that_is_not_stacked_and_keep_their_names_when_t
     assert len(split) == 2
 
 
+def test_the_order_of_values_in_a_config_changes_no_stack():
+    grids = [GRID | {"seed": [0, 2, 10], "decay_rule": ["constant", "input-norm"], "widths": [16, 8]}]
+    other = [grids[0] | {"seed": [10, 2, 0], "decay_rule": ["input-norm", "constant"], "weight_decay": [0.1]}]
+    other += [grids[0] | {"seed": [0, 10, 2], "weight_decay": [0]}]
+    one, same = (
+        grid.stacks(grid.expand(each), ["seed", "weight_decay", "decay_rule"], OPTIONS) for each in (grids, other)
+    )
+    assert list(one.items()) == list(same.items())
+    for cells in one.values():
+        assert [cell.seed for cell in cells] == [0, 2, 10] * 4
+    widths = [cells[0].widths for cells in one.values()]
+    assert widths == [(16,), (8,)]  # stacks are in the config's order
+    assert [len(cells) for cells in grid.stacks(grid.expand(grids), [], OPTIONS).values()] == [1] * 24
+
+
 def test_names_are_readable_and_differ_with_any_axis_or_option():
     cell = a_cell()
     name = grid.cell_name(cell, OPTIONS["toy"])

@@ -43,10 +43,24 @@ def measure(matrix: ArrayLike | Tensor) -> pandas.Series:
 
     More dimensions than two are flattened to [first, all others].
     """
-    tensor = matrix if isinstance(matrix, Tensor) else tensor_of(np.asarray(matrix))
+    tensor = matrix if isinstance(matrix, Tensor) else _given(matrix)
     if tensor.ndim < 2:
         raise UserError(f"a matrix has two dimensions or more, not the shape {list(tensor.shape)}; reshape it")
     return pandas.Series(_row(tensor), dtype=object)
+
+
+def _given(matrix: ArrayLike) -> Tensor:
+    """The tensor of an array or of nested lists; UserError where they are no numbers that PyTorch knows."""
+    what = type(matrix).__name__
+    try:
+        array = np.asarray(matrix)
+        what = f"array of {array.dtype.name}"
+        return tensor_of(array)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"a matrix has rows of one length, of whole, real or complex numbers, which this {what} has not; convert "
+            "it, say with numpy.array(matrix, dtype=float)"
+        ) from error
 
 
 def of_files(files: Iterable[Weights]) -> pyarrow.Table:

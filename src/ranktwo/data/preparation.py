@@ -66,13 +66,13 @@ def _tensors(raw: Raw, labels: list[int] | None, options: Options) -> tuple[dict
     if labels is None:
         if train_y.min() == train_y.max():
             raise UserError(
-                f"all training rows of {options.source} have the target {float(train_y[0]):g}, which leaves nothing to "
-                "learn; choose another source, another seed or a smaller test_size"
+                f"all training rows of {_origin(options)} have the target {float(train_y[0]):g}, which leaves nothing "
+                "to learn; choose another source, another seed or a smaller test_size"
             )
         with np.errstate(over="ignore"):
             mean, std = float(train_y.mean()), float(train_y.std())
         if not 0 < std < math.inf:
-            raise UserError(f"the targets of {options.source} have the sd {std:g} in {train_y.dtype}; scale them")
+            raise UserError(f"the targets of {_origin(options)} have the sd {std:g} in {train_y.dtype}; scale them")
         facts = {"target_mean": mean, "target_std": std}
         train_y, test_y = (((y - mean) / std).astype(np.float32)[:, None] for y in (train_y, test_y))
     tensors = {
@@ -88,12 +88,13 @@ def _labels(raw: Raw, options: Options) -> list[int] | None:
     """Classes to keep, by their numbers in the source; the i-th becomes class i. None for regression."""
     if raw.kind == "regression":
         if options.classes is not None:
-            raise UserError(f"{options.source} is a regression source; it has no classes to choose")
+            raise UserError(f"{_origin(options)} is a regression source; it has no classes to choose")
         return None
     present = np.unique(raw.train_y).tolist()
     for label in options.classes or []:
         if label not in present:
-            raise UserError(f"{options.source} has no class {label}; its classes are {', '.join(map(str, present))}")
+            named = [f"{one} ({raw.class_names[one]})" if raw.class_names else str(one) for one in present]
+            raise UserError(f"{_origin(options)} has no class {label}; its classes are {', '.join(named)}")
     return list(options.classes or present)
 
 
@@ -124,10 +125,17 @@ def _test_size(options: Options, default: int, most: int) -> int:
     """Rows of the test part: as the option says, else `default`; UserError if there are not so many."""
     size = default if options.test_size is None else options.test_size
     if size == 0:
-        raise UserError(f"{options.source} has too few rows for a test part; choose other classes or another source")
+        raise UserError(f"{_origin(options)} has too few rows for a test part; choose other classes or another source")
     if size > most:
-        raise UserError(f"the option test_size is {size}, but {options.source} has at most {most} rows for testing")
+        raise UserError(
+            f"the option test_size is {size}, but {_origin(options)} has at most {most} rows for testing; take no more"
+        )
     return size
+
+
+def _origin(options: Options) -> str:
+    """What a sentence calls the source: by its name, or by the user's own file."""
+    return options.path or options.source
 
 
 def _scale(x: np.ndarray, scaling: str) -> tuple[np.ndarray | float, np.ndarray | float]:

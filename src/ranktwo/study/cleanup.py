@@ -15,7 +15,7 @@ import pyarrow.parquet
 
 from ranktwo.errors import UserError
 from ranktwo.store import files, records, registry
-from ranktwo.study import grid, jobs
+from ranktwo.study import grid, jobs, plan
 
 RUN_FILES = ("weights.safetensors", "history.parquet", "checkpoint*.safetensors", "lock")
 STACK = re.compile(r"_[0-9a-f]{8}$")
@@ -132,7 +132,7 @@ def clean_folder(results: Path, wanted: Wanted, *, delete: bool) -> None:
     total = count = 0
     for path, reason in list(unwanted(results, wanted)):
         size = path.stat().st_size
-        print(f"{'deleted' if delete else 'unwanted'}  {size / 1e6:10.1f} MB  {path}  ({reason})")
+        print(f"{'deleted' if delete else 'unwanted'}  {plan.size_text(size):>10}  {path}  ({reason})")
         total, count = total + size, count + 1
         if delete:
             path.unlink(missing_ok=True)
@@ -146,6 +146,6 @@ def clean_folder(results: Path, wanted: Wanted, *, delete: bool) -> None:
     if not count:
         print(f"{results}: nothing that the configs do not ask for")
     elif delete:
-        print(f"{results}: {total / 1e6:.1f} MB of files deleted")
+        print(f"{results}: {plan.size_text(total)} of files deleted")
     else:
-        print(f"{results}: {total / 1e6:.1f} MB in whole files; nothing was changed, add --delete to delete them")
+        print(f"{results}: {plan.size_text(total)} in whole files; nothing was changed, add --delete to delete them")

@@ -16,13 +16,16 @@ from pydantic_core import ErrorDetails
 
 from ranktwo.errors import UserError
 from ranktwo.store import registry
+from ranktwo.store.columns import REAL, WHOLE
 from ranktwo.study import grid, ranges, source_options
-from ranktwo.study.axes import AXES
+from ranktwo.study.axes import AXES, CELL_COLUMNS
 from ranktwo.study.schema import PHASE, Study, as_dicts
 from ranktwo.study.values import RANGE
 
 Schema = dict[str, Any]
 """The JSON schema of a part of a config."""
+EQUAL_WIDTHS = "transformer"
+"""The net whose widths are equal."""
 MOST_SHOWN = 12
 """Values that a sentence lists."""
 
@@ -65,7 +68,7 @@ def check(path: Path) -> None:
         loaded = yaml.load(path.read_text(encoding="utf-8"), _Strict)
         _plain(loaded)
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); name a config with --configfile") from error
+        raise UserError(f"{path} cannot be read ({error.strerror}); check the name of the config") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except yaml.MarkedYAMLError as error:
@@ -129,6 +132,12 @@ def _check(study: dict[str, Any]) -> None:
                 raise UserError(
                     f"grids: batch_size {batch} is more than train_size {size}; a batch has at most all training rows"
                 )
+        for widths in axes["widths"] if EQUAL_WIDTHS in axes["net"] else []:
+            if len(set(widths)) > 1:
+                raise UserError(
+                    f"grids: widths {list(widths)} are not those of a {EQUAL_WIDTHS}, whose blocks have one width; "
+                    f"{len(widths)} blocks of {widths[0]} units are widths: [{[widths[0]] * len(widths)}]"
+                )
     for figure, settings in study["figures"].items():
         _check_drawn(figure, settings)
         for axis, wanted in settings["where"].items():
@@ -143,7 +152,7 @@ def _check(study: dict[str, Any]) -> None:
 
 
 def _check_drawn(figure: str, settings: dict[str, Any]) -> None:
-    """Refuse a figure of a name of its own that draws nothing, and a plane where none is shown."""
+    """Refuse a figure of a name of its own that draws nothing, and a plane where none is shown, or that is none."""
     known, drawn = list(registry.entries("figure")), settings.get("draws", figure)
     if drawn not in known:
         raise UserError(
@@ -152,6 +161,13 @@ def _check_drawn(figure: str, settings: dict[str, Any]) -> None:
         )
     if "plane" in settings and drawn != PHASE:
         raise UserError(f"figures.{figure}.plane is given, but only the figure {PHASE} shows a plane; drop the key")
+    if plane := settings.get("plane"):
+        if plane["x"] == plane["y"]:
+            raise UserError(f"figures.{figure}.plane has {plane['x']} as its x and its y; give it two different axes")
+        # What columns analyses have is known where they are, above this room; those of a cell are known here.
+        for place, name in _places(("figures", figure, "plane", "columns"), plane["columns"]):
+            if name in CELL_COLUMNS and CELL_COLUMNS[name].type not in (WHOLE, REAL):
+                raise UserError(f"{_path(place)} is {shown(name)}, which has no numbers; name a column with numbers")
 
 
 def _check_box(number: int, axes: dict[str, Any]) -> None:

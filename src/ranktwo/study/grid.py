@@ -99,9 +99,11 @@ def typed(axis: Axis, value: Any) -> Any:
 def stacks(cells: list[Cell], stacked: list[str], datasets: dict[str, dict[str, Any]]) -> dict[str, list[Cell]]:
     """Cells by the stack that trains them: those that agree on every axis not in `stacked`.
 
-    A stack's name depends on what its cells share, so that it stays when a stacked axis grows.
+    A stack's name depends on what its cells share, so that it stays when a stacked axis grows. Its cells are in the
+    order of their values on the axes that differ, so that a job stays when a config writes values in another order.
     """
     split = tuple(axis for axis in AXES if axis not in stacked)
+    differing = [axis for axis in AXES if axis in stacked]
     members: dict[Any, list[Cell]] = {}
     shared_by = attrgetter(*split)
     for cell in cells:
@@ -110,7 +112,7 @@ def stacks(cells: list[Cell], stacked: list[str], datasets: dict[str, dict[str, 
     for together in members.values():
         first = together[0]
         name = f"{first.slug(split)}_{short_hash([first.counted(split), datasets[first.dataset]])}"
-        result[name] = together
+        result[name] = sorted(together, key=lambda cell: [getattr(cell, axis) for axis in differing])
         if len(together) > MOST_IN_STACK:
             raise UserError(
                 f"stack: {name} has {len(together):,} cells, and {MOST_IN_STACK:,} are the most; "

@@ -392,7 +392,7 @@ def report(stacks: list[Stack], device: str, sought: list[Minimisers]) -> str:
 
 def _row(stage: str, times: list[float], memory: float, disk: float) -> list[Any]:
     longest = max(times, default=0)
-    return [stage, len(times), _time(sum(times)), _time(longest), _size(memory), _size(disk)]
+    return [stage, len(times), _time(sum(times)), _time(longest), size_text(memory), size_text(disk)]
 
 
 def _hints(stacks: list[Stack]) -> list[str]:
@@ -415,6 +415,6 @@ def _time(seconds: float) -> str:
     return f"{seconds // 3600:,}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
-def _size(count: float) -> str:
+def size_text(count: float) -> str:
     unit, size = next(((unit, size) for unit, size in UNITS if count >= size), UNITS[-1])
     return f"{count / size:.2g} {unit}" if count < 10 * size else f"{count / size:,.0f} {unit}"

@@ -1,6 +1,7 @@
 """A data set of one's own, in a CSV, Parquet or npz file."""
 
 import csv
+import re
 import warnings
 import zlib
 from pathlib import Path
@@ -31,6 +32,8 @@ UNREADABLE = (
 """What the libraries raise on a file that is not what its name says."""
 SHOWN = 8
 """Names that a sentence lists."""
+CODE = re.compile(r"[+-]?0[0-9]")
+"""How a text begins that may be a code, such as 01, and is a number all the same."""
 
 
 @source("file")
@@ -51,6 +54,7 @@ def file(
         if test is not None:
             parts["test_y"] = _numbers(test[target], str(test_path))
         return Raw(kind=kind, **parts)
+    _check_codes({path: frame[target]} | ({} if test is None else {str(test_path): test[target]}))
     labels = _labels(frame[target], path)
     classes = pandas.Index(sorted(set(labels)))
     if len(classes) < 2:
@@ -88,9 +92,14 @@ def _read(path: Path, target: str) -> pandas.DataFrame:
     return frame.set_axis(columns, axis=1)
 
 
-def _csv(path: Path, target: str) -> pandas.DataFrame:
+def _heading(path: Path) -> list[str]:
+    """The words of a CSV file's first line."""
     with open(path, encoding="utf-8-sig", newline="") as text:
-        heading = next(csv.reader(text), [])
+        return next(csv.reader(text), [])
+
+
+def _csv(path: Path, target: str) -> pandas.DataFrame:
+    heading = _heading(path)
     if not heading:
         raise UserError(f"{path} is empty; its first line has to name the columns")
     if "" in heading:
@@ -99,7 +108,7 @@ def _csv(path: Path, target: str) -> pandas.DataFrame:
         )
     with warnings.catch_warnings():
         warnings.simplefilter("error", pandas.errors.ParserWarning)  # a row that is longer than the first line
-        frame = pandas.read_csv(path, encoding="utf-8-sig", index_col=False, low_memory=False)
+        frame = pandas.read_csv(path, **AS_CSV)
     return frame.set_axis(heading, axis=1)  # pandas renames a column that stands twice
 
 
@@ -132,6 +141,7 @@ def _npz(path: Path, target: str) -> pandas.DataFrame:
     return frame
 
 
+AS_CSV: dict[str, Any] = {"encoding": "utf-8-sig", "index_col": False, "low_memory": False}
 READERS = dict(zip(FORMATS, (_csv, _parquet, _npz), strict=True))
 
 
@@ -154,15 +164,18 @@ def _features(frame: pandas.DataFrame, target: str, path: str) -> np.ndarray:
 
 def _numbers(column: pandas.Series, path: str) -> np.ndarray:
     """A column as float64 numbers that float32 can hold."""
+    numbers = column
     if not pandas.api.types.is_numeric_dtype(column) or pandas.api.types.is_complex_dtype(column):
-        bad = np.asarray(pandas.to_numeric(column.astype(str), errors="coerce").isna() & column.notna())
-        if bad.any() or column.notna().any():
+        # Decimal numbers of Parquet files and whole numbers of more than 64 bits are objects, whose texts are numbers.
+        numbers = pandas.to_numeric(column.astype(str).where(column.notna()), errors="coerce")
+        bad = np.asarray(numbers.isna() & column.notna())
+        if bad.any():
             row = int(bad.argmax())
             raise UserError(
                 f"{path}: the column {column.name} holds {_text(column.iloc[row])!r} in row {row + 1}, which is no "
                 "number; write numbers there, or leave the column out"
             )
-    values = pandas.to_numeric(column).to_numpy(np.float64, na_value=np.nan)
+    values = numbers.to_numpy(np.float64, na_value=np.nan)
     bad = ~(np.abs(values) <= LARGEST)
     if bad.any():
         row = int(bad.argmax())
@@ -195,6 +208,26 @@ def _labels(column: pandas.Series, path: str) -> list[Any]:
             "number, or a word such as NA that stands for nothing); name the class, or leave out the row"
         )
     return column.tolist() if pandas.api.types.is_numeric_dtype(column) else list(map(str, column))
+
+
+def _check_codes(columns: dict[str, pandas.Series]) -> None:
+    """Refuse classes of CSV files that were read as numbers though two of them, such as 01 and 1, are one number.
+
+    columns: the target's column of each file, by path.
+    """
+    first: dict[Any, str] = {}
+    for path, column in columns.items():
+        if Path(path).suffix.lower() != ".csv":
+            continue
+        place = _heading(Path(path)).index(column.name)
+        texts = pandas.read_csv(path, usecols=[place], dtype=str, **AS_CSV).iloc[:, 0].dropna().drop_duplicates()
+        for row, text in texts.str.strip().items():
+            other = first.setdefault(column[row], text)
+            if text != other and (CODE.match(text) or CODE.match(other)):
+                raise UserError(
+                    f"{path}: the column {column.name} holds {text} in row {row + 1}, which is the same number as "
+                    f"{other}; write a class in one way, and two classes as words such as c01 and c1"
+                )
 
 
 def _known(labels: list[Any], classes: pandas.Index, test_path: str, path: str) -> np.ndarray:
