@@ -45,6 +45,14 @@ def test_every_figure_is_drawn_whatever_the_cells_ended_as(name):
     assert titles and all(titles)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_says_of_itself_whether_its_panels_count_replicates(name):
+    panels = panels_of(draw(name, study()))
+    words = [[axes.get_title(), *(text.get_text() for text in axes.get_xticklabels())] for axes in panels]
+    counted = [any("$n$ = 3" in plain(text) for text in of_panel) for of_panel in words]
+    assert set(counted) == {registry.entries("figure")[name].settings.get("replicates", True)}
+
+
 def with_two_splits(rows: pandas.DataFrame) -> pandas.DataFrame:
     return pandas.concat([rows, rows.assign(cell=rows["cell"] + "-split1", split=1)], ignore_index=True)
 

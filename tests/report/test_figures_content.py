@@ -5,10 +5,12 @@ import dataclasses
 import numpy as np
 import pandas
 import pytest
-from figure_study import FLOOR, KINDS, RANKS, changed, draw, panels_of, study
+from figure_study import FLOOR, KINDS, NAMES, RANKS, SCORES, changed, draw, panels_of, study
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ranktwo.report.drawing import sidecar
+from ranktwo.report.drawing.panels import finish
 from ranktwo.report.drawing.style import COLOURS
 from ranktwo.report.drawing.titles import plain
 from ranktwo.store import registry
@@ -52,6 +54,16 @@ def test_n_is_stated():
 
 def legend_texts(drawn: Figure) -> list[str]:
     return [text.get_text() for legend in drawn.legends for text in legend.get_texts()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_that_is_one_sentence_has_no_legend(name):
+    """Of one batch size, without a critical weight decay, and with nets that do not fit."""
+    unfit = study(**{f"mu{mu}": "unfit" for mu in ("0", "0.001", "0.01", "1")})
+    data = changed(unfit, "gaps", lambda rows: rows[rows["batch_size"] == 16].assign(decay_ratio=np.nan))
+    drawn = draw(name, data)
+    assert bool(drawn.axes) != bool(drawn.texts)
+    assert drawn.axes or not drawn.legends
 
 
 def test_ranks_shows_the_columns_that_are_declared_as_ranks():
@@ -256,6 +268,41 @@ def test_a_gap_of_zero_or_less_is_marked_at_the_lower_edge_and_the_line_breaks()
         assert list(np.isnan(gap.get_ydata())) == [False, False, True, False]
 
 
+def test_a_gap_measured_at_one_weight_decay_alone_is_seen():
+    def alone(rows: pandas.DataFrame) -> pandas.DataFrame:
+        return rows.assign(matched_accuracy_gap=np.where(rows["weight_decay"] == 1e-2, 0.1, np.nan))
+
+    for axes in draw("bounds", changed(study(), "gaps", alone)).axes:
+        [gap] = [line for line in axes.lines if line.get_label() == "measured gap"]
+        assert gap.get_marker() == "o" and list(gap.get_ydata()) == [0.1]
+
+
+def test_the_csv_of_bounds_has_the_gaps_as_they_are():
+    def uneven(rows: pandas.DataFrame) -> pandas.DataFrame:
+        return rows.assign(matched_accuracy_gap=np.array([-0.3, 0.1, 0.2])[rows["seed"].astype(int)])
+
+    rows = sidecar.rows(draw("bounds", changed(study(), "gaps", uneven)))
+    gap = rows[rows["series"] == "measured gap"]
+    assert len(gap) == 4 * 4
+    assert {tuple(row) for row in gap[["low", "y", "high"]].to_numpy(float)} == {(-0.3, 0.1, 0.2)}
+
+
+def test_bounds_of_zero_and_gaps_of_zero_or_less_leave_their_axis_without_a_warning():
+    names = [name for name, kind in KINDS.items() if kind in ("bound", "rate")]
+    none = dict.fromkeys([*names, "matched_loss_gap"], 0.0)
+    data = changed(study(), "gaps", lambda rows: rows.assign(task="regression", **none))
+    drawn = draw("bounds", data)
+    finish(drawn)
+    drawn.draw_without_rendering()
+    edges = [line for line in drawn.axes[0].lines if line.get_marker() == "v"]
+    assert {line.get_label() for line in edges} == {
+        f"{name}, 0 or less" for name in ("one bound", "two bound", "measured gap")
+    }
+    assert all(len(line.get_xdata()) == 4 and list(line.get_ydata()) == [0] * 4 for line in edges)
+    assert len({line.get_color() for line in edges}) == len(edges)
+    assert "says nothing (1 or more)" not in legend_texts(drawn)
+
+
 def test_bounds_shows_every_bound_and_rate_that_a_cell_has_and_what_is_vacuous():
     bounds = {f"bound_{number}": "bound" for number in range(9)}
     rates = {f"rate_{number}": "rate" for number in range(9)}
@@ -265,7 +312,7 @@ def test_bounds_shows_every_bound_and_rate_that_a_cell_has_and_what_is_vacuous()
     drawn = draw("bounds", dataclasses.replace(data, kinds=kinds))
     drawn.draw_without_rendering()
     shown = {text.replace(" ", "_") for text in legend_texts(drawn)}
-    assert shown == {*bounds, *rates, "measured_gap", "measured_gap,_0_or_less", "says_nothing_(1_or_more)"}
+    assert shown == {*bounds, *rates, "measured_gap", "0_or_less", "says_nothing_(1_or_more)"}
     assert len(drawn.axes) == 4 and all(shaded_from_1(axes) for axes in drawn.axes)
 
 
@@ -283,6 +330,26 @@ def test_truncation_shows_scores_by_rank_the_control_beside_and_the_functional_r
     dots = [(line.get_xdata()[0], line.get_ydata()[0]) for line in left.lines if line.get_marker() == "o"]
     assert dots == [(3, 6)] * 4
     assert marks(draw("truncation", study(mu1="collapsed")), "o") == 2 * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("truncation", [["no test $R^2$ is defined"]] * 4),
+        ("gap", [[], ["no $R^2$ gap is defined"], ["no test $R^2$ is defined"]] * 2),
+    ],
+)
+def test_a_figure_of_scores_says_that_none_is_defined(name, said):
+    """As in regression with one test row."""
+
+    def unscored(rows: pandas.DataFrame) -> pandas.DataFrame:
+        scores = {name: [[np.nan] * 4] * len(rows) for name in SCORES}
+        return rows.assign(functional_rank=pandas.array([pandas.NA] * len(rows), "Int64"), **scores)
+
+    none = dict.fromkeys(["matched_r2_gap", "test_r2"], np.nan)
+    data = changed(study(), "gaps", lambda rows: rows.assign(task="regression", **none))
+    data = changed(data, "truncation", unscored)
+    assert [[text.get_text() for text in axes.texts] for axes in panels_of(draw(name, data))] == said
 
 
 def ten(rows: pandas.DataFrame) -> pandas.DataFrame:
@@ -327,7 +394,7 @@ def test_what_counts_as_near_rank_two_is_the_config_s(name):
         return [axes.get_xlabel(), *(text.get_text() for text in axes.texts)]
 
     near, far = {
-        "neurons": (["along $v_1$"], ["along $v_1$", "no net that fits\nwith $d_2 < 0.02\\,\\|V\\|$"]),
+        "neurons": (["along $v_1$"], ["along $v_1$", "no net that fits\nwith $d_2<0.02\\,\\|V\\|$"]),
         "dual": (["angle in the plane of $V$ (degrees)"], ["share of all weight"]),
     }[name]
     assert said() == said(low_rank=0.06) == near

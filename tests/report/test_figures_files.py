@@ -75,6 +75,11 @@ def test_a_table_that_a_figure_does_not_name_is_refused_and_nothing_is_written(r
     assert not list(tmp_path.iterdir())
 
 
+def test_a_figure_that_is_one_sentence_is_written_without_a_warning(run):
+    made = run("scaling", "--where", '{"batch_size": 16}')
+    assert all(path.exists() for path in made.values())
+
+
 def test_a_figure_is_laid_out_once_for_all_its_files(run, monkeypatch):
     times, execute = [], ConstrainedLayoutEngine.execute
     monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda *given: (times.append(1), execute(*given))[1])

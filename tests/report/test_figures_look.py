@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 import ranktwo.report
 from ranktwo.report.drawing import scales
-from ranktwo.report.drawing.panels import LEAST_HEIGHT, finish, panels
+from ranktwo.report.drawing.panels import LEAST_HEIGHT, finish, panels, say
 from ranktwo.report.drawing.style import WIDTHS, ZERO_DASHES, ranktwo_style
 
 
@@ -67,6 +67,22 @@ def test_a_long_title_stays_beside_its_neighbours_and_the_colour_bar(width, coun
         boxes += [axes.get_window_extent() for axes in drawn.axes if axes not in panels_of(drawn)]
     assert all(drawn.bbox.x0 <= box.x0 and box.x1 <= drawn.bbox.x1 for box in boxes)
     assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
+@pytest.mark.parametrize("width", ["page", "column"])
+def test_a_sentence_stays_in_its_panel(width):
+    data = study()
+    data.width = width
+    with ranktwo_style():
+        drawn, parts = panels(data, 1, parts=[(str(number), data.gaps) for number in range(3)])
+        for *_, [axes] in parts:
+            axes.set_ylabel("relative to $\\|V\\|$")
+            say(axes, "no such weight decay at which all nets fit")
+        drawn.colorbar(ScalarMappable(LogNorm(1e-5, 1)), ax=drawn.axes, label="weight decay", aspect=40, pad=0.01)
+        finish(drawn)
+        drawn.draw_without_rendering()
+        boxes = [(axes.texts[0].get_window_extent(), axes.bbox) for axes in panels_of(drawn)]
+    assert all(panel.x0 <= said.x0 and said.x1 <= panel.x1 for said, panel in boxes)
 
 
 def words_in_view(axis: Axis) -> list[str]:
@@ -140,14 +156,25 @@ def test_an_axis_of_ranks_has_round_numbers_however_narrow_it_is(least, greatest
         ([0.02, 0.05], ["0.02", "0.05"]),
         ([0, 0.5, 2], ["0.5", "1", "2", "0"]),
         ([0.3], ["0.3"]),
+        ([0], ["0"]),
         ([0, 0.01, 0.1], ["$10^{-2}$", "$10^{-1}$", "0"]),
         ([0.02, 0.3], ["0.02", "0.05", "0.1", "0.2"]),
     ],
 )
 def test_weight_decays_within_a_decade_have_more_than_one_number_beside_zero(decays, expected):
     axes = Figure().subplots()
-    scales.decay_axis(axes, pandas.Series(decays))
+    place = scales.decay_axis(axes, pandas.Series(decays, dtype=float))
+    axes.plot(place(decays), decays)
     assert [label.get_text() for label in axes.get_xticklabels()] == expected
+
+
+def test_no_number_but_zero_stands_at_an_axis_of_zero_decay_alone_nor_is_there_a_bar_of_colours():
+    drawn = draw("gap", changed(study(), "gaps", lambda rows: rows[rows["weight_decay"] == 0]))
+    finish(drawn)
+    assert all(words_in_view(axes.xaxis) == ["0"] for axes in drawn.axes)
+    for rows, bars in ((study().gaps, 1), (study().gaps.query("weight_decay == 0"), 0)):
+        drawn = draw("spectrum", changed(study(), "gaps", lambda _, rows=rows: rows))
+        assert len(drawn.axes) - len(panels_of(drawn)) == bars
 
 
 def test_the_steps_0_and_1_stand_apart_where_three_panels_share_a_row():

@@ -65,10 +65,19 @@ def test_edges_of_tiles_are_geometric_means_and_zero_stands_apart():
     assert list(found.places(np.array([0, 1e-3, 1e-2, 1.0, np.nan]))) == [0, 2, 3, 4, -1]
     linear = scale(np.array([0.0, 0.1, 0.3]), derived=False, bins=16)
     assert not linear.zero or linear.log
+    uneven = scale(np.array([300.0, 1000.0]), derived=False, bins=16)
+    assert list(uneven.corners) == [0, 650, 1350], "no tile begins below 0"
     even = scale(np.array([2.0, 3.0, 4.0]), derived=False, bins=16)
     assert list(even.corners) == [1.5, 2.5, 3.5, 4.5]
     assert list(scale(np.array([0.1, 0.1]), derived=False, bins=16).corners) == pytest.approx([0.05, 0.15])
     assert scale(np.array([np.nan]), derived=False, bins=16) is None
+
+
+@pytest.mark.parametrize(("values", "words"), [([0], ["0"]), ([300, 1000], ["300", "1000"]), ([20, 21, 90], None)])
+def test_an_axis_of_few_values_has_no_other_number(values, words):
+    found = drawn(pandas.concat([cells(steps=lambda *_, value=value: value) for value in values]), x="steps")
+    shown = [text.get_text() for text in panels_of(found)[0].get_xticklabels()]
+    assert shown == words if words else len(shown) > 3
 
 
 def test_many_values_are_binned_and_none_is_lost():

@@ -26,14 +26,35 @@ def test_the_splits_of_a_data_set_are_those_of_its_cells(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("splits", "said"),
     [
-        (0, ["has 2 seeds.", "how many seeds (n)"]),
-        ([0, 1, 2], ["has 3 splits and 2 seeds.", "how many pairs of a split and a seed (n)"]),
+        (0, ["from cells of 2 seeds.", "how many seeds (n)"]),
+        ([0, 1, 2], ["from cells of 3 splits and 2 seeds.", "how many pairs of a split and a seed (n)"]),
     ],
 )
 def test_a_caption_counts_the_runs_behind_a_line(splits, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     caption = Workflow(with_axis("split", splits), "test").caption("spectrum")
     assert all(words in caption for words in said)
+
+
+def test_a_caption_counts_the_cells_that_the_figure_draws_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = with_axis("split", [0, 1, 2])
+    more = study["grids"][0] | {"widths": [[8, 4]], "split": 0, "seed": 5}
+    where = {"ranks": {}, "gap": {"widths": [[8, 4]]}, "bounds": {"seed": [0, 1], "widths": 16, "split": 2}}
+    figures = {name: {"where": own} for name, own in where.items()}
+    workflow = Workflow(study | {"grids": [study["grids"][0], more], "figures": figures}, "test")
+    said = {"ranks": "3 splits and 3 seeds", "gap": "1 seed", "bounds": "2 seeds"}
+    assert all(f"It is drawn from cells of {words}." in workflow.caption(name) for name, words in said.items())
+
+
+@pytest.mark.parametrize(
+    ("figure", "counts", "medians"),
+    [("spectrum", True, True), ("fit", True, False), ("gap-against-rank", True, False), ("dual", False, False)],
+)
+def test_a_caption_says_of_panels_and_lines_what_holds_of_them(figure, counts, medians, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    caption = Workflow(SMALL | {"figures": {figure: None}}, "test").caption(figure)
+    assert ("A panel says how many" in caption, "Lines are medians" in caption) == (counts, medians)
 
 
 def test_an_analysis_on_demand_is_made_for_the_figures_that_read_it_alone(tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ from ranktwo.store.canonical import canonical, ordered, short_hash
 from ranktwo.store.fingerprints import fingerprint
 from ranktwo.study import config as configuration
 from ranktwo.study import grid, jobs, order, source_options
-from ranktwo.study.axes import REGISTERED, REPLICATE, Cell
+from ranktwo.study.axes import AXES, REGISTERED, REPLICATE, Cell
 from ranktwo.study.problems import Problem, problems
 
 
@@ -378,15 +378,27 @@ class Workflow:
 
     def caption(self, figure: str) -> str:
         """The caption of a figure: its function's text after the title, and over how many runs its lines go."""
-        seen, _, meaning = registry.entries("figure")[self.drawn(figure)].text.partition("\n\n")
-        cells = list(itertools.chain(*self.stacks.values()))
+        entry = registry.entries("figure")[self.drawn(figure)]
+        seen, _, meaning = entry.text.partition("\n\n")
+        cells = self._cells_of(figure)
         splits, seeds = (len({getattr(cell, axis) for cell in cells}) for axis in REPLICATE)
         several = "seeds" if splits == 1 else "pairs of a split and a seed"
-        return (
-            f"{meaning or seen}\n\nThe study has {f'{splits} splits and ' if splits > 1 else ''}{seeds} "
-            f"seed{'' if seeds == 1 else 's'}. A panel "
-            f"says how many {several} (n) it shows. Lines are medians over them; bands reach from least to greatest."
-        )
+        counts = f"{splits} splits and " * (splits > 1) + f"{seeds} seed{'' if seeds == 1 else 's'}"
+        tail = [f"It is drawn from cells of {counts}."]
+        if entry.settings.get("replicates", True):
+            tail.append(f"A panel says how many {several} (n) it shows.")
+            if entry.settings.get("medians", True):
+                tail.append("Lines are medians over them; bands reach from least to greatest.")
+        return f"{meaning or seen}\n\n{' '.join(tail)}"
+
+    def _cells_of(self, figure: str) -> list[Cell]:
+        """The cells that a figure draws; all where only the data tell, as `full` may be asked for as 100."""
+        kept = {
+            axis: [grid.typed(AXES[axis], value) for value in (wanted if isinstance(wanted, list) else [wanted])]
+            for axis, wanted in self.figures[figure]["where"].items()
+        }
+        cells = list(itertools.chain(*self.stacks.values()))
+        return [cell for cell in cells if all(getattr(cell, axis) in own for axis, own in kept.items())] or cells
 
     @cached_property
     def captions(self) -> str:

@@ -163,9 +163,17 @@ Draw = Callable[[Data], Figure]
 @overload
 def figure(draw: Draw) -> Draw: ...
 @overload
-def figure(*, reads: Sequence[str] = (), needs: str = "", settings: str = "") -> Callable[[Draw], Draw]: ...
 def figure(
-    draw: Draw | None = None, *, reads: Sequence[str] = (), needs: str = "", settings: str = ""
+    *, reads: Sequence[str] = (), needs: str = "", settings: str = "", replicates: bool = True, medians: bool = True
+) -> Callable[[Draw], Draw]: ...
+def figure(
+    draw: Draw | None = None,
+    *,
+    reads: Sequence[str] = (),
+    needs: str = "",
+    settings: str = "",
+    replicates: bool = True,
+    medians: bool = True,
 ) -> Draw | Callable[[Draw], Draw]:
     """Register a figure under its function's name with hyphens.
 
@@ -174,6 +182,9 @@ def figure(
     that the figure reads beside gaps.parquet, each by the stage or the analysis that makes it. An analysis on demand
     is made because the study draws a figure that reads it. `needs` names a section of the config: only a study that
     has it draws the figure. `settings` names one that the figure reads.
+
+    Below the caption stands that panels say how many replicates they show, unless `replicates` is false, and then that
+    lines are medians over them and bands their range, unless `medians` is false.
     """
     return draw or (lambda drawing: drawing)
 

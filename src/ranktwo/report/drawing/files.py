@@ -60,9 +60,10 @@ def draw(
             sidecar.rows(drawn).to_csv(temporary, index=False)
         points = list(sidecar.points(drawn))
         finish(drawn)
-        drawn.get_layout_engine().execute(drawn)
         # The layout takes longer than the drawing: it is made once and kept for all files. While one is written,
-        # matplotlib sets the layout anew, by this setting.
+        # matplotlib sets the layout anew, by this setting. A figure that is one sentence has nothing to lay out.
+        if drawn.axes:
+            drawn.get_layout_engine().execute(drawn)
         with matplotlib.rc_context({"figure.constrained_layout.use": False}):
             drawn.set_layout_engine(None)
             with replacing(pdf) as temporary:

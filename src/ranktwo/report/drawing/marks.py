@@ -90,11 +90,11 @@ def mark_failures(axes: Axes, rows: pandas.DataFrame, place: Callable[[Any], Any
         mark_edge(axes, place(rows.loc[rows["status"] == status, by].unique()), marker, height, label=status)
 
 
-def mark_edge(axes: Axes, x: Any, marker: str, height: float, label: str) -> None:
-    """Draw black markers for what has no y, at a height from 0, the lower edge of the panel, to 1, the upper edge."""
+def mark_edge(axes: Axes, x: Any, marker: str, height: float, label: str, color: str = "black") -> None:
+    """Draw markers for what has no y, at a height from 0, the lower edge of the panel, to 1, the upper edge."""
     if len(x):
         transform = axes.get_xaxis_transform()
-        axes.plot(x, np.full(len(x), height), marker, color="black", transform=transform, clip_on=False, label=label)
+        axes.plot(x, np.full(len(x), height), marker, color=color, transform=transform, clip_on=False, label=label)
 
 
 def decay_style(data: Data, weight_decay: float, status: pandas.Series) -> dict[str, Any]:
@@ -124,10 +124,12 @@ def legend(
     place: str = "center",
     title: str = "",
 ) -> None:
-    """Draw one legend above the panels, with the marks of the statuses that occur.
+    """Draw one legend above the panels, if there is one, with the marks of the statuses that occur.
 
     In a figure as wide as a column, a legend whose place is `right` is put below the panels.
     """
+    if not drawn.axes:
+        return
     for status in statuses:
         if (data.gaps["status"] == status).any():
             handles = [*handles, Line2D([], [], linestyle="none", markersize=6, **STATUS_MARKS[status])]
@@ -142,7 +144,8 @@ def legend(
 
 
 def decay_colours(drawn: Figure, data: Data, axes: Any) -> Line2D:
-    """Draw a colour bar of weight decays; return the legend's entry for zero."""
-    scale = ScalarMappable(data.norm, decay_map())
-    drawn.colorbar(scale, ax=axes, label="weight decay $\\mu$", aspect=40, pad=0.01)
+    """Draw a colour bar of weight decays, unless there is none but zero; return the legend's entry for zero."""
+    if (data.gaps["weight_decay"] > 0).any():
+        scale = ScalarMappable(data.norm, decay_map())
+        drawn.colorbar(scale, ax=axes, label="weight decay $\\mu$", aspect=40, pad=0.01)
     return Line2D([], [], color=ZERO_COLOUR, linestyle=ZERO_DASHES, label="$\\mu$ = 0")

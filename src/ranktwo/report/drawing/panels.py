@@ -58,8 +58,8 @@ def panels(
 
 
 def finish(drawn: Figure) -> None:
-    """Break titles that are wider than their panel, name an x axis once where panels above each other share it, and see
-    that every logarithmic axis has two numbers to read it by.
+    """Break titles and sentences that are wider than their panel, name an x axis once where panels above each other
+    share it, and see that every logarithmic axis has two numbers to read it by.
     """
     for axes in drawn.axes:
         for axis in (axes.xaxis, axes.yaxis):
@@ -71,8 +71,9 @@ def finish(drawn: Figure) -> None:
     bar = BAR if any(axes.get_label() == "<colorbar>" for axes in drawn.axes) else 0
     characters = round(CHARACTERS * ((drawn.get_figwidth() - bar) / columns - BESIDE))
     for (row, column), axes in placed.items():
-        lines = axes.get_title().split("\n")
-        axes.set_title("\n".join(part for line in lines for part in textwrap.wrap(line, characters)))
+        for words in (axes.title, *axes.texts):
+            lines = words.get_text().split("\n")
+            words.set_text("\n".join(part for line in lines for part in textwrap.wrap(line, characters)))
         below = placed.get((row + 1, column))
         if below and below.get_xlabel() == axes.get_xlabel() and below.get_xscale() == axes.get_xscale():
             axes.set_xlabel("")

@@ -31,10 +31,15 @@ def truncation_axis(axes: Axes, greatest: float) -> None:
 
 
 def decay_axis(axes: Axes, values: pandas.Series, label: str = "weight decay $\\mu$") -> Callable[[Any], Any]:
-    """Make x a logarithmic axis of weight decay with zero set apart at the left; return the map from mu to x."""
+    """Make x a logarithmic axis of weight decay with zero set apart at the left, or one of zero alone; return the map
+    from mu to x.
+    """
     distinct = np.unique(values.dropna().to_numpy(dtype=float))
     positive = distinct[distinct > 0]
-    least, greatest = (positive.min(), positive.max()) if len(positive) else (1.0, 1.0)
+    if not len(positive):
+        axes.set(xlabel=label, xticks=distinct, xlim=(-1, 1))
+        return lambda mu: np.zeros_like(mu, dtype=float)
+    least, greatest = positive.min(), positive.max()
     zero = least / 10**0.6
     axes.set_xscale("log")
     axes.set_xlabel(label)

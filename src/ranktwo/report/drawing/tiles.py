@@ -28,6 +28,8 @@ HATCH = "0.75"
 """Grey that is seen on dark and on light tiles."""
 LEAST_RATIO = 5
 """Greatest over least value from which on an axis is logarithmic."""
+LEAST_APART = 0.15
+"""Share of an axis between two numbers that do not run into each other."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -83,6 +85,8 @@ def scale(values: Numbers, *, derived: bool, bins: int) -> Scale | None:
     else:
         between, centres = (flat[1:] + flat[:-1]) / 2, flat
         corners = np.concatenate([[2 * flat[0] - between[0]], between, [2 * flat[-1] - between[-1]]])
+        if not log and flat[0] > 0:
+            corners[0] = max(corners[0], 0)
     zero = bool(log and len(distinct) > len(positive))
     if zero:
         width = np.median(np.diff(corners))
@@ -189,8 +193,10 @@ def _rows(tiles: Tiles, chosen: NDArray[np.bool_], mark: str) -> pandas.DataFram
 
 
 def _ticks(axis: XAxis | YAxis, side: Scale) -> None:
-    """Round numbers on a logarithmic axis, and 0 at its tile."""
+    """Round numbers on a logarithmic axis, and 0 at its tile; on another the tiles' values, if they stand apart."""
     if not side.log:
+        if np.diff(side.centres).min(initial=np.inf) >= LEAST_APART * np.ptp(side.corners):
+            axis.set_ticks(side.centres, [f"{value:g}" for value in side.centres])
         return
     low, high = side.corners[side.first], side.corners[-1]
     decades = np.log10(high / low)

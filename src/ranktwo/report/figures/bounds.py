@@ -14,6 +14,10 @@ from ranktwo.report.drawing.scales import decay_axis, shade_trivial, trivial_ent
 from ranktwo.report.drawing.style import COLOURS, MARKERS
 from ranktwo.report.statuses import alive
 
+# The marker shows a gap that is alone.
+MEASURED: dict[str, Any] = {"color": "black", "linewidth": 2.5, "marker": "o", "label": "measured gap"}
+BELOW = "0 or less"
+
 
 @figure
 def bounds(data: Data) -> Figure:
@@ -22,8 +26,8 @@ def bounds(data: Data) -> Figure:
     The left panels show the bounds with explicit constants and the right panels the rates, whose constants are
     dropped, against weight decay. The thick black line is the measured gap. A bound in the shaded region, above 1
     in error, explains nothing, and a bound that rises where the gap falls ranks nets wrongly. This axis has no
-    place for a gap of zero or less: a triangle at the lower edge marks it. Margin bounds are undefined where the
-    percentile of the margins that they take (`bounds.percentile`) is negative, and a rate below 1 is no guarantee.
+    place for zero or less: a triangle of the same colour at the lower edge marks it. Margin bounds are undefined where
+    the percentile of the margins that they take (`bounds.percentile`) is negative, and a rate below 1 is no guarantee.
     In regression the gap is that of the loss.
     """
     drawn, parts = panels(data, 2, height=2.2)
@@ -36,31 +40,37 @@ def bounds(data: Data) -> Figure:
     }
     for title, rows, pair in parts:
         regression = (rows["task"] == "regression").all()
+        nets = alive(rows)
         measured = "matched_loss_gap" if regression else "matched_accuracy_gap"
         for axes, (kind, names) in zip(pair, kinds.items(), strict=True):
             place = decay_axis(axes, data.gaps["weight_decay"])
             axes.set(title=title, ylabel=f"{'loss' if regression else 'error'} gap, {kind}s", yscale="log")
             for name in names:
-                marked(axes, rows, name, place, **styles[name], label=name.replace("_", " "))
-            seeds = over_seeds(alive(rows), "weight_decay", measured)
-            line(axes, place(seeds.index), _positive(seeds), color="black", linewidth=2.5, label="measured gap")
-            below = seeds.index[seeds["median"] <= 0]
-            mark_edge(axes, place(below), "v", 0.0, label="measured gap, 0 or less")
+                label = name.replace("_", " ")
+                below = _not_positive(over_seeds(nets, "weight_decay", name))
+                marked(axes, rows[~rows["weight_decay"].isin(below)], name, place, **styles[name], label=label)
+                mark_edge(axes, place(below), "v", 0.0, label=f"{label}, {BELOW}", color=styles[name]["color"])
+            seeds = over_seeds(nets, "weight_decay", measured)
+            line(axes, place(seeds.index), _positive(seeds), **MEASURED)
+            mark_edge(axes, place(_not_positive(seeds)), "v", 0.0, label=f"{MEASURED['label']}, {BELOW}")
             mark_failures(axes, rows, place)
             if not regression:
                 shade_trivial(axes)
             if not rows[names].notna().any(axis=None):
                 axes.set_title(f"{title}: no {kind} is defined")
-    handles = [
-        Line2D([], [], color="black", linewidth=2.5, label="measured gap"),
-        Line2D([], [], color="black", linestyle="none", marker="v", label="measured gap, 0 or less"),
-    ]
+    handles = [Line2D([], [], **MEASURED), Line2D([], [], color="black", linestyle="none", marker="v", label=BELOW)]
     handles += [Line2D([], [], label=name.replace("_", " "), **style) for name, style in styles.items()]
-    legend(drawn, data, [*handles, trivial_entry()], columns=4)
+    has_error = bool((data.gaps["task"] != "regression").any())
+    legend(drawn, data, [*handles, *[trivial_entry()] * has_error], columns=4)
     return drawn
 
 
+def _not_positive(seeds: pandas.DataFrame) -> pandas.Index:
+    """The weight decays at which a logarithmic axis has no place for the median."""
+    return seeds.index[seeds["median"] <= 0]
+
+
 def _positive(seeds: pandas.DataFrame) -> pandas.DataFrame:
-    """What a logarithmic axis can show: a line breaks where the median is not positive, and bands are cut off below."""
-    least = seeds[seeds > 0].min(axis=None) / 2
-    return seeds.clip(lower=least).assign(median=seeds["median"].where(seeds["median"] > 0))
+    """What a logarithmic axis can show: a line breaks where the median is not positive, and bands leave the panel."""
+    shown = seeds.where(seeds["greatest"] > 0)
+    return shown.assign(median=shown["median"].where(shown["median"] > 0))

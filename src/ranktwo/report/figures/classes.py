@@ -16,14 +16,15 @@ from ranktwo.report.drawing.style import COLOURS, MARKERS
 from ranktwo.report.drawing.titles import plain
 
 
-@figure
+@figure(medians=False)
 def classes(data: Data) -> Figure:
     """Rank of V by three rules beside the number of classes C, at like weight decays in units of the critical one.
 
     Rank of V by three rules for each classification task, where weight decay is near 0.05 and near 0.2 of the
-    critical one. Lines mark the number of classes C, C - 1, and two. The claim says two for every task; ranks that
-    rise with C contradict it for more than two classes. Each task is shown at the nearest weight decay at which all
-    nets fit, if that is within a factor of three, so the comparison is rough. Ranks depend on the rule.
+    critical one: medians over the n nets, and upright lines from the least to the greatest. Level lines mark the number
+    of classes C, C - 1, and two. The claim says two for every task; ranks that rise with C contradict it for more than
+    two classes. Each task is shown at the nearest weight decay at which all nets fit, if that is within a factor of
+    three, so the comparison is rough. Ranks depend on the rule.
     """
     rules = {"effective_rank": "effective rank", "rank_relative": "relative", "rank_energy": "energy"}
     families = [(title, rows) for title, rows in data.families() if (rows["task"] != "regression").all()]
@@ -71,7 +72,7 @@ def classes(data: Data) -> Figure:
     handles = entries(rules)
     for handle in handles:
         handle.set_linestyle("none")
-    legend(drawn, data, [*handles, *marks, rank_two] if parts else [], statuses=())
+    legend(drawn, data, [*handles, *marks, rank_two], statuses=())
     return drawn
 
 

@@ -41,7 +41,7 @@ def critical_decay(data: Data) -> Figure:
         axes.set_xlim(right=max(2, axes.get_xlim()[1]))
         axes.axhline(2, color="0.3", linewidth=0.7, linestyle="--")
     critical = Line2D([], [], color=COLOURS[1], linestyle="--", label="$\\mu = \\mu_c$")
-    legend(drawn, data, [critical] if parts else [])
+    legend(drawn, data, [critical])
     return drawn
 
 

@@ -16,12 +16,12 @@ def distance(data: Data) -> Figure:
     """Distances of V from rank one and two over training and what bounds them, at two weight decays that all fit.
 
     Distances of V from rank one and two over training, relative to its norm, and all that bounds them: the distances to
-    -g_i/mu of the closest and of the farthest sample, the paper's bound with both ends of epsilon, and the bound by the
-    mean gradient. The right panels show the strongest weight decay at which every net fits, and the left panels a
-    weaker one. A bound in the shaded region, 1 or more, says nothing of V. With one decay for all samples no training
-    can push the paper's bound below the dashed data floor: where d_2 lies below it, something else than the paper's
-    theorem makes it small. Distances near 1e-7 are rounding. With full batches the paper's bound is undefined and
-    absent.
+    -g_i/mu of the closest and of the farthest sample, the paper's bound (a band between both ends of epsilon), and the
+    bound by the mean gradient. The right panels show the strongest weight decay at which every net fits, and the left
+    panels a weaker one. A bound in the shaded region, 1 or more, says nothing of V. With one decay for all samples no
+    training can push the paper's bound below the dashed data floor: where d_2 lies below it, something else than the
+    paper's theorem makes it small. Distances near 1e-7 are rounding. With full batches the paper's bound is undefined
+    and absent.
     """
     drawn, parts = panels(data, 2)
     for title, rows, pair in parts:

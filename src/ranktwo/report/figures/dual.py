@@ -14,7 +14,7 @@ from ranktwo.report.drawing.titles import one_net
 from ranktwo.study.limits import Limits
 
 
-@figure(reads=["optimality"], settings="verdicts")
+@figure(reads=["optimality"], settings="verdicts", replicates=False)
 def dual(data: Data) -> Figure:
     """The dual function of the trained net nearest to the least decayed loss, in the plane of V, and its neurons.
 
@@ -41,7 +41,7 @@ def dual(data: Data) -> Figure:
     level = Line2D([], [], color="0.3", linewidth=0.7, linestyle="--", label="the level $h = \\mu$")
     line = Line2D([], [], color=COLOURS[0], label="$h/\\mu$ in the plane of $V$")
     points = Line2D([], [], color=COLOURS[1], marker="o", linestyle="none", markersize=4, label="neurons of the net")
-    legend(drawn, data, [line, points, level] if parts else [], statuses=())
+    legend(drawn, data, [line, points, level], statuses=())
     return drawn
 
 

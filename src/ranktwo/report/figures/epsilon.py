@@ -17,7 +17,7 @@ NEEDED = "$\\mu\\,\\|V\\|/(2B - 1)$, what the bound needs"
 START = "$\\|V\\|$ at step 0"
 
 
-@figure(reads=["certificates"])
+@figure(reads=["certificates"], medians=False)
 def epsilon(data: Data) -> Figure:
     """The theorem's epsilon over training, and the epsilon below which its bound would say something.
 

@@ -16,7 +16,7 @@ from ranktwo.study.limits import Limits
 THRESHOLDS = np.round(np.arange(0.5, 1.101, 0.025), 3)
 
 
-@figure(settings="verdicts")
+@figure(settings="verdicts", medians=False)
 def fit(data: Data) -> Figure:
     """Distance from rank two at the strongest weight decay that fits, against what counts as a fit.
 

@@ -44,5 +44,5 @@ def full_batch(data: Data) -> Figure:
             mark_failures(axes, rows, place)
         rank_ticks(pair[0].yaxis)
         pair[1].set_ylim(-0.02, 1.02)
-    legend(drawn, data, [Line2D([], [], label=name, **style) for name, style in styles.items()] if parts else [])
+    legend(drawn, data, [Line2D([], [], label=name, **style) for name, style in styles.items()])
     return drawn

@@ -4,8 +4,9 @@ from matplotlib.figure import Figure
 
 from ranktwo.report.drawing.data import Data, figure
 from ranktwo.report.drawing.marks import against_decay, legend
-from ranktwo.report.drawing.panels import panels
+from ranktwo.report.drawing.panels import panels, say
 from ranktwo.report.drawing.scales import decay_axis, loss_label
+from ranktwo.report.statuses import alive
 
 
 @figure
@@ -31,7 +32,10 @@ def gap(data: Data) -> Figure:
         for axes, (column, label) in zip(three, shown.items(), strict=True):
             against_decay(axes, rows, {column: label}, decay_axis(axes, data.gaps["weight_decay"]))
             axes.set(title=title, ylabel=label)
-            if column.endswith("gap"):
+            nets = alive(rows)
+            if len(nets) and nets[column].isna().all():
+                say(axes, f"no {label} is defined")
+            elif column.endswith("gap"):
                 axes.axhline(0, color="0.3", linewidth=0.7, linestyle="--")
     legend(drawn, data, [])
     return drawn

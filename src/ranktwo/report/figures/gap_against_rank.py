@@ -11,7 +11,7 @@ from ranktwo.report.drawing.style import ZERO_COLOUR, ZERO_MARKER
 from ranktwo.report.statuses import ALIVE, alive
 
 
-@figure
+@figure(medians=False)
 def gap_against_rank(data: Data) -> Figure:
     """Loss gap against the effective rank of V, a point for each cell.
 

@@ -14,12 +14,11 @@ def layers(data: Data) -> Figure:
     """Residual, effective rank and the theorem's bound of every matrix, from the input to the output.
 
     After training, of every matrix W of a net: the relative distance from rank two (left), the effective rank (middle),
-    and the lower end of the theorem's bound over ||W||, its vacuity, in units of 2B - 1 (right). A line for each weight
-    decay is the median, with a band from the least to the greatest. If decay makes a net low rank, the lines of strong
-    decay are low in every layer, and not in the first alone. On the right the theorem says nothing from 1/(2B - 1) on;
-    in a layer with normalised outputs no training takes it below 1, the grey line, but for what the normalisation's
-    epsilon leaves open. Dashed lines include nets that do not fit, collapsed or diverged. Where the names of matrices
-    are long, matrices are numbered.
+    and the lower end of the theorem's bound over ||W||, its vacuity, in units of 2B - 1 (right), with a line for each
+    weight decay. If decay makes a net low rank, the lines of strong decay are low in every layer, and not in the first
+    alone. On the right the theorem says nothing from 1/(2B - 1) on; in a layer with normalised outputs no training
+    takes it below 1, the grey line, but for what the normalisation's epsilon leaves open. Dashed lines include nets
+    that do not fit, collapsed or diverged. Where the names of matrices are long, matrices are numbered.
     """
     matrices = data.layers.dropna(subset=["depth"])
     matrices = matrices.assign(share=matrices["vacuity_lower"] / (2 * matrices["batch_size"] - 1))

@@ -18,7 +18,7 @@ MEAN = r"$\frac{1}{N}\,\sum_i\,(y_i - \bar{y})\,x_i$"
 """The label of the arrow."""
 
 
-@figure(reads=["truncation"], settings="verdicts")
+@figure(reads=["truncation"], settings="verdicts", replicates=False)
 def neurons(data: Data) -> Figure:
     """Rows of V in the plane of its first two directions, at the weakest weight decay that fits near rank two.
 
@@ -26,7 +26,7 @@ def neurons(data: Data) -> Figure:
     outgoing weight. The arrow shows the direction of (1/N) sum_i (y_i - ybar) x_i, projected on the plane. Where points
     lie on two rays, one for each sign of the outgoing weight, V is of rank two because its neurons have one direction
     for each sign of the output. Where they point in more directions, V is of rank two for another reason. One net of
-    each task is shown, at the weakest weight decay at which it fits with d_2/||V|| below `verdicts.low_rank` (0.1 by
+    each family is shown, at the weakest weight decay at which it fits with d_2/||V|| below `verdicts.low_rank` (0.1 by
     default). Colours are relative to the largest outgoing weight of that net.
     """
     low_rank = Limits(**data.settings).low_rank
@@ -38,7 +38,7 @@ def neurons(data: Data) -> Figure:
         low = of_cells(rows[(rows["status"] == "ok") & (rows["residual_2"] < low_rank)], nets)
         axes.set(title=title, xlabel="along $v_1$", ylabel="along $v_2$")
         if low.empty:
-            say(axes, f"no net that fits\nwith $d_2 < {low_rank:g}\\,\\|V\\|$")
+            say(axes, f"no net that fits\nwith $d_2<{low_rank:g}\\,\\|V\\|$")
             continue
         chosen = low.sort_values(["weight_decay", *REPLICATE]).iloc[0]
         net = nets.set_index("cell").loc[chosen["cell"]]

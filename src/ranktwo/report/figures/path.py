@@ -21,7 +21,7 @@ FAR = 0.05
 """Relative gap above which a trained net is drawn hollow."""
 
 
-@figure(reads=["optimum"])
+@figure(reads=["optimum"], medians=False)
 def path(data: Data) -> Figure:
     """Residuals and effective rank of the minimiser of the decayed loss, predicted from the data, and of trained nets.
 

@@ -63,7 +63,7 @@ TIME_LABEL = f"$\\eta\\mu T = \\ln {1 / LEFT:g}$"
 OUTLINE = [patheffects.withStroke(linewidth=2.6, foreground="black")]
 
 
-@figure(settings="verdicts")
+@figure(settings="verdicts", medians=False)
 def phase(data: Data) -> Figure:
     """Phase diagram: a column of gaps.parquet, such as a rank, as a heat map over two axes of the grid.
 

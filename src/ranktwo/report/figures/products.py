@@ -15,7 +15,7 @@ RANKS = {
 """Columns of spectra: the effective ranks that are compared, in the order of their colours."""
 
 
-@figure(reads=["spectra"])
+@figure(reads=["spectra"], medians=False)
 def products(data: Data) -> Figure:
     """Effective rank of products W_Q^T W_K and W_O W_V and of their factors, and balance, against weight decay.
 
@@ -43,5 +43,5 @@ def products(data: Data) -> Figure:
         left.set_ylabel("effective rank")
         rank_ticks(left.yaxis)
         right.set(ylabel="imbalance", ylim=(-0.02, 1.02))
-    legend(drawn, data, entries(RANKS) if parts else [], columns=3)
+    legend(drawn, data, entries(RANKS), columns=3)
     return drawn

@@ -16,7 +16,7 @@ COLUMNS = {"residual_2": "$d_2/\\|V\\|$", "effective_rank": "effective rank of $
 """A panel each."""
 
 
-@figure
+@figure(medians=False)
 def seeds(data: Data) -> Figure:
     """Share of replicates below each value: distance from rank two, effective rank and test loss, by weight decay.
 

@@ -14,10 +14,10 @@ from ranktwo.report.drawing.panels import panels
 def spectrum(data: Data) -> Figure:
     """Singular values of V after training, by weight decay.
 
-    Singular values of V after training, a line for each weight decay: the median, with a band from the least to the
-    greatest. V of rank two would have two large values and a cliff after them. The claim predicts
-    this, and the lines show for each data set whether it is so. Values near 1e-7 of the largest are rounding of the
-    float32 weights. Dashed lines include nets that do not fit, collapsed or diverged.
+    Singular values of V after training, a line for each weight decay. V of rank two would have two large values and a
+    cliff after them. The claim predicts this, and the lines show for each data set whether it is so. Values near 1e-7
+    of the largest are rounding of the float32 weights. Dashed lines include nets that do not fit, collapsed or
+    diverged.
     """
     drawn, parts = panels(data, 1)
     for title, rows, (axes,) in parts:

@@ -42,7 +42,7 @@ def timing(data: Data) -> Figure:
     0.9, and where an effective rank has fallen halfway from its initial to its last value; a rank that ends less than a
     tenth below its initial value has none. If nets generalize because their rank is low, ranks fall no later than the
     test accuracy rises. Where the test accuracy rises and no rank falls, it rises for another reason. What comes first
-    need not be the cause. Snapshots are spaced logarithmically, and a moment is known to within the snapshot before it.
+    need not be the cause. A moment is known to within the snapshot before it.
     """
     families = data.families()
     settings = [

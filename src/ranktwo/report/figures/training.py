@@ -14,8 +14,7 @@ def training(data: Data) -> Figure:
 
     The left panels show the relative distance of V from rank two, and the right panels its effective rank, over
     training, coloured by weight decay. Where a line still falls at its end, the net was not trained long enough for
-    the claim to say anything of it. The steps of the snapshots are spaced logarithmically; what happens between two
-    of them is not seen.
+    the claim to say anything of it. What happens between two snapshots whose weights are kept is not seen.
     """
     drawn, parts = panels(data, 2)
     for title, rows, pair in parts:

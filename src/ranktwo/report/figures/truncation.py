@@ -25,7 +25,8 @@ def truncation(data: Data) -> Figure:
     lists = ["truncation_ranks", "truncated_test_score", "shrunk_test_score"]
     for title, rows, pair in parts:
         nets = of_cells(data.truncation, rows).dropna(subset=lists)
-        fit = fit_decays(of_cells(rows, nets), least=0)
+        scored = nets.dropna(subset=["functional_rank"])  # a single test row has no R^2
+        fit = fit_decays(of_cells(rows, scored), least=0)
         shown = fit[np.unique(np.linspace(0, len(fit) - 1, 5).round().astype(int))] if len(fit) else fit
         score = "$R^2$" if (rows["task"] == "regression").all() else "accuracy"
         functional = nets.groupby("weight_decay")["functional_rank"].median()
@@ -34,7 +35,8 @@ def truncation(data: Data) -> Figure:
         ):
             axes.set(title=title, xlabel=what, ylabel=f"test {score}")
             if not len(shown):
-                say(axes, "no weight decay at which all nets fit")
+                undefined = len(nets) and scored.empty
+                say(axes, f"no test {score} is defined" if undefined else "no weight decay at which all nets fit")
             for weight_decay in shown:
                 curves = nets.loc[nets["weight_decay"] == weight_decay, ["truncation_ranks", column]]
                 curves = curves.explode(["truncation_ranks", column]).astype(float)

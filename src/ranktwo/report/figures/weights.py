@@ -23,7 +23,7 @@ STYLES: dict[str, dict[str, Any]] = {
 }
 
 
-@figure(reads=["spectra", "measure"], needs="weights")
+@figure(reads=["spectra", "measure"], needs="weights", replicates=False)
 def weights(data: Data) -> Figure:
     """Singular values and ranks of the matrices of files of weights, beside V of the study's nets.
 
