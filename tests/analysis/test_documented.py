@@ -109,7 +109,7 @@ NOT_HERE = {
     },
     "evidence/test_predictors.py and test_verdicts.py": {
         *("measure", "statistic", "axis", "value", "low", "high"),
-        *("splits", "replicates", "cells", "excluded", "claim", "rule"),
+        *("splits", "replicates", "datasets", "cells", "excluded", "claim", "rule"),
         *("family", "headline", "verdict", "effect", "ok", "unfit", "collapsed", "diverged", "effect_name"),
         *("threshold", "criterion", "note", "rests_on", "p_supported", "p_contradicted"),
     },

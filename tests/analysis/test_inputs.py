@@ -89,7 +89,7 @@ def test_the_marks_say_what_each_analysis_has_rows_of_and_reads_of_the_config():
 
 def test_the_code_that_counts_for_an_analysis_is_its_own():
     own = {
-        "spectra": {"spectra", "ranks", "rules.fractions", "rules.noise", "updates"},
+        "spectra": {"spectra", "ranks", "rules.fractions", "rules.noise"},
         "bounds": {"bounds.table", "bounds.register", "bounds.net"}
         | {f"bounds.{name}" for name in ("rates", "counts", "margins", "measures")},
         "truncation": {"truncation"},

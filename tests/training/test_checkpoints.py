@@ -293,8 +293,13 @@ def test_a_second_writer_waits_and_finds_everything_done(undisturbed):
     folder.mkdir()
     first = command(folder, "--checkpoint=0.05")
     wait_for_new(folder, first, set())
-    second = command(folder)
+    first.send_signal(signal.SIGSTOP)  # it would be done before a second one has started on a slow machine
+    second, heard = command(folder), ""
+    while "waiting" not in heard and second.poll() is None:
+        heard += second.stderr.readline()
+    first.send_signal(signal.SIGCONT)
     said = [process.communicate(timeout=patience(30))[1] for process in (first, second)]
+    said[1] = heard + said[1]
     assert (first.returncode, second.returncode) == (0, 0), said
     assert "4 cells trained" in said[0]
     assert "waiting for another process" in said[1]

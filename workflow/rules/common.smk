@@ -58,6 +58,11 @@ def every(template: str, analyses: list[str] = RUN.analyses) -> list[str]:
     return expand(template, results=RESULTS, stack=RUN.stacks, analysis=analyses)
 
 
+def read_by(table, paths):
+    """The files of a table, as inputs of the figures that read it."""
+    return lambda wildcards: paths if table in RUN.reads(wildcards.figure) else []
+
+
 # The minimisers of each data set that has two-layer nets whose decay is a penalty.
 OPTIMA = expand(
     "{results}/optima/{dataset}.parquet", results=RESULTS, dataset=RUN.problems

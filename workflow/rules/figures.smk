@@ -1,11 +1,6 @@
 """Needs gaps.parquet and the tables that a figure reads beside it. Makes each figure as PDF, PNG and SVG, and as CSV of the numbers that it shows."""
 
 
-def read_by(table, paths):
-    """The files of a table, as inputs of the figures that read it."""
-    return lambda wildcards: paths if table in RUN.reads(wildcards.figure) else []
-
-
 rule figure:
     input:
         gaps=f"{RESULTS}/gaps.parquet",
