@@ -52,6 +52,8 @@ def to_latex(origin: str, *frames: pandas.DataFrame) -> str:
 
 COMMANDS = str.maketrans({"±": r"$\pm$", "|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}"})
 """Characters that pandas does not escape and that LaTeX's default fonts lack or show as others."""
+YEAR = r"(?<=[a-z])(?=[0-9]{4})"
+"""Where the year begins in a name such as neyshabur2018_rate."""
 LONG = 15
 """Characters up to which a column's text stays on one line of a wide table."""
 
@@ -67,8 +69,8 @@ def _latex(frame: pandas.DataFrame) -> str:
 
     def finish(escaped: str) -> str:
         text = escaped.translate(COMMANDS)
-        # A line may end after an underscore, so that a long name does not make its column wider than its share.
-        return text.replace(r"\_", r"\_\allowbreak{}") if wide else text
+        # A line may end inside a long name, so that it does not make its column wider than its share.
+        return re.sub(rf"(?<=\\_)|{YEAR}", r"\\allowbreak{}", text) if wide else text
 
     style = texts.style.hide(axis="index").format(finish, escape="latex")
     latex = style.format_index(finish, escape="latex", axis="columns").to_latex(hrules=True, column_format=form)
@@ -82,7 +84,10 @@ def _latex(frame: pandas.DataFrame) -> str:
 
 def _shares(texts: pandas.DataFrame) -> dict[str, float]:
     """How wide each column is against their mean width: half of it is equal, half follows the longest word."""
-    words = {name: max(len(word) for text in texts[name] for word in re.split("[ _]", text)) for name in texts.columns}
+    words = {
+        name: max(len(word) for text in texts[name] for word in re.split(rf"[ _]|{YEAR}", text))
+        for name in texts.columns
+    }
     return {name: 0.5 + 0.5 * len(words) * length / sum(words.values()) for name, length in words.items()}
 
 

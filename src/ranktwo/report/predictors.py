@@ -32,11 +32,14 @@ def summary(scored: pandas.DataFrame) -> pandas.DataFrame:
 def on_paper(scored: pandas.DataFrame) -> list[pandas.DataFrame]:
     """A table for each architecture, which its first heading names where there are several.
 
-    A page has no room for a column with their names, nor for the statistic between data sets.
+    A page has no room for a column with their names, nor for the statistic between data sets, nor for the number of
+    data sets in which a measure is known at fixed decay.
     """
     parts = _by_architecture(scored)
     return [
-        lines.drop(columns=BETWEEN).rename(columns={"measure": f"measure, of {name}"} if len(parts) > 1 else {})
+        lines.drop(columns=BETWEEN)
+        .replace({"by data set": r" of \d+$"}, "", regex=True)
+        .rename(columns={"measure": f"measure, of {name}"} if len(parts) > 1 else {})
         for name, lines in parts.items()
     ]
 
