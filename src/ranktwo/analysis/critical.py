@@ -49,11 +49,13 @@ def critical_decay(
     starts = starts or (LARGE_STARTS if x.numel() >= search.LARGE else STARTS)
     output = torch.zeros(1, *targets.shape, dtype=torch.float64, device=x.device)
     delta = output_gradients_(output, targets.double(), task) / len(x)
-    rows = zip(x.split(search.CHUNK_ROWS), delta[0].split(search.CHUNK_ROWS), strict=True)
-    means = sum(part.T @ inputs.double() for inputs, part in rows)
+    means, largest = delta.new_zeros(delta.shape[-1], x.shape[1]), delta.new_zeros(())
+    for inputs, part in zip(x.split(search.CHUNK_ROWS), delta[0].split(search.CHUNK_ROWS), strict=True):
+        inputs = inputs.double()
+        means += part.T @ inputs
+        largest += (part.norm(dim=1) * inputs.norm(dim=1)).sum()
     generator = torch.Generator().manual_seed(seed)
     random = torch.randn(starts, x.shape[1], generator=generator, dtype=torch.float64).to(x.device)
     points = search.directions(torch.cat([means, -means, random]))
     best, v, _ = search.maximise(x, delta, points[None], Effort(kept=max(2, starts // 16)))
-    largest = (delta[0].norm(dim=1) * x.double().norm(dim=1)).sum()
     return (best.item() if best > ROUNDING * largest else 0.0), v[0]

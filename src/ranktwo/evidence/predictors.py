@@ -245,7 +245,7 @@ def combine(scores: list[Scores]) -> Scores:
             replicates=min((estimate.replicates for estimate in rests_on), default=0),
             datasets=len(known),
             cells=sum(estimate.cells for estimate in rests_on),
-            excluded=sum(one.estimates[key].excluded for one in scores if key in one.estimates),
+            excluded=sum(estimate.excluded for estimate in own),
         )
     return Scores(scores[0].measure, estimates)
 

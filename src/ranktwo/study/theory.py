@@ -54,9 +54,7 @@ def shrinks_geometrically(cell: Axes, facts: Mapping[str, Any] | None = None) ->
     With coupled decay and momentum it does not: an earlier step's mu W acts again. facts: what a record says of its
     optimizer, `decay` and `plain`; else as the optimizer is registered.
     """
-    if facts is None:
-        known = registry.entries("optimizer").get(cell["optimizer"])
-        facts = known.settings if known else {}
+    facts = _registered(cell) if facts is None else facts
     plain = facts.get("decay") == "coupled" and facts.get("plain") is True
     return cell["decay_rule"] == CONSTANT and (plain or facts.get("decay") == "decoupled")
 
@@ -70,9 +68,12 @@ def why_no_programme(cell: Axes, decay: str | None = None) -> str | None:
         return reason
     if cell["weight_decay"] == 0:
         return "no weight decay"
-    if decay is None:
-        known = registry.entries("optimizer").get(cell["optimizer"])
-        decay = known.settings.get("decay") if known else None
-    if decay != "coupled":
+    if (decay or _registered(cell).get("decay")) != "coupled":
         return f"{cell['optimizer']} does not descend on a penalty: it decays weights apart from the gradient"
     return None if cell["decay_rule"] == CONSTANT else f"the decay rule {cell['decay_rule']} is not constant"
+
+
+def _registered(cell: Axes) -> Mapping[str, Any]:
+    """What is registered of a cell's optimizer; nothing of one that is not there."""
+    known = registry.entries("optimizer").get(cell["optimizer"])
+    return known.settings if known else {}

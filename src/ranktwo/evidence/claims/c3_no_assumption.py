@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas
 
-from ranktwo.evidence.claims.families import DataSet, Family, V
+from ranktwo.evidence.claims.families import DataSet, Family
 from ranktwo.evidence.claims.judging import Finding, claim, known_cells
 from ranktwo.evidence.effects import LEVEL, Effect, every, some
 from ranktwo.evidence.wording import number
@@ -75,19 +75,13 @@ def no_assumption(data: DataSet, limits: Limits) -> Iterator[Finding]:
 
 def _distance(cells: pandas.DataFrame, data: DataSet) -> pandas.Series:
     """d_R/||V|| of each cell, R the rank that the theorem speaks of."""
-    other = cells["cell"].map(_of_v(data)["residual_sample_rank"]).astype(float)
+    other = cells["cell"].map(data.of_v["residual_sample_rank"]).astype(float)
     return cells["residual_1"].where(cells["sample_rank"] == 1, other)
 
 
 def _of_full_rank(cells: pandas.DataFrame, data: DataSet) -> pandas.Series:
     """Whether R is the full rank of a cell's V."""
-    full = _of_v(data)[["rows", "columns"]].min(axis=1)
-    return cells["cell"].map(full).astype(float) == cells["sample_rank"]
-
-
-def _of_v(data: DataSet) -> pandas.DataFrame:
-    """The rows of layers.parquet that are V's, by cell."""
-    return data.layers[data.layers["matrix"] == V].set_index("cell")
+    return cells["cell"].map(data.full_rank).astype(float) == cells["sample_rank"]
 
 
 @claim(

@@ -184,6 +184,16 @@ class DataSet(Cells):
     """The rows of layers.parquet that are net's own matrices; of any cells."""
 
     @cached_property
+    def of_v(self) -> pandas.DataFrame:
+        """The rows of layers.parquet that are V's, by cell."""
+        return self.layers[self.layers["matrix"] == V].set_index("cell")
+
+    @cached_property
+    def full_rank(self) -> pandas.Series:
+        """min(rows, columns) of V, by cell."""
+        return self.of_v[["rows", "columns"]].astype(float).min(axis=1)
+
+    @cached_property
     def families(self) -> list[Family]:
         """The main family first, then the others, those of plain training before the rest, great ones before small."""
         parts = [cells for _, cells in self.rows.groupby(FAMILY, sort=False, dropna=False)]
@@ -195,10 +205,8 @@ class DataSet(Cells):
             )
             for cells in parts
         ]
-        of_v = self.layers[self.layers["matrix"] == V].set_index("cell")
-        full = of_v[["rows", "columns"]].astype(float).min(axis=1)
         return [
-            Family(cells, name, main=not index, full_rank=full.reindex(cells["cell"]).min())
+            Family(cells, name, main=not index, full_rank=self.full_rank.reindex(cells["cell"]).min())
             for index, (cells, name) in enumerate(zip(parts, names, strict=True))
         ]
 
