@@ -130,8 +130,9 @@ def test_critical_decay_is_for_two_layers_and_zero_data_have_none():
         mu_c, v = critical_decay(x, targets, "regression", layers=layers)
         assert math.isnan(mu_c) and v.isnan().all()
     assert critical_decay(x, torch.zeros_like(targets), "regression")[0] == 0
-    # Each input twice, with labels that cancel each other: what is left is rounding.
-    opposite = torch.tensor([0.0, 1.0], dtype=torch.float64).repeat(len(x))[:, None]
-    twice = x.repeat_interleave(2, dim=0)
+    # Each input twice, with labels that cancel each other: what is left is rounding, as the rows are in any order.
+    order = torch.randperm(2 * len(x), generator=torch.Generator().manual_seed(0))
+    opposite = torch.tensor([0.0, 1.0], dtype=torch.float64).repeat_interleave(len(x))[order, None]
+    twice = x.repeat(2, 1)[order]
     assert critical_decay(twice, opposite, "binary")[0] == 0
     assert critical_decay(twice, 0.999 * opposite, "binary")[0] > 0
