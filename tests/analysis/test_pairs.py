@@ -12,6 +12,8 @@ from textbook import (
     TASKS,
     decays_for,
     frobenius,
+    make_data,
+    make_net,
     normal,
     residual,
     sample_gradients,
@@ -19,7 +21,8 @@ from textbook import (
 )
 
 from ranktwo.analysis.certificates.chain import layer_certificates
-from ranktwo.analysis.certificates.pairs import pair_certificate
+from ranktwo.analysis.certificates.pairs import _coordinates, pair_certificate
+from ranktwo.analysis.certificates.passes import finite_passes
 
 
 @pytest.mark.parametrize(("tile", "candidates"), [((5, 7), 1), ((5, 3), 4), ((64, 1024), 1), ((64, 1024), 32)])
@@ -39,6 +42,38 @@ def test_pair_certificate_is_the_minimum_over_all_pairs(state, task, tile, candi
         torch.testing.assert_close(actual, torch.stack(brute).amin(0), rtol=1e-9, atol=0)
         assert (residual(w, 2) <= actual * (1 + 1e-12)).all()
     assert all(p.isnan().all() for p in pair_certificate(weights, x, targets, task, decays=decays_for(x, "constant")))
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("scale", [1.0, 1e-2, 10.0])
+def test_tiles_left_out_hold_no_closer_pair(task, scale):
+    """Of 300 samples in tiles of 16 x 32 most are left out, of weights at which numbers are above one and below."""
+    x, targets = make_data(task, samples=300, inputs=30, spread=0.5)
+    weights = [scale * weight for weight in make_net(task, 2, inputs=30)]
+    decays = decays_for(x, "input-norm")
+    made = pair_certificate(weights, x, targets, task, decays=decays, tile=(16, 32), candidates=2)
+    for w, g, actual in zip(weights, sample_gradients(weights, x, targets, task), made, strict=True):
+        a = (g + decays[..., None, None] * w[:, None]).flatten(2)
+        distance = torch.cdist(a, a, compute_mode="donot_use_mm_for_euclid_dist")
+        number = distance / (decays[:, :, None] - decays[:, None]).abs()
+        torch.testing.assert_close(actual, number.nan_to_num(torch.inf).amin((1, 2)), rtol=1e-8, atol=0)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_coordinates_bring_no_two_samples_farther_apart_and_most_hardly_nearer(task):
+    x, targets = make_data(task, samples=300)
+    weights, decays = make_net(task, 2), decays_for(x, "input-norm")
+    passes = finite_passes(weights, x, targets, task)
+    for w, g, h, delta in zip(
+        weights, sample_gradients(weights, x, targets, task), passes.h, passes.deltas, strict=True
+    ):
+        sizes, norm = g.flatten(2).norm(dim=2), frobenius(w)[:, None]
+        places = _coordinates(h, delta, passes.inner, sizes, decays, norm)
+        a = (g + decays[..., None, None] * w[:, None]).flatten(2)
+        true, found = (torch.cdist(p, p, compute_mode="donot_use_mm_for_euclid_dist") for p in (a, places[..., :-1]))
+        assert (found <= true + 1e-10).all()
+        assert (found.sum() / true.sum()) > 0.9
+        torch.testing.assert_close(places[..., -1], decays)
 
 
 def test_pair_certificate_is_tight_where_two_gradients_make_the_matrix():
