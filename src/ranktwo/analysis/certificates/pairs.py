@@ -76,13 +76,16 @@ def _closest_pairs(
     h, delta = h.take_along_dim(order[..., None], 1), delta.take_along_dim(order[..., None], 1)
     inner, size = inner.gather(1, order), length.gather(1, order) * row_norms(delta)  # <g_i, W>, ||g_i||
     norm = frobenius(weight)[:, None, None]
-    points = _coordinates(h, delta, inner, size, decay, norm[:, 0])
+    # A few samples are ranked sooner than ruled out.
+    points = _coordinates(h, delta, inner, size, decay, norm[:, 0]) if samples > tile[1] else None
     rounding = sum(weight.shape[1:]) * torch.finfo(weight.dtype).eps
     best, pairs = weight.new_full((cells, candidates), math.inf), decay.new_zeros(cells, candidates, dtype=torch.long)
     tiles = itertools.product(range(0, samples, tile[0]), reversed(range(0, samples, tile[1])))
     for top, left in tiles:
         rows, columns = slice(top, top + tile[0]), slice(left, left + tile[1])
-        if left + tile[1] <= top or not _may_be_below(best.amax(1), points[:, rows], points[:, columns], top - left):
+        if left + tile[1] <= top:
+            continue
+        if points is not None and not _may_be_below(best.amax(1), points[:, rows], points[:, columns], top - left):
             continue
         i, j = (slice(None), rows, None), (slice(None), None, columns)
         slope = (decay[i] - decay[j]).reciprocal_()
