@@ -1,7 +1,7 @@
 """The costs of a training step that the plan reckons with, measured and fitted anew, and its estimates of real results.
 
-    python benchmarks/plan.py                       # fits plan.STEP and plan.OPTIMIZER; some five minutes
-    python benchmarks/plan.py --results results     # compares training jobs with their estimates
+    python benchmarks/plan.py                       # fits costs.STEP and costs.OPTIMIZER; some five minutes
+    python benchmarks/plan.py --results results     # compares jobs with their estimates
 
 Times are CPU times of one thread, so that other work beside disturbs them little.
 """
@@ -17,11 +17,12 @@ from training import random_data
 
 from ranktwo.data import dataset
 from ranktwo.nets.net import ReluMlp
+from ranktwo.store import registry
 from ranktwo.store.records import read_records
-from ranktwo.study import plan
+from ranktwo.study import costs
 from ranktwo.study.axes import Cell
+from ranktwo.study.costs import DataSize, Stack
 from ranktwo.study.grid import cell_of
-from ranktwo.study.plan import DataSize, Stack
 from ranktwo.training import divergence, recording
 from ranktwo.training.stack import CHUNK
 
@@ -84,29 +85,39 @@ def fit() -> None:
 
 
 def compare(results: Path) -> None:
-    """What training jobs took, as Snakemake's benchmark files say, beside the estimate for their stack."""
-    ratios = []
-    for path in sorted((results / "benchmarks" / "train").glob("*.tsv")):
-        header, values = (line.split("\t") for line in path.read_text().splitlines())
-        took = float(dict(zip(header, values, strict=True))["cpu_time"])
-        folder = results / "runs" / path.stem
-        records = list(read_records(folder / "weights.safetensors", folder / "history.parquet").values())
-        cells = [cell_of(record.cell) for record in records]
-        data = dataset.load(results / "datasets" / f"{cells[0].dataset}.safetensors").split(0)
-        stack = Stack(
-            name=path.stem,
-            cells=cells,
-            new=cells,
-            missing=set(),
-            data=DataSize(
-                inputs=data.inputs, outputs=data.outputs, train_size=len(data.train_x), test_size=len(data.test_x)
-            ),
-            snapshots=len(records[0].steps),
-            kept=len(records[0].kept or records[0].steps),
-        )
-        ratios.append(plan.training_seconds(stack) / took)
-        print(f"{path.stem}: {took:.1f} s, estimate / measured {ratios[-1]:.2f}")
-    print(f"estimate / measured: {min(ratios):.2f} to {max(ratios):.2f}, {len(ratios)} jobs")
+    """What jobs of training and of analyses took, as Snakemake's benchmark files say, beside the estimates."""
+    for stage in ("train", "analysis"):
+        ratios = []
+        for path in sorted((results / "benchmarks" / stage).glob("*.tsv")):
+            header, values = (line.split("\t") for line in path.read_text().splitlines())
+            took = float(dict(zip(header, values, strict=True))["cpu_time"])
+            stack = stack_of(results, path.stem)
+            if stage == "train":
+                estimate = costs.training_seconds(stack)
+            else:
+                estimate = sum(costs.analysis_seconds(name, stack) for name in stack.missing)
+            ratios.append(estimate / took)
+            print(f"{path.stem}: {took:.1f} s, estimate / measured {ratios[-1]:.2f}")
+        print(f"{stage}, estimate / measured: {min(ratios):.2f} to {max(ratios):.2f}, {len(ratios)} jobs\n")
+
+
+def stack_of(results: Path, name: str) -> Stack:
+    """A stack as it was before anything was made."""
+    folder = results / "runs" / name
+    records = list(read_records(folder / "weights.safetensors", folder / "history.parquet").values())
+    cells = [cell_of(record.cell) for record in records]
+    data = dataset.load(results / "datasets" / f"{cells[0].dataset}.safetensors").split(0)
+    return Stack(
+        name=name,
+        cells=cells,
+        new=cells,
+        missing={analysis for analysis in registry.analyses() if (results / analysis / f"{name}.parquet").exists()},
+        data=DataSize(
+            inputs=data.inputs, outputs=data.outputs, train_size=len(data.train_x), test_size=len(data.test_x)
+        ),
+        snapshots=len(records[0].steps),
+        kept=len(records[0].kept or records[0].steps),
+    )
 
 
 def main() -> None:

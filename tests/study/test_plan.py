@@ -14,9 +14,10 @@ from support import ROOT, a_cell
 from ranktwo.errors import UserError
 from ranktwo.store import registry
 from ranktwo.store.registry import Entry
-from ranktwo.study import config, jobs, plan
+from ranktwo.study import config, costs, jobs, plan
+from ranktwo.study.costs import ANALYSIS, START, DataSize, Stack
 from ranktwo.study.jobs import Job
-from ranktwo.study.plan import ANALYSIS, START, UNITS, DataSize, Stack
+from ranktwo.study.plan import UNITS
 
 DATA = DataSize(inputs=20, outputs=1, train_size=400, test_size=100)
 GRID = {
@@ -54,17 +55,17 @@ def a_stack(count: int = 4, **axes: object) -> Stack:
     ],
 )
 def test_more_work_takes_more_time(less, more, least, most):
-    one, other = (plan.training_seconds(a_stack(**{"steps": 50_000} | axes)) for axes in (less, more))
+    one, other = (costs.training_seconds(a_stack(**{"steps": 50_000} | axes)) for axes in (less, more))
     assert least < (other - START) / (one - START) < most
 
 
 def test_stacked_cells_cost_less_each_and_none_costs_nothing():
     alone, together = (
-        plan.training_seconds(a_stack(1, steps=100_000)),
-        plan.training_seconds(a_stack(30, steps=100_000)),
+        costs.training_seconds(a_stack(1, steps=100_000)),
+        costs.training_seconds(a_stack(30, steps=100_000)),
     )
     assert alone < together < 15 * alone
-    assert plan.training_seconds(Stack(**vars(a_stack()) | {"new": []})) == 0
+    assert costs.training_seconds(Stack(**vars(a_stack()) | {"new": []})) == 0
 
 
 def test_hints_are_given_where_jobs_are_too_short_or_too_long():
@@ -79,11 +80,11 @@ def test_hints_are_given_where_jobs_are_too_short_or_too_long():
 def test_the_gpu_time_of_what_is_new_follows_from_what_cells_took_on_a_gpu_here():
     one, other = (a_stack(10, steps=steps) for steps in (100_000, 300_000))
     assert "is told once a stack has been trained on a GPU here,\nsay s." in plan.gpu_sentence([one])
-    core = plan.step_seconds(one, one.cells)
+    core = costs.step_seconds(one, one.cells)
     run = {"device": "NVIDIA X", "seconds": core / 20}
     trained = Stack(**vars(one) | {"new": [], "on_gpu": one.cells, "gpu_runs": [run]})
     said = plan.gpu_sentence([trained, other])
-    expected = other.start + plan.step_seconds(other, other.cells) / 20
+    expected = other.start + costs.step_seconds(other, other.cells) / 20
     assert f"1 jobs ask for one each, {plan._time(expected)} of GPU time in all if it is 20 times" in said
     assert "as NVIDIA X was with the 10 cells trained on it here" in said
 
@@ -160,7 +161,7 @@ def test_the_plan_of_what_is_new_is_about_as_large_as_what_is_written(tmp_path):
     stack = plan.read(job, tmp_path)
     write_runs(tmp_path, job)
     written = sum(path.stat().st_size for path in (tmp_path / "runs").rglob("*.*"))
-    assert plan.bytes_written("train", stack) == pytest.approx(written, rel=0.2)
+    assert costs.bytes_written("train", stack) == pytest.approx(written, rel=0.2)
 
 
 def test_cells_without_the_weights_that_are_to_be_kept_are_new(tmp_path):
@@ -265,12 +266,30 @@ def test_minimisers_are_planned_by_weight_decays_and_paths(tmp_path, more, times
     assert plan.minimisers(tmp_path, once, OPTIMA | {"largest": 1})[0].seconds < START + 0.01
 
 
+@pytest.mark.parametrize(
+    ("inputs", "train_size", "axes", "cells", "took"),
+    [
+        (9, 15480, {"widths": (1024,)}, 12, 164),
+        (9, 15480, {"widths": (64,)}, 12, 15),
+        (64, 1347, {"widths": (128,)}, 51, 12),
+        (9, 15480, {"widths": (256,), "decay_rule": "input-norm"}, 9, 300),
+    ],
+)
+def test_analyses_take_what_jobs_of_few_inputs_and_of_pairs_took(inputs, train_size, axes, cells, took):
+    """CPU seconds of jobs of the default study and of `paper` on an Intel Xeon, with 16 or 8 snapshots."""
+    data = DataSize(inputs=inputs, outputs=1, train_size=train_size, test_size=train_size // 3)
+    kept = 17 if inputs == 9 else 9
+    stack = replace(a_stack(cells, **axes), data=data, kept=kept, snapshots=kept)
+    foreseen = sum(costs.analysis_seconds(name, stack) for name in ANALYSIS)
+    assert took / costs.WITHIN["analyses"] < foreseen < took * costs.WITHIN["analyses"]
+
+
 def test_what_has_no_calibration_costs_what_the_dearest_does():
     stack, novel = a_stack(), a_stack(optimizer="novel")
-    dearest = max(ANALYSIS, key=lambda name: plan.analysis_seconds(name, stack))
-    assert plan.analysis_seconds("novel", stack) == plan.analysis_seconds(dearest, stack)
-    assert plan.bytes_written("novel", stack) == max(plan.bytes_written(name, stack) for name in ANALYSIS)
-    assert plan.training_seconds(novel) == plan.training_seconds(a_stack(optimizer="adamw"))
+    dearest = max(ANALYSIS, key=lambda name: costs.analysis_seconds(name, stack))
+    assert costs.analysis_seconds("novel", stack) == costs.analysis_seconds(dearest, stack)
+    assert costs.bytes_written("novel", stack) == max(costs.bytes_written(name, stack) for name in ANALYSIS)
+    assert costs.training_seconds(novel) == costs.training_seconds(a_stack(optimizer="adamw"))
 
 
 def test_a_wide_net_is_truncated_to_some_ranks_and_a_narrow_one_to_each():

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from support import SMALL, with_axis
 
-from ranktwo.study import plan
+from ranktwo.study import costs
 from ranktwo.study.terminal import duration, seconds
 from ranktwo.study.workflow import Workflow
 
@@ -31,7 +31,7 @@ def test_a_longer_job_is_reckoned_to_take_longer(tmp_path, monkeypatch):
     assert reckoned("optimum", many) > reckoned("optimum", SMALL)
     assert reckoned("gaps", SMALL) > 0
     # Of a stack that trains next to nothing, all the same: shares of the work are divided by it.
-    assert reckoned("train", with_axis("steps", 1)) >= plan.START
+    assert reckoned("train", with_axis("steps", 1)) >= costs.START
 
 
 def test_a_data_set_of_unknown_size_is_reckoned_with_all_the_same(tmp_path, monkeypatch):

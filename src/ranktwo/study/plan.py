@@ -5,10 +5,7 @@ is prepared, from what its source says of itself.
 """
 
 import contextlib
-import math
 import statistics
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,55 +13,15 @@ import tabulate
 
 from ranktwo.errors import UserError
 from ranktwo.store import files, registry
-from ranktwo.study import grid, jobs, schedules, theory
+from ranktwo.study import costs, grid, jobs, schedules, theory
 from ranktwo.study.axes import Cell
+from ranktwo.study.costs import DataSize, Stack
 from ranktwo.study.jobs import Job
-from ranktwo.study.problems import Problem, problems, with_path
+from ranktwo.study.problems import problems
 
-# Calibration, on one core of an AMD EPYC (AVX-512) with torch 2.13.0 and other work beside. Of the steps, by
-# `benchmarks/plan.py`: least squares of relative errors over 77 runs of nets from 64-16-1 to 3072-128-10, B from 4 to
-# 256, all optimizers, K from 1 to 64; estimates are 0.65 to 1.29 of what was measured. Of the analyses: seven stacks of
-# the default study, MNIST and California Housing; 0.3 to 1.3.
-STEP = {"product": 44.3e-6, "weight": 0.0384e-3, "activation": 0.554e-3, "cell": 1.25}
-"""Microseconds of a step: a weight and sample; a weight; an activation; a cell."""
-OPTIMIZER = {"sgd": 0.0, "momentum": 0.158e-3, "adamw": 0.570e-3}
-"""Microseconds of a step for a weight on top of that. An optimizer that is not here costs what the dearest one does."""
-FUNCTIONAL = {"matrix": 350.0, "times": 5.0}
-"""Of nets that torch.func trains: microseconds of a step for each matrix, all nets together, and by how much the time
-above is multiplied for each net. Measured with dense layers of 64 units; of convolutions it is no estimate."""
-EVALUATION = {"product": 37.1e-6, "activation": 347e-6}
-"""Microseconds of a snapshot: a weight and sample; an activation and sample."""
-START, READ = 2.2, 5e-9
-"""Seconds in which a job starts, Python and PyTorch; of reading, for each byte of data in float64."""
-WITHIN = {"training": 2.5, "analyses": 3}
-"""Factors that the estimates are meant to be within, on that machine."""
-MINIMISER = {"search": 0.4, "number": 2e-6, "output": 0.5}
-"""Seconds of a minimiser: of any; for each number of the training inputs; more of both for each output but the first,
-as a share. From the default study and MNIST."""
-PROCESS, EMPTY_FILE = 430e6, 25e3
-"""Bytes: in memory, of a process that has loaded PyTorch and numba; on disk, of a table before its rows."""
 SHORT, LONG = 60.0, 86400.0
 """Seconds of a training job that is not worth a place in a queue, and of one that may be better cut."""
 UNITS = [("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataSize:
-    """What the plan has to know of a data set."""
-
-    inputs: int
-    """Features of a sample, the bias column included."""
-    outputs: int
-    """Of the net."""
-    train_size: int
-    test_size: int
-    checksums: Mapping[int, str] = field(default_factory=dict)
-    """Of each split of the prepared data set; none before it is prepared."""
-
-    @property
-    def bytes(self) -> int:
-        """The inputs in float64."""
-        return 8 * self.inputs * (self.train_size + self.test_size)
 
 
 def prepared_size(path: Path, options: dict[str, Any] | None = None) -> DataSize | None:
@@ -100,181 +57,6 @@ def source_size(options: dict[str, Any]) -> DataSize | None:
         train_size=parts[0] if own_test else max(1, parts[0] - test_size),
         test_size=test_size,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stack:
-    """A stack's cells, those of them to be trained, and the analyses to be made."""
-
-    name: str
-    cells: list[Cell]
-    new: list[Cell]
-    missing: set[str]
-    """Analyses whose file is not there, or has to be made again with the new cells."""
-    data: DataSize
-    snapshots: int
-    """Recorded of each cell, the initial one included."""
-    kept: int
-    """Of these, those whose weights stay, and that analyses look at."""
-    on_gpu: list[Cell] = field(default_factory=list)
-    """Cells in the stack's files, asked for or not, that were trained on a GPU alone."""
-    gpu_runs: list[dict[str, Any]] = field(default_factory=list)
-    """The provenance of the runs on a GPU."""
-
-    @property
-    def matrices(self) -> list[tuple[int, int]]:
-        """Inputs and outputs of W_1 .. W_L."""
-        sizes = [self.data.inputs, *self.cells[0].widths, self.data.outputs]
-        return list(zip(sizes, sizes[1:], strict=False))
-
-    @property
-    def parameters(self) -> int:
-        """Weights of one net."""
-        return sum(map(math.prod, self.matrices))
-
-    @property
-    def train_size(self) -> int:
-        return self.cells[0].train_size or self.data.train_size
-
-    @property
-    def samples(self) -> int:
-        """Rows that one evaluation goes through."""
-        return self.train_size + self.data.test_size
-
-    @property
-    def activations(self) -> int:
-        """Numbers that one sample makes of itself, its inputs included."""
-        return self.data.inputs + sum(self.cells[0].widths) + self.data.outputs
-
-    @property
-    def values(self) -> int:
-        """Sum over the matrices of (shorter side)^2 (longer side), as the cost of singular values is."""
-        return sum(min(pair) ** 2 * max(pair) for pair in self.matrices)
-
-    @property
-    def start(self) -> float:
-        """Seconds until a job can begin: Python, PyTorch, the data."""
-        return START + READ * self.data.bytes
-
-    def weight_bytes(self, cells: int) -> int:
-        """What so many cells' weights take on disk."""
-        return 4 * self.parameters * self.kept * cells
-
-
-class Minimisers(NamedTuple):
-    """Minimisers of one data set that are to be found: CPU seconds, and bytes in memory."""
-
-    seconds: float
-    memory: float
-
-
-class Analysis(NamedTuple):
-    """The cost of an analysis: microseconds of each look at a cell, how many looks there are, and what they leave."""
-
-    look: float
-    product: float = 0.0
-    """For a weight and sample."""
-    singular: float = 0.0
-    """For a product in its decompositions."""
-    looks: Callable[[Stack], int] = lambda stack: stack.kept
-    numbers: Callable[[Stack], int] = lambda stack: 0
-    """Numbers on disk of a cell, beside the few of any row."""
-
-
-def _ranks(stack: Stack) -> int:
-    """Ranks to which V is truncated: 0 to q of a V with a short shorter side q, and some 23 of others."""
-    q = min(stack.matrices[0])
-    return q + 1 if q <= 64 else 23
-
-
-ANALYSIS = {
-    "spectra": Analysis(450.0, 0.0, 1e-3, numbers=lambda stack: stack.kept * sum(min(pair) for pair in stack.matrices)),
-    "certificates": Analysis(1000.0, 340e-6, 6.7e-3),
-    "optimality": Analysis(3000.0, 150e-6, numbers=lambda stack: 181 + 3 * stack.cells[0].widths[0]),
-    "baseline": Analysis(100.0, looks=lambda stack: 1),
-    "bounds": Analysis(300.0, 64e-6, looks=lambda stack: 1),
-    "truncation": Analysis(540.0, 20e-6, looks=_ranks, numbers=lambda stack: 4 * stack.cells[0].widths[0]),
-}
-"""Analyses by name. One that is not here costs what the dearest of these does."""
-
-
-def training_seconds(stack: Stack) -> float:
-    """CPU seconds of training a stack's new cells on one core, the start of the job included."""
-    return stack.start + step_seconds(stack, stack.new) if stack.new else 0.0
-
-
-def step_seconds(stack: Stack, cells: list[Cell]) -> float:
-    """CPU seconds of one core in the steps and evaluations of some of a stack's cells."""
-    if not cells:
-        return 0.0
-    first, count = cells[0], len(cells)
-    batch = stack.train_size if isinstance(first.batch_size, str) else first.batch_size
-    step = (
-        STEP["product"] * stack.parameters * batch
-        + (STEP["weight"] + OPTIMIZER.get(first.optimizer, max(OPTIMIZER.values()))) * stack.parameters
-        + STEP["activation"] * stack.activations * batch
-        + STEP["cell"]
-    )
-    if theory.why_not_relu_mlp(vars(first)):
-        step = FUNCTIONAL["times"] * step + FUNCTIONAL["matrix"] * len(stack.matrices) / count
-    look = stack.samples * (EVALUATION["product"] * stack.parameters + EVALUATION["activation"] * stack.activations)
-    looks = stack.snapshots * sum(2 if cell.label_noise else 1 for cell in cells)
-    return 1e-6 * (step * first.steps * count + look * looks)
-
-
-def gpu_sentence(stacks: list[Stack]) -> str:
-    """GPU time of what is new, scaled from what the study's own cells took on a GPU so far, where there are some."""
-    new = [stack for stack in stacks if stack.new]
-    took = sum(run["seconds"] for stack in stacks for run in stack.gpu_runs)
-    modelled = sum(step_seconds(stack, stack.on_gpu) for stack in stacks)
-    asked = f"GPU: {len(new):,} jobs ask for one each"
-    if not modelled:
-        return f"{asked}. How long they take is told once a stack has been trained on a GPU here,\nsay {new[0].name}."
-    speed = modelled / took
-    seconds = sum(stack.start + step_seconds(stack, stack.new) / speed for stack in new)
-    names = " and ".join(sorted({run["device"] for stack in stacks for run in stack.gpu_runs}))
-    cells = sum(len(stack.on_gpu) for stack in stacks)
-    return (
-        f"{asked}, {_time(seconds)} of GPU time in all if it is {speed:.2g} times as fast as that\n"
-        f"core, as {names} was with the {cells:,} cells trained on it here."
-    )
-
-
-def analysis_seconds(name: str, stack: Stack) -> float:
-    """CPU seconds of an analysis of one stack on one core."""
-    costs = [ANALYSIS[name]] if name in ANALYSIS else ANALYSIS.values()
-    looking = max(
-        cost.looks(stack) * (cost.look + cost.product * stack.samples * stack.parameters + cost.singular * stack.values)
-        for cost in costs
-    )
-    # One process makes all analyses of a stack.
-    return stack.start / max(1, len(stack.missing)) + 1e-6 * looking * len(stack.cells)
-
-
-def bytes_written(stage: str, stack: Stack) -> float:
-    """Size of what training or an analysis leaves on disk for one stack."""
-    if stage == "train":
-        return EMPTY_FILE + stack.weight_bytes(len(stack.new))
-    costs = [ANALYSIS[stage]] if stage in ANALYSIS else ANALYSIS.values()
-    return EMPTY_FILE + 8 * max(cost.numbers(stack) for cost in costs) * len(stack.cells)
-
-
-def bytes_in_memory(stack: Stack) -> float:
-    """Most memory that one of the stack's jobs takes: its cells' snapshots, in part twice, and the data in float64."""
-    weights = 4 * stack.parameters * stack.snapshots * len(stack.cells)
-    return PROCESS + 3 * weights + 2 * stack.data.bytes
-
-
-def optimum_seconds(found: list[Problem], data: DataSize, optima: dict[str, Any]) -> float:
-    """CPU seconds of the minimisers of one data set by the config's section `optima`, the start of the job included."""
-    total = START + READ * data.bytes
-    for problem, has_path in with_path(found):
-        numbers = data.inputs * (problem.train_size or data.train_size)
-        if optima["largest"] is None or numbers <= optima["largest"]:
-            one = MINIMISER["search"] + MINIMISER["number"] * numbers
-            one *= 1 + MINIMISER["output"] * (data.outputs - 1)
-            total += one * (len(problem.weight_decays) + optima["points"] * has_path)
-    return total
 
 
 def size(results: Path, dataset: str, options: dict[str, Any]) -> DataSize | None:
@@ -323,6 +105,13 @@ def _trained(folder: Path, keep: list[int]) -> tuple[dict[str, str], list[Cell],
     return {}, [], []
 
 
+class Minimisers(NamedTuple):
+    """Minimisers of one data set that are to be found: CPU seconds, and bytes in memory."""
+
+    seconds: float
+    memory: float
+
+
 def minimisers(results: Path, found: list[Job], optima: dict[str, Any]) -> list[Minimisers]:
     """What is asked of the stage `optimum` by some stacks, of the data sets that it has no file of."""
     of_dataset: dict[str, list[Job]] = {}
@@ -333,7 +122,7 @@ def minimisers(results: Path, found: list[Job], optima: dict[str, Any]) -> list[
         asked = problems([cell for job in own for cell in job.cells], optima["splits"])
         data = size(results, dataset, own[0].options)
         if asked and data and not (results / "optima" / f"{dataset}.parquet").exists():
-            result.append(Minimisers(optimum_seconds(asked, data, optima), PROCESS + 5 * data.bytes))
+            result.append(Minimisers(costs.optimum_seconds(asked, data, optima), costs.PROCESS + 5 * data.bytes))
     return result
 
 
@@ -361,15 +150,15 @@ def report(stacks: list[Stack], device: str, sought: list[Minimisers]) -> str:
     rows, total = [], 0.0
     for stage in ("train", *registry.analyses()):
         if stage == "train":
-            todo = {s.name: training_seconds(s) for s in stacks if s.new}
+            todo = {s.name: costs.training_seconds(s) for s in stacks if s.new}
         else:
-            todo = {s.name: analysis_seconds(stage, s) for s in stacks if stage in s.missing}
-        disk = sum(bytes_written(stage, s) for s in stacks if s.name in todo)
-        memory = max((bytes_in_memory(s) for s in stacks if s.name in todo), default=0)
+            todo = {s.name: costs.analysis_seconds(stage, s) for s in stacks if stage in s.missing}
+        disk = sum(costs.bytes_written(stage, s) for s in stacks if s.name in todo)
+        memory = max((costs.bytes_in_memory(s) for s in stacks if s.name in todo), default=0)
         rows.append(_row(stage, list(todo.values()), memory, disk))
         total += sum(todo.values())
     times = [one.seconds for one in sought]
-    rows.append(_row("optimum", times, max((one.memory for one in sought), default=0), EMPTY_FILE * len(sought)))
+    rows.append(_row("optimum", times, max((one.memory for one in sought), default=0), costs.EMPTY_FILE * len(sought)))
     total += sum(times)
     table = tabulate.tabulate(
         rows,
@@ -382,12 +171,30 @@ def report(stacks: list[Stack], device: str, sought: list[Minimisers]) -> str:
         table,
         "",
         f"In all {_time(total)} of CPU cores (hours:minutes:seconds) without verdicts, figures and what is made for",
-        f"them alone; on the core of the calibration, within a factor of {WITHIN['training']} (training) and",
-        f"{WITHIN['analyses']} (analyses).",
+        f"them alone; on the core of the calibration, within a factor of {costs.WITHIN['training']} (training) and",
+        f"{costs.WITHIN['analyses']} (analyses).",
     ]
     if device != "cpu" and new:
         lines.append(gpu_sentence(stacks))
     return "\n".join(lines + [f"Hint: {hint}" for hint in _hints(stacks)])
+
+
+def gpu_sentence(stacks: list[Stack]) -> str:
+    """GPU time of what is new, scaled from what the study's own cells took on a GPU so far, where there are some."""
+    new = [stack for stack in stacks if stack.new]
+    took = sum(run["seconds"] for stack in stacks for run in stack.gpu_runs)
+    modelled = sum(costs.step_seconds(stack, stack.on_gpu) for stack in stacks)
+    asked = f"GPU: {len(new):,} jobs ask for one each"
+    if not modelled:
+        return f"{asked}. How long they take is told once a stack has been trained on a GPU here,\nsay {new[0].name}."
+    speed = modelled / took
+    seconds = sum(stack.start + costs.step_seconds(stack, stack.new) / speed for stack in new)
+    names = " and ".join(sorted({run["device"] for stack in stacks for run in stack.gpu_runs}))
+    cells = sum(len(stack.on_gpu) for stack in stacks)
+    return (
+        f"{asked}, {_time(seconds)} of GPU time in all if it is {speed:.2g} times as fast as that\n"
+        f"core, as {names} was with the {cells:,} cells trained on it here."
+    )
 
 
 def _row(stage: str, times: list[float], memory: float, disk: float) -> list[Any]:
@@ -397,7 +204,7 @@ def _row(stage: str, times: list[float], memory: float, disk: float) -> list[Any
 
 def _hints(stacks: list[Stack]) -> list[str]:
     """What would make better jobs for a cluster."""
-    seconds = [training_seconds(s) for s in stacks if s.new]
+    seconds = [costs.training_seconds(s) for s in stacks if s.new]
     hints = []
     if len(seconds) > 20 and statistics.median(seconds) < SHORT:
         hints.append(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ranktwo.study import plan
+from ranktwo.study import costs, plan
 from ranktwo.study.workflow import Workflow
 
 UNSAID_EVENTS = ("JOB_STARTED", "JOB_FINISHED", "PROGRESS", "RESOURCES_INFO")
@@ -89,22 +89,22 @@ def duration(seconds: float) -> str:
 def seconds(rule: str, wildcards: Any, study: Workflow) -> float:
     """About how many CPU seconds a job takes: at least those of its start."""
     estimates: dict[str, Callable[[], float]] = {
-        "train": lambda: _of_stack(study, wildcards.stack, plan.training_seconds),
+        "train": lambda: _of_stack(study, wildcards.stack, costs.training_seconds),
         "analysis": lambda: _of_stack(
-            study, wildcards.stack, lambda stack: sum(plan.analysis_seconds(name, stack) for name in study.analyses)
+            study, wildcards.stack, lambda stack: sum(costs.analysis_seconds(name, stack) for name in study.analyses)
         ),
         "optimum": lambda: _of_minimisers(study, wildcards.dataset),
     }
-    known = estimates.get(rule, lambda: OTHER_SECONDS.get(rule, plan.START + 1))
-    return max(plan.START, known())
+    known = estimates.get(rule, lambda: OTHER_SECONDS.get(rule, costs.START + 1))
+    return max(costs.START, known())
 
 
 def _of_minimisers(study: Workflow, dataset: str) -> float:
     data = plan.size(Path(study.results), dataset, study.study["datasets"][dataset])
-    return plan.optimum_seconds(study.problems[dataset], data, study.study["optima"]) if data else plan.START
+    return costs.optimum_seconds(study.problems[dataset], data, study.study["optima"]) if data else costs.START
 
 
-def _of_stack(study: Workflow, stack: str, estimate: Callable[[plan.Stack], float]) -> float:
+def _of_stack(study: Workflow, stack: str, estimate: Callable[[costs.Stack], float]) -> float:
     """An estimate of a stack; that of a short job where the data set is so unknown that there is none."""
     read = plan.read(study.job(stack), Path(study.results))
-    return estimate(read) if read else plan.START
+    return estimate(read) if read else costs.START
