@@ -11,9 +11,9 @@ from ranktwo.study.problems import Problem, with_path
 
 # Calibration, on one core with torch 2.13.0 and other work beside. Of the steps, on an AMD EPYC (AVX-512), by
 # `benchmarks/plan.py`: least squares of relative errors over 77 runs of nets from 64-16-1 to 3072-128-10, B from 4 to
-# 256, all optimizers, K from 1 to 64; estimates are 0.65 to 1.29 of what was measured. Of the analyses, on an Intel Xeon
-# (AVX-512): 79 stacks of the default study, of phase, controls, classes, fixed-decay and of California Housing; 0.42 to
-# 2.8 of what their jobs took, by `benchmarks/plan.py --results`.
+# 256, all optimizers, K from 1 to 64; estimates are 0.65 to 1.29 of what was measured. Of the analyses, on an Intel
+# Xeon (AVX-512): 79 stacks of the default study, of phase, controls, classes, fixed-decay and of California Housing;
+# 0.42 to 2.8 of what their jobs took, by `benchmarks/plan.py --results`.
 STEP = {"product": 44.3e-6, "weight": 0.0384e-3, "activation": 0.554e-3, "cell": 1.25}
 """Microseconds of a step: a weight and sample; a weight; an activation; a cell."""
 OPTIMIZER = {"sgd": 0.0, "momentum": 0.158e-3, "adamw": 0.570e-3}
