@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,6 +29,8 @@ MEMORY, CURVED = 4, 1e-12
 """Steps that an ascent remembers; least s.y of a step s that counts, y the fall of the slope along it."""
 LOOK, SWEEPS = 4, 200
 """Sweeps of a climb of every start, before the first ones are given up; most sweeps of a climb."""
+TWINS = 0.999
+"""Cosine above which two points climb the same peak: of such the highest goes on, as long as there are others."""
 POLISHED, POLISHES, EXACT = 4, 1500, 1e-14
 """Ends that are climbed on to rounding, with how many sweeps, and to what relative gain."""
 
@@ -61,8 +64,9 @@ class Effort(NamedTuple):
 def maximise(x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> tuple[Tensor, Tensor, Tensor]:
     """max h [K], a v that attains it [K, n], and the last points [K, R', n], from the points v on the sphere.
 
-    In data of less than LARGE numbers, all points climb for LOOK sweeps; then the better half of them goes on, by turns
-    of as many sweeps as they have behind them, until `kept` are left, which climb to their ends. In large data, all
+    In data of less than LARGE numbers, all points climb for LOOK sweeps; then the better half of them goes on, twins
+    last, by turns of as many sweeps as they have behind them, until `kept` are left, which climb to their ends. In
+    large data, all
     points ascend in float32, and the worse half of them is given up every few steps, down to `kept`. These ascend in
     float64, and the best climb.
     The value is that of float64 at the v returned.
@@ -87,7 +91,8 @@ def _peaks(climb: Climb, x: Tensor, delta: Tensor, v: Tensor, effort: Effort) ->
     while v.shape[1] > effort.kept:
         sweeps = max(LOOK, done)
         v, heights = climb(x, delta, v, sweeps=sweeps, tolerance=effort.tolerance)
-        v = _best(heights[..., None], max(effort.kept, v.shape[1] // 2), v)[0]
+        chosen = highest_apart(heights, torch.bmm(v, v.mT) > TWINS, max(effort.kept, v.shape[1] // 2))
+        v = v.gather(1, chosen[..., None].expand(-1, -1, v.shape[2]))
         done += sweeps
     return climb(x, delta, v, sweeps=SWEEPS, tolerance=effort.tolerance)[0]
 
@@ -113,15 +118,22 @@ def highest_apart(heights: Tensor, near: Tensor, count: int) -> Tensor:
     near [K, S, S] or [1, S, S] says which points are near each other. Points near one that was chosen come after all
     others. All are chosen if there are no more than `count`.
     """
-    nets = torch.arange(len(heights), device=heights.device)
-    near = near.expand(len(heights), -1, -1)
-    chosen, left, later = [], heights, 2 * heights.amax(1, keepdim=True) + 1
-    for _ in range(min(count, heights.shape[1])):
-        index = left.argmax(1)
-        chosen.append(index)
-        left = torch.where(near[nets, index], left - later, left)
-        left[nets, index] = -torch.inf
-    return torch.stack(chosen, dim=1)
+    chosen = []
+    for order, close in zip(
+        heights.argsort(dim=1, descending=True, stable=True), near.expand(len(heights), -1, -1), strict=True
+    ):
+        first, later, beside = [], [], np.zeros(len(order), dtype=bool)
+        rows = close.cpu().numpy()
+        for index in order.tolist():
+            if beside[index]:
+                later.append(index)
+                continue
+            first.append(index)
+            beside |= rows[index]
+            if len(first) == count:
+                break
+        chosen.append((first + later)[:count])
+    return torch.tensor(chosen, device=heights.device)
 
 
 def ascend(x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> Tensor:

@@ -37,7 +37,7 @@ SOUGHT = 0.1
 """Share of the last round's relative gap that a round seeks, as long as this is more than what ends the rounds."""
 STARTS, FEW = 16, 64
 """Starts of a search: of the points where the last one ended, besides the atoms; and of the grid."""
-RANDOM, NUMBERS = (128, 2000), 2**25
+RANDOM, NUMBERS = (128, 1500), 3 * 2**23
 """Least and most random points in the last search of a round, and numbers of their product with x between the two."""
 FIRST = 8
 """How many times fewer they are in its first search."""
