@@ -86,3 +86,30 @@ def test_without_numba_ascents_search_and_a_sentence_says_so_once(monkeypatch, c
     assert found[0] <= best * (1 + 1e-9)
     said = capsys.readouterr().err
     assert said.count("numba does not work here") == 1 and "may be too small" in said
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_crowd_that_climbs_one_peak_does_not_crowd_out_the_one_point_that_climbs_a_higher(task):
+    x, delta = noisy(task, 0, inputs=20, samples=100)
+    points = starts(300, 20)
+    _, early = climb(x, delta, points, sweeps=search.LOOK, tolerance=1e-6)
+    ends, heights = climb(x, delta, points, sweeps=2000, tolerance=1e-9)
+    # A start whose peak is above that of the crowd, and which is below the crowd when the first ones are given up.
+    start, peak = next(
+        (start, peak)
+        for start in heights[0].argsort(descending=True).tolist()
+        for peak in heights[0].argsort().tolist()
+        if heights[0, start] > 1.001 * heights[0, peak] > 1.001 * early[0, start]
+    )
+    crowd = ends[:, peak : peak + 1] + 1e-4 * starts(40, 20)
+    crowded = torch.cat([crowd / torch.linalg.vector_norm(crowd, dim=2, keepdim=True), points[:, [start]]], dim=1)
+    height, _, _ = search.maximise(x, delta, crowded, search.Effort(kept=2))
+    assert height.item() >= heights[0, start] * (1 - 1e-9)
+
+
+def test_the_highest_that_lie_apart_come_first_and_those_beside_them_last():
+    heights = torch.tensor([[1.0, 5.0, 4.0, 3.0, 2.0]])
+    near = torch.eye(5, dtype=torch.bool)
+    near[1, 2] = near[2, 1] = near[3, 4] = near[4, 3] = True
+    for count in range(1, 7):
+        assert search.highest_apart(heights, near[None], count).tolist() == [[1, 3, 0, 2, 4][:count]]
