@@ -95,6 +95,8 @@ def _closest_pairs(
         square.mul_(slope).add_(2 * (inner[i] - inner[j])).mul_(slope).add_(norm.square())
         square.add_((size[i] + size[j]).mul_(slope.abs_()).add_(norm).square_(), alpha=rounding)
         width, square = square.shape[2], torch.where(allowed, square, math.inf).flatten(1)
+        if not (square.amin(1) < best.amax(1)).any():
+            continue
         smallest, places = square.topk(min(candidates, square.shape[1]), dim=1, largest=False)
         first, second = top + places // width, left + places % width
         best, kept = torch.cat([best, smallest], 1).topk(candidates, dim=1, largest=False)

@@ -64,11 +64,10 @@ class Effort(NamedTuple):
 def maximise(x: Tensor, delta: Tensor, v: Tensor, effort: Effort) -> tuple[Tensor, Tensor, Tensor]:
     """max h [K], a v that attains it [K, n], and the last points [K, R', n], from the points v on the sphere.
 
-    In data of less than LARGE numbers, all points climb for LOOK sweeps; then the better half of them goes on, twins
-    last, by turns of as many sweeps as they have behind them, until `kept` are left, which climb to their ends. In
-    large data, all
-    points ascend in float32, and the worse half of them is given up every few steps, down to `kept`. These ascend in
-    float64, and the best climb.
+    In data of less than LARGE numbers, all points climb for LOOK sweeps; then the better half of them goes on, by turns
+    of as many sweeps as they have behind them, until `kept` are left, which climb to their ends. Of twins (TWINS) all
+    but the highest come last in that choice. In large data, all points ascend in float32, and the worse half of them is
+    given up every few steps, down to `kept`. These ascend in float64, and the best climb.
     The value is that of float64 at the v returned.
     """
     climb, x = _climbing(), x.double()
