@@ -13,7 +13,7 @@ from ranktwo.study.problems import Problem, with_path
 # `benchmarks/plan.py`: least squares of relative errors over 77 runs of nets from 64-16-1 to 3072-128-10, B from 4 to
 # 256, all optimizers, K from 1 to 64; estimates are 0.65 to 1.29 of what was measured. Of the analyses, on an Intel
 # Xeon (AVX-512): 79 stacks of the default study, of phase, controls, classes, fixed-decay and of California Housing;
-# 0.42 to 2.8 of what their jobs took, by `benchmarks/plan.py --results`.
+# 0.55 to 2.9 of what their jobs took, by `benchmarks/plan.py --results`.
 STEP = {"product": 44.3e-6, "weight": 0.0384e-3, "activation": 0.554e-3, "cell": 1.25}
 """Microseconds of a step: a weight and sample; a weight; an activation; a cell."""
 OPTIMIZER = {"sgd": 0.0, "momentum": 0.158e-3, "adamw": 0.570e-3}
@@ -124,6 +124,8 @@ class Analysis(NamedTuple):
     """For a product in its decompositions."""
     pair: float = 0.0
     """For a matrix and two training samples of different decay."""
+    net: float = 0.0
+    """For a net, beside its looks."""
     looks: Callable[[Stack], int] = lambda stack: stack.kept
     numbers: Callable[[Stack], int] = lambda stack: 0
     """Numbers on disk of a cell, beside the few of any row."""
@@ -134,7 +136,7 @@ class Analysis(NamedTuple):
         look += self.activation * stack.samples * stack.activations + self.singular * stack.values
         paired = sum(cell.decay_rule != CONSTANT for cell in stack.cells)
         pairs = paired * len(stack.matrices) * stack.train_size**2 / 2
-        return self.looks(stack) * (look * len(stack.cells) + self.pair * pairs)
+        return self.looks(stack) * (look * len(stack.cells) + self.pair * pairs) + self.net * len(stack.cells)
 
 
 def _ranks(stack: Stack) -> int:
@@ -148,7 +150,7 @@ ANALYSIS = {
         450.0, singular=1e-3, numbers=lambda stack: stack.kept * sum(min(pair) for pair in stack.matrices)
     ),
     "certificates": Analysis(1000.0, 340e-6, 22e-3, 6.7e-3, pair=7e-3),
-    "optimality": Analysis(5000.0, 150e-6, 8e-3, numbers=lambda stack: 181 + 3 * stack.cells[0].widths[0]),
+    "optimality": Analysis(3000.0, 150e-6, 8e-3, net=20e3, numbers=lambda stack: 181 + 3 * stack.cells[0].widths[0]),
     "baseline": Analysis(400.0, looks=lambda stack: 1),
     "bounds": Analysis(2000.0, 64e-6, 8e-3, looks=lambda stack: 1),
     "truncation": Analysis(200.0, 20e-6, 1.8e-3, looks=_ranks, numbers=lambda stack: 4 * stack.cells[0].widths[0]),
