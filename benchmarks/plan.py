@@ -7,6 +7,7 @@ Times are CPU times of one thread, so that other work beside disturbs them littl
 """
 
 import argparse
+import dataclasses
 import statistics
 import time
 from pathlib import Path
@@ -15,14 +16,11 @@ import numpy as np
 from scipy.optimize import nnls
 from training import random_data
 
-from ranktwo.data import dataset
 from ranktwo.nets.net import ReluMlp
 from ranktwo.store import registry
-from ranktwo.store.records import read_records
-from ranktwo.study import costs
+from ranktwo.study import costs, jobs, plan
 from ranktwo.study.axes import Cell
-from ranktwo.study.costs import DataSize, Stack
-from ranktwo.study.grid import cell_of
+from ranktwo.study.costs import Stack
 from ranktwo.training import divergence, recording
 from ranktwo.training.stack import CHUNK
 
@@ -103,21 +101,10 @@ def compare(results: Path) -> None:
 
 def stack_of(results: Path, name: str) -> Stack:
     """A stack as it was before anything was made."""
-    folder = results / "runs" / name
-    records = list(read_records(folder / "weights.safetensors", folder / "history.parquet").values())
-    cells = [cell_of(record.cell) for record in records]
-    data = dataset.load(results / "datasets" / f"{cells[0].dataset}.safetensors").split(0)
-    return Stack(
-        name=name,
-        cells=cells,
-        new=cells,
-        missing={analysis for analysis in registry.analyses() if (results / analysis / f"{name}.parquet").exists()},
-        data=DataSize(
-            inputs=data.inputs, outputs=data.outputs, train_size=len(data.train_x), test_size=len(data.test_x)
-        ),
-        snapshots=len(records[0].steps),
-        kept=len(records[0].kept or records[0].steps),
-    )
+    stack = plan.read(jobs.read(jobs.path_of(results, name)), results)
+    assert stack
+    made = {analysis for analysis in registry.analyses() if (results / analysis / f"{name}.parquet").exists()}
+    return dataclasses.replace(stack, new=stack.cells, missing=made)
 
 
 def main() -> None:

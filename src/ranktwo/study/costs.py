@@ -1,7 +1,7 @@
 """What training, analyses and minimisers cost: CPU time, memory and disk, from sizes of nets and data alone."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -158,6 +158,11 @@ ANALYSIS = {
 """Analyses by name. One that is not here costs what the dearest of these does."""
 
 
+def _known(analysis: str) -> Iterable[Analysis]:
+    """The costs of an analysis, or of all that it may be as dear as."""
+    return [ANALYSIS[analysis]] if analysis in ANALYSIS else ANALYSIS.values()
+
+
 def training_seconds(stack: Stack) -> float:
     """CPU seconds of training a stack's new cells on one core, the start of the job included."""
     return stack.start + step_seconds(stack, stack.new) if stack.new else 0.0
@@ -184,17 +189,15 @@ def step_seconds(stack: Stack, cells: list[Cell]) -> float:
 
 def analysis_seconds(name: str, stack: Stack) -> float:
     """CPU seconds of an analysis of one stack on one core."""
-    costs = [ANALYSIS[name]] if name in ANALYSIS else ANALYSIS.values()
     # One process makes all analyses of a stack.
-    return stack.start / max(1, len(stack.missing)) + 1e-6 * max(cost.microseconds(stack) for cost in costs)
+    return stack.start / max(1, len(stack.missing)) + 1e-6 * max(cost.microseconds(stack) for cost in _known(name))
 
 
 def bytes_written(stage: str, stack: Stack) -> float:
     """Size of what training or an analysis leaves on disk for one stack."""
     if stage == "train":
         return EMPTY_FILE + stack.weight_bytes(len(stack.new))
-    costs = [ANALYSIS[stage]] if stage in ANALYSIS else ANALYSIS.values()
-    return EMPTY_FILE + 8 * max(cost.numbers(stack) for cost in costs) * len(stack.cells)
+    return EMPTY_FILE + 8 * max(cost.numbers(stack) for cost in _known(stage)) * len(stack.cells)
 
 
 def bytes_in_memory(stack: Stack) -> float:

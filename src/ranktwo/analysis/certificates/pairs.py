@@ -1,6 +1,5 @@
 """A bound on the distance from rank two by pairs of samples, where samples decay the weights differently."""
 
-import itertools
 import math
 
 import torch
@@ -80,11 +79,9 @@ def _closest_pairs(
     points = _coordinates(h, delta, inner, size, decay, norm[:, 0]) if samples > tile[1] else None
     rounding = sum(weight.shape[1:]) * torch.finfo(weight.dtype).eps
     best, pairs = weight.new_full((cells, candidates), math.inf), decay.new_zeros(cells, candidates, dtype=torch.long)
-    tiles = itertools.product(range(0, samples, tile[0]), reversed(range(0, samples, tile[1])))
+    tiles = ((top, left) for top in range(0, samples, tile[0]) for left in reversed(range(top, samples, tile[1])))
     for top, left in tiles:
         rows, columns = slice(top, top + tile[0]), slice(left, left + tile[1])
-        if left + tile[1] <= top:
-            continue
         if points is not None and not _may_be_below(best.amax(1), points[:, rows], points[:, columns], top - left):
             continue
         i, j = (slice(None), rows, None), (slice(None), None, columns)

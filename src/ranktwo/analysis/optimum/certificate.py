@@ -112,7 +112,7 @@ def certify(
     heights = torch.cat([own, reached], 1)
     first = search.highest_apart(heights, torch.bmm(known, known.mT) > APART, own_count)
     second = search.highest_apart(on_grid, starts.near[None], grid_count)
-    chosen = [known.gather(1, first[..., None].expand(-1, -1, x.shape[1])), starts.points[second]]
+    chosen = [known.take_along_dim(first[..., None], 1), starts.points[second]]
     if random is not None:
         chosen.append(search.directions(random).expand(len(v), -1, -1))
     height, best, ends = search.maximise(x, delta, torch.cat(chosen, 1), effort)

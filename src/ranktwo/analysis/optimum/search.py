@@ -91,7 +91,7 @@ def _peaks(climb: Climb, x: Tensor, delta: Tensor, v: Tensor, effort: Effort) ->
         sweeps = max(LOOK, done)
         v, heights = climb(x, delta, v, sweeps=sweeps, tolerance=effort.tolerance)
         chosen = highest_apart(heights, torch.bmm(v, v.mT) > TWINS, max(effort.kept, v.shape[1] // 2))
-        v = v.gather(1, chosen[..., None].expand(-1, -1, v.shape[2]))
+        v = v.take_along_dim(chosen[..., None], 1)
         done += sweeps
     return climb(x, delta, v, sweeps=SWEEPS, tolerance=effort.tolerance)[0]
 
@@ -208,7 +208,7 @@ def _direction(slope: Tensor, pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
 def _best(value: Tensor, kept: int, *tensors: Tensor) -> list[Tensor]:
     """The rows of tensors [K, R, ...] at the `kept` greatest of value [K, R, 1], greatest first."""
     order = value[..., 0].topk(min(value.shape[1], kept)).indices[..., None]
-    return [tensor.gather(1, order.expand(-1, -1, tensor.shape[2])) for tensor in tensors]
+    return [tensor.take_along_dim(order, 1) for tensor in tensors]
 
 
 def force(v: Tensor, x: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
